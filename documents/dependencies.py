@@ -120,10 +120,10 @@ def _add_earlier(found: Dependencies) -> None:
 
 def root_states(root_ids: Collection[UUID]) -> dict[UUID, tuple[int, ...]]:
     """Return numbers for each root scope that differ after a change of a head, of a version or of `stale`."""
-    heads, versions = Count("id"), Sum("version") + Sum("last_version")
-    rows = Document.objects.filter(root_id__in=root_ids).values("root_id").order_by("root_id")
-    rows = rows.annotate(heads=heads, versions=versions, noted=Count("id", filter=Q(stale=True)))
-    return {key: state for key, *state in rows.values_list("root_id", "heads", "versions", "noted")}
+    rows = Document.objects.filter(root_id__in=root_ids).order_by("root_id").values("root_id")
+    numbers = {"heads": Count("id"), "sum_of_heads": Sum("version"), "sum_of_last": Sum("last_version")}
+    counted = rows.annotate(**numbers, noted=Count("id", filter=Q(stale=True)))
+    return {key: tuple(state) for key, *state in counted.values_list("root_id", *numbers, "noted")}
 
 
 def newest_update(*, by_model: bool) -> datetime | None:

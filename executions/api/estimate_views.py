@@ -139,7 +139,7 @@ class EstimateView(ApiView):
     )
     async def post(self, request: Request, workflow_id: str) -> Response:
         """Estimate the calls, tokens and cost of an execution: minimum, expected value and maximum."""
-        asked = {"user": request.user, "workflow_id": workflow_id, "now": database_now()}
+        asked: dict[str, Any] = {"user": request.user, "workflow_id": workflow_id, "now": database_now()}
         given = await sync_to_async(lambda: checked(EstimateRequest, request.data))()
         if given.pop("reuse") is Reuse.CURRENT:
             given["reuse"] = await estimates.find_reusable(**asked, **given)

@@ -327,7 +327,7 @@ def _store_new(document: Document, *, now: datetime) -> Document:
 
 def _exists(kind: str, head: documents.StoredDocument | None) -> DocumentExists:
     detail = f"The scope has a document of type {kind!r} already; edit that one."
-    return DocumentExists(detail, **({} if head is None else {"document_id": str(head.id)}))
+    return DocumentExists(detail) if head is None else DocumentExists(detail, document_id=str(head.id))
 
 
 def _schema_for(root_id: UUID, kind: str, schema_hash: str | None) -> Mapping[str, JsonValue]:

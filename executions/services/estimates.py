@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from access import selectors as access
 from access.errors import ScopeForbidden
-from access.selectors import Person, Role, Scope
+from access.selectors import Person, Role
 from documents import repository as documents
 from executions.composition import build_ports
 from executions.db_threads import in_thread
@@ -108,26 +108,26 @@ async def find_reusable(
         Invalid: a file of the brief cannot be used.
     """
     found = await in_thread(resolve_workflow, workflow_id, workflow_version)
-    root = await in_thread(_scope_to_start_in, user, scope_type, scope_id)
-    if root is None:
+    scope = await in_thread(_scope_to_start_in, user, scope_type, scope_id)
+    if scope is None:
         return NOTHING_REUSED
-    await in_thread(read_files, user=user, brief=input, root_id=root.id)
+    await in_thread(read_files, user=user, brief=input, root_id=scope.id)
     execution = new_execution(
         found.definition,
         execution_id=uuid7(),
         workflow_version=found.version,
-        scope=ScopeRef(id=root.id, type=root.type, key=root.key),
+        scope=scope,
         brief=input,
         now=now,
     )
     return await plan_reuse(replace(execution, reuse=Reuse.CURRENT), build_ports(), definition=found.definition)
 
 
-def _scope_to_start_in(user: Person, scope_type: str, scope_id: str) -> Scope | None:
+def _scope_to_start_in(user: Person, scope_type: str, scope_id: str) -> ScopeRef | None:
     root = access.root_scope(user, scope_type=scope_type, scope_key=scope_id)
     if root is not None and not access.allows(access.role_of(user, root), Role.OPERATOR):
         raise ScopeForbidden
-    return root
+    return None if root is None else ScopeRef(id=root.id, type=root.type, key=root.key)
 
 
 def _whole(workflow_id: str, version: int, steps: list[StepForecast], *, now: datetime, executions: int) -> Estimate:

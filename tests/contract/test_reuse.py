@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.calls import ToolCall
@@ -190,7 +191,7 @@ async def test_a_plan_counts_what_is_reused_and_what_runs(items: AnyWorld) -> No
     documents = items.ports.repositories.documents
     head = await documents.get_by_scope_type((await items.now()).scope.id, "plan")
     assert head is not None
-    parts = [{"slug": "y"}, {"slug": "z"}, {"slug": "new"}]
+    parts: list[JsonValue] = [{"slug": "y"}, {"slug": "z"}, {"slug": "new"}]
     await documents.save(
         replace(head, version=2, content={**head.content, "parts": parts}, execution_id=None, author_name="ann")
     )

@@ -52,7 +52,7 @@ class WriteSet:
     calls: CallUnitOfWork
     documents: list[Document] = field(default_factory=list)
     events: list[ProgressEvent] = field(default_factory=list)
-    read_heads: dict[documents.Key, int] = field(default_factory=dict)  # versions of heads that decisions rest on
+    read_heads: dict[tuple[UUID, str], int] = field(default_factory=dict)  # versions of heads that decisions rest on
     discarding: list[UUID] = field(default_factory=list)  # executions whose pending calls are discarded
     outcomes: list[Outcome] = field(default_factory=list)  # per command: its execution, or why nothing of it is stored
     changes_calls: list[bool] = field(default_factory=list)  # per command: once it is stored, its calls tell so
