@@ -23,7 +23,7 @@ from tests.support import fuzzing
 
 #: Programs that tests with a mark need; a mark needs one of its programs.
 PROGRAMS = {
-    "browser": ("chromium", "chromium-browser", "google-chrome"),
+    "browser": ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"),
     "node": ("node",),
     "redis": ("redis-server",),
     "pushpin": ("pushpin",),
