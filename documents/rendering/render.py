@@ -10,7 +10,7 @@ from common.limits import limits
 from documents.rendering.errors import HouseStyleError, RenderingLimitExceeded
 from documents.rendering.formats import FRAGMENT, render_here
 from documents.rendering.limited_process import render_in_process
-from documents.rendering.sources import DocumentSource, Source, to_plain
+from documents.rendering.sources import DocumentSource, ExecutionSource, Source, to_plain
 
 _SMALL = 100_000  # characters of a source that this process renders in a few milliseconds
 _SAMPLE = DocumentSource(
@@ -26,8 +26,8 @@ _LIGHT = frozenset({"markdown", "html", FRAGMENT})
 def render(source: Source, name: str, *, house: bytes | None = None) -> bytes:
     """Return a source in a format of `formats.FORMATS`: the same bytes for the same source, in any process.
 
-    DOCX, PDF and zip files are made by a process of their own, with limits; so are large HTML and Markdown files. This
-    blocks: an event loop calls it in a thread.
+    DOCX, PDF and zip files are made by a process of their own, with limits; so are large HTML and Markdown files, and
+    all files by templates. This blocks: an event loop calls it in a thread.
 
     Args:
         source: a document, or the documents of an execution.
@@ -41,9 +41,15 @@ def render(source: Source, name: str, *, house: bytes | None = None) -> bytes:
     if house is not None and len(house) > limits().house_style_bytes:
         raise HouseStyleError(f"A house file has at most {limits().house_style_bytes:,} bytes.")
     plain = json.dumps(to_plain(source))
-    if name in _LIGHT and len(plain) <= _SMALL:
+    if name in _LIGHT and len(plain) <= _SMALL and not _has_template(source):
         return render_here(source, name)
     return render_in_process(plain, name, house=house)
+
+
+def _has_template(source: Source) -> bool:
+    """Return whether a template can make the result much larger than the source."""
+    documents = source.documents if isinstance(source, ExecutionSource) else (source,)
+    return any(each.template is not None for each in documents)
 
 
 def check_house(data: bytes) -> None:

@@ -183,6 +183,13 @@ def test_large_pages_are_made_by_the_other_process_with_the_same_bytes() -> None
     assert render(source, "markdown") == render_here(source, "markdown")
 
 
+def test_templates_are_filled_within_the_limits(bounds: limits.Limits) -> None:
+    limits.configure(replace(bounds, rendering_seconds=1))
+    texts = {"items": list(range(90)), "text": "*a* [b](http://x.example) `c` " * 1_000}
+    with pytest.raises(RenderingLimitExceeded, match="more time or memory"):
+        render(document(texts, template="{{#each /items}}\n\n{{ /text }}\n\n{{/each}}"), "html")
+
+
 def test_a_web_process_loads_no_heavy_library() -> None:
     code = (
         "import sys, documents.rendering.render as r\n"
