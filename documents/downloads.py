@@ -9,7 +9,7 @@ from typing import Any
 from common.errors import Conflict, InternalError, Unavailable
 from common.time import format_rfc3339
 from documents.models import DocumentVersion
-from documents.rendering.errors import RenderingBusy, RenderingError, RenderingLimitExceeded, TemplateError
+from documents.rendering.errors import RenderingBusy, RenderingError, RenderingLimitExceeded
 from documents.rendering.formats import FORMATS, file_name
 from documents.rendering.render import render
 from documents.rendering.sources import DocumentSource, Source
@@ -28,12 +28,6 @@ class TooLargeToRender(Conflict):
     """The document needs more time or memory than one file may use."""
 
     code = "rendering-too-large"
-
-
-class TemplateFails(Conflict):
-    """The template of the workflow cannot show this document."""
-
-    code = "template-invalid"
 
 
 class RendererBusy(Unavailable):
@@ -65,7 +59,6 @@ def write_file(
     Raises:
         RendererBusy: too many files are being made.
         TooLargeToRender: the document needs more time or memory than one file may use.
-        TemplateFails: the template cannot show the document.
         CannotRender: the document cannot be written in this format.
     """
     look = look or Look()
@@ -79,7 +72,6 @@ def write_source(source: Source, name: str, *, house: bytes | None = None) -> by
     Raises:
         RendererBusy: too many files are being made.
         TooLargeToRender: it needs more time or memory than one file may use.
-        TemplateFails: a template cannot show a document.
         CannotRender: it cannot be written in this format.
     """
     try:
@@ -88,8 +80,6 @@ def write_source(source: Source, name: str, *, house: bytes | None = None) -> by
         raise RendererBusy(str(error)) from error
     except RenderingLimitExceeded as error:
         raise TooLargeToRender(str(error)) from error
-    except TemplateError as error:
-        raise TemplateFails(f"The template of the workflow cannot show this document: {error}") from error
     except RenderingError as error:
         raise CannotRender(str(error)) from error
 

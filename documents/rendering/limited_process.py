@@ -26,7 +26,6 @@ from documents.rendering.errors import (
     RenderingBusy,
     RenderingError,
     RenderingLimitExceeded,
-    TemplateError,
 )
 
 _WAIT_SECONDS = 30.0  # for another process to end
@@ -98,8 +97,6 @@ def _result(head: dict[str, Any], file: bytes) -> bytes:
     code = head.get("code")
     if code is None:
         return file
-    if code == TemplateError.code:
-        raise TemplateError(head["line"], head["detail"])
     raise _ERRORS[code](head["detail"])
 
 
@@ -120,8 +117,6 @@ def main() -> None:
         from documents.rendering.sources import from_plain  # noqa: PLC0415
 
         file = render_here(from_plain(json.load(sys.stdin.buffer)), job["format"], house=house)
-    except TemplateError as error:
-        head = {"code": error.code, "line": error.line, "detail": error.detail}
     except RenderingError as error:
         head = {"code": error.code, "detail": str(error)}
     except (MemoryError, RecursionError):

@@ -141,9 +141,6 @@ def test_names_of_files_are_harmless(name: str, stem: str) -> None:
 
 
 def test_errors_of_the_other_process_are_raised_here() -> None:
-    with pytest.raises(TemplateError, match="line 2") as caught:
-        render(document("x", template="\n{{ }}"), "pdf")
-    assert caught.value.line == 2
     with pytest.raises(HouseStyleError, match="damaged"):
         render(document("x"), "docx", house=b"x")
     with pytest.raises(HouseStyleError, match="at most"):

@@ -203,6 +203,24 @@ def test_a_faulty_template_is_no_document() -> None:
         render_template("x {{ /epics/0 }}", CONTENT, None)
 
 
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("x {{ /epics/0 }}", "/epics/0: an object needs a paragraph of its own."),
+        (
+            "{{#each /epics}}{{ /title }}" + "x" * 60_000 + "{{/each}}",
+            "The template makes a document that is too long.",
+        ),
+    ],
+)
+def test_a_document_that_its_template_cannot_show_has_the_usual_form(template: str, reason: str) -> None:
+    content = {"title": "Epics", "epics": [{"id": "E1"}] * 20}
+    [usual] = book_of(document(content, SCHEMA)).chapters
+    [chapter] = book_of(document(content, SCHEMA, template=template)).chapters
+    assert (chapter.title, chapter.blocks) == (usual.title, usual.blocks)
+    assert chapter.provenance == (*usual.provenance, f"The template of the workflow could not be used: {reason}")
+
+
 def test_the_only_first_heading_is_the_title() -> None:
     source = document(CONTENT, SCHEMA, template="# Plan: {{ /title }}\n\n## Part\n\n{{ /total }}", provenance=())
     assert markdown.render(book_of(source)) == "# Plan: Epics\n\n## Part\n\n2\n"
