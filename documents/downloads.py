@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from common.database.connections import give_back
 from common.errors import Conflict, InternalError, Unavailable
 from common.time import format_rfc3339
 from documents.models import DocumentVersion
-from documents.rendering.errors import RenderingBusy, RenderingError, RenderingLimitExceeded
+from documents.rendering.errors import HouseStyleError, RenderingBusy, RenderingError, RenderingLimitExceeded
 from documents.rendering.formats import FORMATS, file_name
-from documents.rendering.render import render
+from documents.rendering.limited_process import turn
+from documents.rendering.render import SMALL, render
 from documents.rendering.sources import DocumentSource, Source
+
+logger = logging.getLogger(__name__)
 
 #: The formats of one document. A zip file is for the documents of an execution.
 NAMES = tuple(name for name in FORMATS if name != "zip")
@@ -66,8 +72,27 @@ def write_file(
     return write_source(source, name, house=look.house), f"{file_name(source)}-v{row.version}.{FORMATS[name].extension}"
 
 
+@contextmanager
+def turn_for(size: int) -> Iterator[None]:
+    """Wait, before contents are read, until they may be rendered. `size` is their bytes; small ones need not wait.
+
+    Raises:
+        RendererBusy: too many files are being made.
+    """
+    if size <= SMALL:
+        yield
+        return
+    give_back()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(turn())
+        except RenderingBusy as error:
+            raise RendererBusy(str(error)) from error
+        yield
+
+
 def write_source(source: Source, name: str, *, house: bytes | None = None) -> bytes:
-    """Return a source as a file.
+    """Return a source as a file. A house file that is refused now is left out: it was checked when it was published.
 
     Raises:
         RendererBusy: too many files are being made.
@@ -75,7 +100,10 @@ def write_source(source: Source, name: str, *, house: bytes | None = None) -> by
         CannotRender: it cannot be written in this format.
     """
     try:
-        return render(source, name, house=house)
+        return render(source, name, house=house, before=give_back)
+    except HouseStyleError as error:
+        logger.warning("a DOCX is made without the house file of its workflow: %s", error)
+        return write_source(source, name)
     except RenderingBusy as error:
         raise RendererBusy(str(error)) from error
     except RenderingLimitExceeded as error:

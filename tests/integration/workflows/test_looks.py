@@ -91,7 +91,9 @@ def test_an_unknown_house_file_is_not_published() -> None:
 
 
 @pytest.mark.django_db
-def test_downloads_and_exports_have_the_look_of_their_workflow(folder: Path, ada: Caller) -> None:
+def test_downloads_and_exports_have_the_look_of_their_workflow(
+    folder: Path, ada: Caller, restrict: Callable[..., None]
+) -> None:
     houses: dict[str, bytes] = {}
     house = loader.load_folder(folder, houses=houses).house
     plain = reports.definition()
@@ -109,6 +111,8 @@ def test_downloads_and_exports_have_the_look_of_their_workflow(folder: Path, ada
             assert ada.put(document, change, If_Match="*").status_code == 200
         assert "Found: " in ada.get(f"{document}?format=markdown").content.decode()
         assert header_of(ada.get(f"{document}?format=docx").content) == "ACME"
+    restrict(house_style_bytes=1024)  # it refuses the file that is in use
+    assert header_of(ada.get(f"{path}?format=docx").content) == ""
 
 
 def header_of(data: bytes) -> str:
