@@ -9,7 +9,7 @@ from pathlib import Path
 
 import docx
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from tests.factories import reports
@@ -88,6 +88,20 @@ def test_an_unknown_house_file_is_not_published() -> None:
     definition = reports.definition().model_copy(update={"house": "0" * 64})
     with pytest.raises(DefinitionError, match="No house file 000000000000"):
         repository.publish(definition, now=timezone.now())
+
+
+@pytest.mark.django_db
+def test_an_unknown_house_file_leaves_the_other_workflows_alone(folder: Path) -> None:
+    other = folder.parent / "aaa"
+    other.mkdir()
+    source = plan(steps=[step()], house="0" * 64) | {"id": "aaa"}
+    (other / "workflow.yaml").write_text(json.dumps(source))
+    out, told = io.StringIO(), io.StringIO()
+    call_command("load_catalog", catalog=folder.parent, skip_faulty=True, stdout=out, stderr=told)
+    assert len(out.getvalue().splitlines()) == 1
+    assert "aaa: /house: No house file" in told.getvalue()
+    with pytest.raises(CommandError, match="No house file"):
+        call_command("load_catalog", catalog=folder.parent, stdout=out)
 
 
 @pytest.mark.django_db
