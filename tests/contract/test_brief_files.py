@@ -23,17 +23,17 @@ from tests.factories.engine import LINE, document, invalid
 from tests.unit.prompting.test_prompt_replay import shown
 
 
-async def store(world: AnyWorld, name: str, text: str, *, scope: str = "p") -> BriefFile:
+async def store(world: AnyWorld, name: str, text: str, *, scope: str = "p", encrypted: bool = False) -> BriefFile:
     """Store a file of one page that a scope uses, and return it as the engine reads it."""
     passages, kind, data = (Passage(anchor="page=1", text=text),), FileType.PDF, b"%PDF"
     described: dict[str, Any] = {"name": name, "media_type": kind.media_type, "passages": passages, "pages": 1}
-    described |= {"sha256": sha256(data).hexdigest(), "size": len(data)}
+    described |= {"sha256": sha256(data).hexdigest(), "size": len(data), "encrypted": encrypted}
     files = world.ports.repositories.files
     if isinstance(files, InMemoryFileRepository):
         made = BriefFile(id=uuid7(), **described)
         files.files[world.scope_id if scope == "p" else uuid7(), made.id] = made
         return made
-    extraction = Extraction.of(kind, [Segment("page=1", "page 1", text)], pages=1)
+    extraction = Extraction.of(kind, [Segment("page=1", "page 1", text)], pages=1, encrypted=encrypted)
 
     def keep() -> BriefFile:
         user = ensure_user(name="ann")
@@ -51,7 +51,7 @@ async def test_files_of_the_scope_come_in_the_order_of_their_ids(
     world_of: type[MemoryWorld] | type[PostgresWorld],
 ) -> None:
     world = world_of(LINE)
-    first, second = await store(world, "a.pdf", "One."), await store(world, "b.pdf", "Zwei ☃.")
+    first, second = await store(world, "a.pdf", "One."), await store(world, "b.pdf", "Zwei ☃.", encrypted=True)
     elsewhere = await store(world, "c.pdf", "Drei.", scope="q")
     files, ids = world.ports.repositories.files, [second.id, elsewhere.id, uuid7(), first.id]
     assert await files.get(ids, scope_id=world.scope_id) == [second, first]

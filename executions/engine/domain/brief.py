@@ -43,6 +43,7 @@ class BriefFile:
     pages: int | None = None  # a PDF's
     width: int | None = None  # pixels of a picture; None: not known
     height: int | None = None  # pixels of a picture; None: not known
+    encrypted: bool = False  # a PDF that opens without a password; providers refuse it
 
     @property
     def is_picture(self) -> bool:

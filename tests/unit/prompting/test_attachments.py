@@ -112,6 +112,13 @@ def test_what_is_too_large_for_a_call_is_text_and_told(
     assert "too large" in request.prompt
 
 
+def test_of_an_encrypted_pdf_a_model_gets_the_text() -> None:
+    request = request_for(replace(PLAN, encrypted=True))
+    assert names(request) == []
+    assert "Lend 400 tools." in request.prompt
+    assert "[Only the text of this file is shown: it is encrypted.]" in request.prompt
+
+
 def test_no_text_is_cut_for_a_file_and_a_shortened_prompt_has_half() -> None:
     pages = 1_667 * 2 + 3
     long = replace(NOTES, passages=(Passage(anchor="lines=1-2", text="x" * 4 * 8_000),))
