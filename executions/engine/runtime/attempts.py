@@ -15,6 +15,7 @@ from executions.engine.domain.acceptance import CHANGES_REQUESTED
 from executions.engine.domain.brief import (
     BriefFile,
     answered_files,
+    answers_in_order,
     file_ids,
     file_of,
     with_distinct_names,
@@ -29,6 +30,7 @@ from executions.engine.ports import Ports
 from executions.engine.prompting.citations import bad_citations
 from executions.engine.prompting.documents import rejected_output
 from executions.engine.prompting.json_text import pretty, shown
+from executions.engine.prompting.origin import brief_hash
 from executions.engine.prompting.prompts import PromptInputs, RejectedOutput, build_request
 from executions.engine.prompting.replies import MAX_VIOLATIONS
 from executions.engine.runtime.document_cache import DocumentCache
@@ -80,6 +82,7 @@ class Attempts:
         self.reads = self._resolved.reads
         self.model = self._resolved.models[0]
         self.step_hash = self._resolved.hash
+        self._named_ids: list[UUID] = []  # of files, in the order by which equal names are numbered
 
     async def inputs(self, execution: Execution, *, new_document: Document | None = None) -> list[Document | None]:
         """Return the newest version of each document that the step reads, None for a missing one.
@@ -95,8 +98,14 @@ class Attempts:
         await self._read_files(execution, [each for each in found if each is not None])
         return found
 
+    def brief_hash(self, execution: Execution) -> str:
+        """Return the hash of the brief, whose files `inputs` has read."""
+        return brief_hash(execution.input, self.documents.files_of(file_ids(execution.input)))
+
     async def _read_files(self, execution: Execution, inputs: Sequence[Document]) -> None:
-        await self.documents.read_files(execution, self._file_ids(execution, inputs))
+        of_scope = await self.documents.scope_files(execution, self._definition.scope_documents)
+        self._named_ids = [*file_ids(execution.input), *of_scope, *answers_in_order(execution)]
+        await self.documents.read_files(execution, [*self._named_ids, *self._file_ids(execution, inputs)])
 
     def _file_ids(self, execution: Execution, inputs: Sequence[Document]) -> list[UUID]:
         """Return the ids of the brief's files, then those of the inputs, then those of answers."""
@@ -104,9 +113,14 @@ class Attempts:
         return [*file_ids(execution.input), *of_inputs, *answered_files(execution.steps[self.step_id].rounds)]
 
     def _files(self, execution: Execution, inputs: Sequence[Document]) -> dict[UUID, BriefFile]:
-        """Return the files that the step's prompts show, by id, with distinct names."""
-        found = self.documents.files_of(self._file_ids(execution, inputs))
-        return {each.id: each for each in with_distinct_names(found)}
+        """Return the files that the step's prompts show, by id, with distinct names.
+
+        A file has the same name in all steps: its number follows from all files of the execution.
+        """
+        own = self._file_ids(execution, inputs)
+        named = with_distinct_names(self.documents.files_of([*self._named_ids, *own]))
+        found = {each.id: each for each in named}
+        return {each: found[each] for each in own if each in found}
 
     def _shown(self, inputs: Sequence[Document]) -> list[Document]:
         """Return the documents that the prompt shows, in its order."""
@@ -224,10 +238,12 @@ class Attempts:
     ) -> tuple[FieldError, ...]:
         """Return the places of a new document that cite places that its files do not have.
 
-        The files are those of the brief, of the documents that the step reads, and of answers.
+        The files are those of the brief, of the documents that the step reads, and of answers. A text may also cite a
+        file by its own name, as an edited text of it does.
         """
-        files = tuple(self._files(execution, inputs).values())
-        return tuple(islice(bad_citations(content, files), MAX_VIOLATIONS))
+        files = self._files(execution, inputs)
+        cited = [*files.values(), *self.documents.files_of(files)]
+        return tuple(islice(bad_citations(content, cited), MAX_VIOLATIONS))
 
     def _going_on(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
         """Return the next try of a call: the same prompt to the same model as in the last try."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from executions.engine.domain.brief import BriefFile
+from executions.engine.domain.brief import BriefFile, file_of
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution, Pin
 from executions.engine.ports import Repositories
@@ -19,6 +19,7 @@ class DocumentCache:
         self._files = repositories.files
         self._versions: dict[tuple[UUID, int], Document] = {}
         self._read: dict[UUID, BriefFile | None] = {}
+        self._of_scope: tuple[UUID, ...] | None = None  # files of the scope's documents
 
     async def pinned(self, pin: Pin) -> Document:
         """Return the version that a step has pinned."""
@@ -41,6 +42,21 @@ class DocumentCache:
         if missing := [each for each in file_ids if each not in self._read]:
             found = await self._files.get(missing, scope_id=execution.scope.id)
             self._read |= {**dict.fromkeys(missing), **{each.id: each for each in found}}
+
+    def know(self, files: Iterable[BriefFile]) -> None:
+        """Add files that were read before."""
+        self._read |= {each.id: each for each in files}
+
+    async def scope_files(self, execution: Execution, types: Iterable[str]) -> tuple[UUID, ...]:
+        """Return the ids of the files that documents of the execution's scope were made from, by type.
+
+        A document keeps its file, and exists when an execution that reads it starts: the ids are read once.
+        """
+        if self._of_scope is None:
+            heads = [await self._documents.get_by_scope_type(execution.scope.id, each) for each in types]
+            found = [file_of(each.provenance) for each in heads if each is not None]
+            self._of_scope = tuple(each for each in found if each is not None)
+        return self._of_scope
 
     def files_of(self, file_ids: Iterable[UUID]) -> list[BriefFile]:
         """Return those of the files that exist in the scope. `read_files` has read them before."""

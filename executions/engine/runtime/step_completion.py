@@ -59,6 +59,7 @@ class StepCompletion:
             execution=self._journal.execution,
             definition=self._attempts.step,
             step_hash=self._attempts.step_hash,
+            brief_hash=self._attempts.brief_hash(self._journal.execution),
             call=candidate.call,
             review=None if judged is None else judged.provenance,
             condensed=candidate.condensed,
