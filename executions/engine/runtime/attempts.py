@@ -82,7 +82,6 @@ class Attempts:
         self.reads = self._resolved.reads
         self.model = self._resolved.models[0]
         self.step_hash = self._resolved.hash
-        self._named_ids: list[UUID] = []  # of files, in the order by which equal names are numbered
 
     async def inputs(self, execution: Execution, *, new_document: Document | None = None) -> list[Document | None]:
         """Return the newest version of each document that the step reads, None for a missing one.
@@ -103,9 +102,13 @@ class Attempts:
         return brief_hash(execution.input, self.documents.files_of(file_ids(execution.input)))
 
     async def _read_files(self, execution: Execution, inputs: Sequence[Document]) -> None:
-        of_scope = await self.documents.scope_files(execution, self._definition.scope_documents)
-        self._named_ids = [*file_ids(execution.input), *of_scope, *answers_in_order(execution)]
-        await self.documents.read_files(execution, [*self._named_ids, *self._file_ids(execution, inputs)])
+        await self.documents.read_scope_files(execution, self._definition.scope_documents)
+        own = self._file_ids(execution, inputs)
+        await self.documents.read_files(execution, [*self._numbered_ids(execution), *own])
+
+    def _numbered_ids(self, execution: Execution) -> list[UUID]:
+        """Return the ids of the execution's files in the order by which equal names are numbered: new ones are last."""
+        return [*file_ids(execution.input), *self.documents.scope_files, *answers_in_order(execution)]
 
     def _file_ids(self, execution: Execution, inputs: Sequence[Document]) -> list[UUID]:
         """Return the ids of the brief's files, then those of the inputs, then those of answers."""
@@ -118,7 +121,7 @@ class Attempts:
         A file has the same name in all steps: its number follows from all files of the execution.
         """
         own = self._file_ids(execution, inputs)
-        named = with_distinct_names(self.documents.files_of([*self._named_ids, *own]))
+        named = with_distinct_names(self.documents.files_of([*self._numbered_ids(execution), *own]))
         found = {each.id: each for each in named}
         return {each: found[each] for each in own if each in found}
 

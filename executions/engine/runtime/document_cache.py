@@ -47,8 +47,8 @@ class DocumentCache:
         """Add files that were read before."""
         self._read |= {each.id: each for each in files}
 
-    async def scope_files(self, execution: Execution, types: Iterable[str]) -> tuple[UUID, ...]:
-        """Return the ids of the files that documents of the execution's scope were made from, by type.
+    async def read_scope_files(self, execution: Execution, types: Iterable[str]) -> None:
+        """Read which files documents of the execution's scope were made from, in the order of these types.
 
         A document keeps its file, and exists when an execution that reads it starts: the ids are read once.
         """
@@ -56,11 +56,15 @@ class DocumentCache:
             heads = [await self._documents.get_by_scope_type(execution.scope.id, each) for each in types]
             found = [file_of(each.provenance) for each in heads if each is not None]
             self._of_scope = tuple(each for each in found if each is not None)
-        return self._of_scope
+
+    @property
+    def scope_files(self) -> tuple[UUID, ...]:
+        """The ids that `read_scope_files` has found."""
+        return self._of_scope or ()
 
     def files_of(self, file_ids: Iterable[UUID]) -> list[BriefFile]:
-        """Return those of the files that exist in the scope. `read_files` has read them before."""
-        return [file for each in file_ids if (file := self._read[each]) is not None]
+        """Return those of the files that exist in the scope and that `read_files` has read: all but newer answers."""
+        return [file for each in file_ids if (file := self._read.get(each)) is not None]
 
     def keep(self, execution: Execution, step_id: str, document: Document) -> None:
         """Add the document that a step has produced, under the id and version with which it was stored."""

@@ -175,12 +175,12 @@ async def test_a_file_that_is_an_answer_is_in_the_next_prompt(reading: Reading) 
     assert 'name="plan-2.pdf"' not in world.asked[3].prompt  # another step's answer
 
 
-async def add_charter(world: World, file: BriefFile, content: str) -> None:
-    """Store the charter, made from a file."""
+async def add_charter(world: World, file: BriefFile, content: str, kind: str = "charter") -> None:
+    """Store the charter, or another document, made from a file."""
     made = Document(
         id=uuid7(),
         scope_id=world.scope_id,
-        type="charter",
+        type=kind,
         version=1,
         title="The plan",
         content=cast("Any", content),
@@ -244,3 +244,21 @@ async def test_a_file_has_one_name_in_all_steps() -> None:
     assert all(each.is_exact for each in await shown(world))
     for request, own in zip(world.asked, ([], [3], [2], [2, 4]), strict=True):
         assert [number for number in (2, 3, 4) if f"[plan-{number}.pdf#page=1]" in request.prompt] == own
+
+
+async def test_a_step_that_another_one_starts_has_these_names_in_all_its_prompts() -> None:
+    flow = definition(
+        {"id": "one", "inputs": ["charter"]},
+        {"id": "two", "inputs": ["one", "notes"]},
+        scope_documents=["charter", "notes"],
+    )
+    charter, notes = long_plan(7), long_plan(8)
+    world = await world_with([PLAN, charter, notes], flow=flow, reading=Reading())
+    await add_charter(world, charter, charter.text)
+    await add_charter(world, notes, notes.text, "notes")
+    world.script = {"one": [document()], "two": [document("As plan-3.pdf#page=9 says"), document()]}
+    await world.start({"files": [str(PLAN.id)]})
+    assert (await world.run()).steps["two"].attempt == 2
+    for request in world.asked[1:]:
+        assert "[plan-3.pdf#page=8]" in request.prompt
+    assert "plan-3.pdf has 8 pages; page 9 does not exist." in world.asked[2].prompt
