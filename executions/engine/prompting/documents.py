@@ -45,9 +45,7 @@ def new_document(
         condensed: Whether the model was given shortened materials.
     """
     step = execution.steps[call.key.step_id]
-    # What, beside its inputs and answers, it is made from. People's edits keep it.
-    origin: dict[str, JsonValue] = {"workflow_id": execution.workflow_id, "step_id": step.slug}
-    origin |= {"step_hash": step_hash, "brief_hash": brief_hash}
+    origin = _origin(execution, step, step_hash=step_hash, brief_hash=brief_hash)
     extra: dict[str, JsonValue] = {} if review is None else {"review": dict(review)}
     if condensed:
         extra["condensed"] = True
@@ -64,6 +62,11 @@ def new_document(
         created_at=now,
         provenance={**_provenance(execution, step, call), "origin": origin, **extra},
     )
+
+
+def _origin(execution: Execution, step: Step, **hashes: str) -> dict[str, JsonValue]:
+    """Return what, beside its inputs and answers, a document is made from. People's edits keep it."""
+    return {"workflow_id": execution.workflow_id, "step_id": step.slug, **hashes}
 
 
 def _provenance(execution: Execution, step: Step, call: Call) -> dict[str, JsonValue]:

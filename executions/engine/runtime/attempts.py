@@ -21,7 +21,7 @@ from executions.engine.domain.brief import (
     with_distinct_names,
     without_files,
 )
-from executions.engine.domain.calls import Call, CallKey, Material, ModelRequest, max_tokens_of
+from executions.engine.domain.calls import TEXT_ONLY, Call, CallKey, Material, ModelRequest, max_tokens_of
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution, Pin, Step, keys_of
 from executions.engine.domain.retries import NO_TRIES, Tries, failed_tries, has_waited
@@ -57,6 +57,7 @@ class Plan:
     candidate: Candidate | None = None  # document that has to be reviewed
     unclear: int = 0  # reviews of it without a valid verdict
     condensed: bool = False  # the materials are shortened, because they were too long for the model
+    as_text: bool = False  # no file is attached, because the provider refused the request with files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,11 +255,21 @@ class Attempts:
             return self.build(execution, plan)
         last = tries[-1]
         plan = replace(plan, ordinal=last.key.ordinal + 1, model=last.model)
-        cut = self.build(execution, replace(plan, condensed=True))
-        attempt = cut if cut.call.request_hash == last.request_hash else self.build(execution, plan)
+        ways = self.ways(execution, plan)
+        attempt = next((each for each in ways if each.call.request_hash == last.request_hash), ways[-1])
         request = replace(attempt.request, has_waited=any(map(has_waited, tries)))
         failed = failed_tries(tries, request_hash=attempt.call.request_hash)
         return replace(attempt, request=request, failed=failed)
+
+    def ways(self, execution: Execution, plan: Plan) -> list[Attempt]:
+        """Return the attempts that a plan can have after failures: shortened, or with files as text. The usual is last.
+
+        A prompt that cannot be shortened counts as shortened.
+        """
+        usual = self.build(execution, replace(plan, condensed=False, as_text=False))
+        changed = [(True, False), *([(True, True), (False, True)] if usual.request.attachments else [])]
+        plans = [replace(plan, condensed=condensed, as_text=as_text) for condensed, as_text in changed]
+        return [*(self.build(execution, each) for each in plans), usual]
 
     def next_model(self, plan: Plan) -> str | None:
         """Return the model to use if the plan's model cannot do it; None: there is no other."""
@@ -306,7 +317,7 @@ class Attempts:
             documents=documents,
             document_files=_as_files(documents, self.documents, files),
             answer_files={each: files[each] for each in answered_files(step.rounds) if each in files},
-            reading=self._ports.models.reading(plan.model),
+            reading=TEXT_ONLY if plan.as_text else self._ports.models.reading(plan.model),
             items=self._items(plan.inputs),
             rounds=step.rounds,
             decisions=step.decisions,

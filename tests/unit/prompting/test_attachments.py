@@ -14,12 +14,14 @@ from common.limits import limits
 from executions.engine.domain.brief import FILE, BriefFile, Passage
 from executions.engine.domain.calls import Reading, ToolCall, max_input_tokens
 from executions.engine.domain.copying import replace
+from executions.engine.domain.errors import ModelError
 from executions.engine.domain.execution import Document
+from executions.engine.domain.states import FailureCode
 from executions.engine.prompting.prompts import PromptInputs, build_request
 from executions.engine.testing.in_memory import InMemoryFileRepository, ManualClock
 from executions.engine.testing.in_memory_models import ScriptedModelClient
 from executions.engine.transitions import clarification
-from tests.factories.engine import ASKING, LINE, World, definition, document, reply
+from tests.factories.engine import ASKING, LINE, World, definition, document, invalid, reply
 from tests.unit.prompting.test_prompt_replay import shown
 from workflows.definitions.definition import WorkflowDefinition
 
@@ -173,6 +175,25 @@ async def test_a_file_that_is_an_answer_is_in_the_next_prompt(reading: Reading) 
     assert [each.is_shared for each in told.attachments] == ([True, False] if reading.pdfs else [])
     assert "plan-2.pdf has 1 page; page 3 does not exist." in world.asked[2].prompt
     assert 'name="plan-2.pdf"' not in world.asked[3].prompt  # another step's answer
+
+
+REFUSED = ModelError(FailureCode.PROVIDER_REJECTED, "No such files.")
+
+
+async def test_a_refused_request_with_files_is_made_again_with_their_text() -> None:
+    world = await world_with([PLAN, SITE], flow=LINE, reading=SEES)
+    world.script = {"one": [REFUSED, invalid(), REFUSED, document()], "two": [REFUSED, REFUSED]}
+    await world.start({"files": [str(PLAN.id), str(SITE.id)]})
+    ended = await world.run()
+    assert {step: (each.status.value, each.attempt) for step, each in ended.steps.items()} == {
+        "one": ("completed", 2),
+        "two": ("failed", 1),
+    }
+    assert [len(request.attachments) for request in world.asked] == [2, 0, 2, 0, 2, 0]
+    for request in world.asked[1::2]:
+        assert "Lend 400 tools." in request.prompt
+        assert "The picture cannot be shown" in request.prompt
+    assert all(each.is_exact for each in await shown(world))
 
 
 async def add_charter(world: World, file: BriefFile, content: str, kind: str = "charter") -> None:
