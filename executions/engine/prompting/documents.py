@@ -24,8 +24,7 @@ def new_document(
     *,
     execution: Execution,
     definition: StepDefinition,
-    step_hash: str,
-    brief_hash: str,
+    origin: Mapping[str, JsonValue],
     call: Call,
     now: datetime,
     review: Mapping[str, JsonValue] | None = None,
@@ -37,15 +36,13 @@ def new_document(
         content: Document content that is valid against the step's schema.
         execution: The execution of the step.
         definition: The definition of the step.
-        step_hash: The hash of what defines the step's result.
-        brief_hash: The hash of the execution's brief.
+        origin: What, beside its inputs and answers, it is made from. People's edits keep it.
         call: The call with the reply that contained the document.
         now: The current time.
         review: The review's part of the provenance, if there was a review.
         condensed: Whether the model was given shortened materials.
     """
     step = execution.steps[call.key.step_id]
-    origin = _origin(execution, step, step_hash=step_hash, brief_hash=brief_hash)
     extra: dict[str, JsonValue] = {} if review is None else {"review": dict(review)}
     if condensed:
         extra["condensed"] = True
@@ -60,13 +57,8 @@ def new_document(
         execution_id=execution.id,
         step_id=step.step_id,
         created_at=now,
-        provenance={**_provenance(execution, step, call), "origin": origin, **extra},
+        provenance={**_provenance(execution, step, call), "origin": dict(origin), **extra},
     )
-
-
-def _origin(execution: Execution, step: Step, **hashes: str) -> dict[str, JsonValue]:
-    """Return what, beside its inputs and answers, a document is made from. People's edits keep it."""
-    return {"workflow_id": execution.workflow_id, "step_id": step.slug, **hashes}
 
 
 def _provenance(execution: Execution, step: Step, call: Call) -> dict[str, JsonValue]:

@@ -102,6 +102,11 @@ class Attempts:
         """Return the hash of the brief, whose files `inputs` has read."""
         return brief_hash(execution.input, self.documents.files_of(file_ids(execution.input)))
 
+    def origin(self, execution: Execution) -> dict[str, JsonValue]:
+        """Return what, beside inputs and answers, the step's document is made from."""
+        hashes: dict[str, JsonValue] = {"step_hash": self.step_hash, "brief_hash": self.brief_hash(execution)}
+        return {"workflow_id": execution.workflow_id, "step_id": execution.steps[self.step_id].slug, **hashes}
+
     async def _read_files(self, execution: Execution, inputs: Sequence[Document]) -> None:
         await self.documents.read_scope_files(execution, self._definition.scope_documents)
         own = self._file_ids(execution, inputs)
