@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from common.database.connections import give_back
 from documents.rendering.errors import RenderingBusy, RenderingError
 from documents.rendering.render import fragment_of
 from documents.rendering.sources import DocumentSource
@@ -36,7 +37,7 @@ def render_document(content: Any, schema: Any, *, title: str) -> RenderedDocumen
     """
     source = DocumentSource(name="document", title=title, content=content, created_at=_ANY_TIME, schema=schema)
     try:
-        found = fragment_of(source)
+        found = fragment_of(source, before=give_back)
     except RenderingBusy:
         return _notice(_BUSY)
     except RenderingError:

@@ -120,7 +120,7 @@ def _text(answer: Any) -> str:
 
 
 def _decisions(row: Any) -> tuple[Decided, ...]:
-    found = executions.decisions_about(row.document_id)
+    found = executions.decisions_about([row.document_id])[row.document_id]
     return tuple(_decided(each) for each in found if (each.accepted or each.document_version) <= row.version)
 
 

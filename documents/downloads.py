@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from common.database.connections import give_back
 from common.errors import Conflict, InternalError, Unavailable
 from common.time import format_rfc3339
 from documents.models import DocumentVersion
-from documents.rendering.errors import RenderingBusy, RenderingError, RenderingLimitExceeded, TemplateError
+from documents.rendering.errors import HouseStyleError, RenderingBusy, RenderingError, RenderingLimitExceeded
 from documents.rendering.formats import FORMATS, file_name
-from documents.rendering.render import render
+from documents.rendering.limited_process import turn
+from documents.rendering.render import SMALL, render
 from documents.rendering.sources import DocumentSource, Source
+
+logger = logging.getLogger(__name__)
 
 #: The formats of one document. A zip file is for the documents of an execution.
 NAMES = tuple(name for name in FORMATS if name != "zip")
@@ -28,12 +34,6 @@ class TooLargeToRender(Conflict):
     """The document needs more time or memory than one file may use."""
 
     code = "rendering-too-large"
-
-
-class TemplateFails(Conflict):
-    """The template of the workflow cannot show this document."""
-
-    code = "template-invalid"
 
 
 class RendererBusy(Unavailable):
@@ -65,7 +65,6 @@ def write_file(
     Raises:
         RendererBusy: too many files are being made.
         TooLargeToRender: the document needs more time or memory than one file may use.
-        TemplateFails: the template cannot show the document.
         CannotRender: the document cannot be written in this format.
     """
     look = look or Look()
@@ -73,23 +72,42 @@ def write_file(
     return write_source(source, name, house=look.house), f"{file_name(source)}-v{row.version}.{FORMATS[name].extension}"
 
 
+@contextmanager
+def turn_for(size: int) -> Iterator[None]:
+    """Wait, before contents are read, until they may be rendered. `size` is their bytes; small ones need not wait.
+
+    Raises:
+        RendererBusy: too many files are being made.
+    """
+    if size <= SMALL:
+        yield
+        return
+    give_back()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(turn())
+        except RenderingBusy as error:
+            raise RendererBusy(str(error)) from error
+        yield
+
+
 def write_source(source: Source, name: str, *, house: bytes | None = None) -> bytes:
-    """Return a source as a file.
+    """Return a source as a file. A house file that is refused now is left out: it was checked when it was published.
 
     Raises:
         RendererBusy: too many files are being made.
         TooLargeToRender: it needs more time or memory than one file may use.
-        TemplateFails: a template cannot show a document.
         CannotRender: it cannot be written in this format.
     """
     try:
-        return render(source, name, house=house)
+        return render(source, name, house=house, before=give_back)
+    except HouseStyleError as error:
+        logger.warning("a DOCX is made without the house file of its workflow: %s", error)
+        return write_source(source, name)
     except RenderingBusy as error:
         raise RendererBusy(str(error)) from error
     except RenderingLimitExceeded as error:
         raise TooLargeToRender(str(error)) from error
-    except TemplateError as error:
-        raise TemplateFails(f"The template of the workflow cannot show this document: {error}") from error
     except RenderingError as error:
         raise CannotRender(str(error)) from error
 

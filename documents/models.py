@@ -175,6 +175,7 @@ class File(models.Model):
     pages = models.PositiveIntegerField(null=True)  # of a PDF
     width = models.PositiveIntegerField(null=True)  # pixels of a picture
     height = models.PositiveIntegerField(null=True)  # pixels of a picture
+    encrypted = models.BooleanField(default=False, db_default=False)  # a PDF that opens without a password
     characters = models.PositiveIntegerField()
     segments = JsonTextField()  # anchor, label and text of each, in reading order
     notes = JsonTextField(default=list)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -127,11 +127,22 @@ def version_facts(
     return {(each.document_id, each.version): each for each in found if (each.document_id, each.version) in wanted}
 
 
-def makers(document_id: UUID) -> list[tuple[UUID, str]]:
-    """Return the execution and step that have made versions of a document, each pair once."""
-    rows = DocumentVersion.objects.filter(document_id=document_id, execution_id__isnull=False, step_id__isnull=False)
-    pairs = rows.order_by("execution_id", "step_id").values_list("execution_id", "step_id").distinct()
-    return [(execution_id, step_id) for execution_id, step_id in pairs if execution_id and step_id]
+class Maker(NamedTuple):
+    """A step of an execution that has made versions of a document."""
+
+    document_id: UUID
+    step: tuple[UUID, str]  # execution and step
+
+
+def makers(document_ids: Collection[UUID]) -> list[Maker]:
+    """Return the steps that have made versions of documents, each once. Permissions are not checked."""
+    if not document_ids:
+        return []
+    rows = DocumentVersion.objects.filter(
+        document_id__in=document_ids, execution_id__isnull=False, step_id__isnull=False
+    )
+    found = rows.order_by("execution_id", "step_id").values_list("document_id", "execution_id", "step_id").distinct()
+    return [Maker(each, (made_by, step_id)) for each, made_by, step_id in found if made_by and step_id]
 
 
 class Proposal(NamedTuple):

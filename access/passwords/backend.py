@@ -8,7 +8,6 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import make_password, verify_password
-from django.db import connection
 from django.http import HttpRequest
 
 from access import selectors, services
@@ -17,6 +16,7 @@ from access.passwords.attempts import count_attempt, record_success, undo_attemp
 from access.passwords.hashers import reserve_hash
 from access.user import User
 from common.addresses import client_network
+from common.database.connections import give_back
 from common.database.server import database_now
 
 
@@ -61,8 +61,7 @@ class PasswordBackend(ModelBackend):
 
     def _check(self, name: str, password: str) -> User | None:
         user = selectors.find_user(name)
-        if not connection.in_atomic_block:
-            connection.close()  # release it to the pool while this request waits for the hash
+        give_back()  # while this request waits for the hash
         if user is None:
             make_password(password)  # takes the same time as a password check
             return None

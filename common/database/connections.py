@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import psycopg
 from django.conf import settings
+from django.db import connection
 from psycopg.abc import PQGen
 from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.pq.abc import PGconn
@@ -112,6 +113,12 @@ def _limited(pgconn: PGconn, timeout: float | None) -> Iterator[float | None]:
             raise
         pgconn.finish()
         raise silence_error(began, seconds) from error
+
+
+def give_back() -> None:
+    """Give this thread's connection back to its pool, while it waits for something else. A transaction keeps it."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 _thread = threading.local()

@@ -30,6 +30,7 @@ def read(data: bytes, limits: ExtractionLimits) -> Extraction:
         FileRefused: it needs a password, is damaged, or has too many pages or characters.
     """
     import pypdfium2  # noqa: PLC0415 - loaded only for PDFs
+    import pypdfium2.raw as pdfium  # noqa: PLC0415
 
     try:
         document = pypdfium2.PdfDocument(data)
@@ -49,7 +50,10 @@ def read(data: bytes, limits: ExtractionLimits) -> Extraction:
         raise FileRefused(RefusalCode.DAMAGED, "is damaged: no page of it can be read")
     notes += _notes_of_pages(segments, damaged) + _attachments(document)
     title = clean(document.get_metadata_value("Title") or "")
-    return Extraction.of(FileType.PDF, segments, notes=notes, title=title, pages=pages)
+    encrypted = pdfium.FPDF_GetSecurityHandlerRevision(document) >= 0
+    if encrypted:
+        notes.append("It is encrypted, without a password. Models get its text, and not the file.")
+    return Extraction.of(FileType.PDF, segments, notes=notes, title=title, pages=pages, encrypted=encrypted)
 
 
 def _refusal(code: int | None) -> FileRefused:

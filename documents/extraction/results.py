@@ -126,6 +126,7 @@ class Extraction:
         characters: characters of all segments.
         width: pixels of a picture; None for other files.
         height: pixels of a picture; None for other files.
+        encrypted: whether it is an encrypted PDF, which opens without a password.
     """
 
     media_type: str
@@ -136,6 +137,7 @@ class Extraction:
     characters: int
     width: int | None = None
     height: int | None = None
+    encrypted: bool = False
 
     @classmethod
     def of(
@@ -147,6 +149,7 @@ class Extraction:
         title: str = "",
         pages: int | None = None,
         pixels: tuple[int, int] | None = None,
+        encrypted: bool = False,
     ) -> Extraction:
         """Return the extraction of a file; equal notes become one."""
         unique = list(dict.fromkeys(notes or []))
@@ -162,6 +165,7 @@ class Extraction:
             characters=sum(len(each.text) for each in segments),
             width=None if pixels is None else pixels[0],
             height=None if pixels is None else pixels[1],
+            encrypted=encrypted,
         )
 
     def to_json(self) -> dict[str, Any]:

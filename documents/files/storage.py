@@ -50,6 +50,7 @@ class FileText:
     pages: int | None
     width: int | None
     height: int | None
+    encrypted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,7 @@ def store_file(*, user: User, name: str, data: bytes, extraction: Extraction, no
         pages=extraction.pages,
         width=extraction.width,
         height=extraction.height,
+        encrypted=extraction.encrypted,
         characters=extraction.characters,
         segments=[asdict(each) for each in extraction.segments],
         notes=list(extraction.notes),
@@ -175,6 +177,7 @@ def file_texts(file_ids: Iterable[UUID], *, root_id: UUID | None) -> list[FileTe
             pages=row.pages,
             width=row.width,
             height=row.height,
+            encrypted=row.encrypted,
         )
         for row in (rows if root_id is None else rows.filter(scope=root_id))
     ]

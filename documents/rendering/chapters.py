@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from documents.rendering.content.blocks import content_blocks
 from documents.rendering.content.template import render_template
 from documents.rendering.content.tree import Blocks, Heading, anchor_of, clean_line, headings_of, text_of
+from documents.rendering.errors import RenderingLimitExceeded, TemplateError
 from documents.rendering.sources import DocumentSource, ExecutionSource, Source
 
 _UNTITLED = "Untitled"
@@ -63,20 +64,32 @@ def book_of(source: Source) -> Book:
 
 
 def _chapter(source: DocumentSource, prefix: str) -> Chapter:
-    title = clean_line(source.title) or _UNTITLED
-    if source.template is None:
-        blocks = content_blocks(source.content, source.schema, title=title, prefix=prefix)
-    else:
-        blocks = render_template(source.template, source.content, source.schema, prefix=prefix)
-        title, blocks = _own_title(title, blocks)
+    title, blocks, notes = _shown(source, prefix)
     return Chapter(
         name=clean_line(source.name),
         title=title,
         anchor=anchor_of("", prefix) or "top",
         blocks=blocks,
-        provenance=_lines(source.provenance),
+        provenance=_lines((*source.provenance, *notes)),
         language=source.language,
     )
+
+
+def _shown(source: DocumentSource, prefix: str) -> tuple[str, Blocks, tuple[str, ...]]:
+    """Return the title and the blocks of a document, and lines for its footer.
+
+    A document that its template cannot show has the usual form.
+    """
+    title = clean_line(source.title) or _UNTITLED
+    notes: tuple[str, ...] = ()
+    if source.template is not None:
+        try:
+            made = render_template(source.template, source.content, source.schema, prefix=prefix)
+        except (TemplateError, RenderingLimitExceeded) as error:
+            notes = (f"The template of the workflow could not be used: {error}",)
+        else:
+            return *_own_title(title, made), notes
+    return title, content_blocks(source.content, source.schema, title=title, prefix=prefix), notes
 
 
 def _own_title(title: str, blocks: Blocks) -> tuple[str, Blocks]:

@@ -13,6 +13,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,6 @@ from documents.rendering.errors import (
     RenderingBusy,
     RenderingError,
     RenderingLimitExceeded,
-    TemplateError,
 )
 
 _WAIT_SECONDS = 30.0  # for another process to end
@@ -34,7 +35,7 @@ _PATIENCE = 2.0  # times the limit of processor time that a process may take on 
 #: A fixed environment: few threads and few arenas, so that the limit on memory counts what is used.
 _ENVIRONMENT = {"RAYON_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2", "PATH": ""}
 _ERRORS = {each.code: each for each in (RenderingLimitExceeded, HouseStyleError, RenderingError)}
-_TOO_LARGE = "The document needs more time or memory than one file may use; export a part of it, or as Markdown."
+_TOO_LARGE = "The document needs more time or memory than one file may use; read single documents, or JSON."
 
 
 @cache
@@ -42,13 +43,43 @@ def _slots() -> threading.BoundedSemaphore:
     return threading.BoundedSemaphore(limits().rendering_processes)
 
 
-def render_in_process(source: str, name: str, *, house: bytes | None = None) -> bytes:
+_own = threading.local()  # `has_turn`: whether this thread has one
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Wait for the right to run a process. Within the block `render_in_process` of this thread waits for no other.
+
+    Raises:
+        RenderingBusy: all processes were in use for 30 seconds.
+    """
+    if getattr(_own, "has_turn", False):
+        yield
+        return
+    if not _slots().acquire(timeout=_WAIT_SECONDS):
+        raise RenderingBusy("Other documents are being rendered; try again in a moment.")
+    _own.has_turn = True
+    try:
+        yield
+    finally:
+        _own.has_turn = False
+        _slots().release()
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+def render_in_process(
+    source: str, name: str, *, house: bytes | None = None, before: Callable[[], None] = nothing
+) -> bytes:
     """Render in another process, and return the file. This blocks: an event loop calls it in a thread.
 
     Args:
         source: the source, as JSON of `sources.to_plain`.
         name: the format.
         house: the house `.docx`, if there is one.
+        before: called before the wait, such as to give a connection back.
 
     Raises:
         RenderingBusy: all processes were in use for 30 seconds.
@@ -62,12 +93,9 @@ def render_in_process(source: str, name: str, *, house: bytes | None = None) -> 
         "memory_bytes": bounds.rendering_memory_bytes,
     }
     head = json.dumps(job).encode() + b"\n"
-    if not _slots().acquire(timeout=_WAIT_SECONDS):
-        raise RenderingBusy("Other documents are being rendered; try again in a moment.")
-    try:
+    before()
+    with turn():
         return _run(head + source.encode(), bounds.rendering_seconds * _PATIENCE)
-    finally:
-        _slots().release()
 
 
 def _run(job: bytes, seconds: float) -> bytes:
@@ -98,8 +126,6 @@ def _result(head: dict[str, Any], file: bytes) -> bytes:
     code = head.get("code")
     if code is None:
         return file
-    if code == TemplateError.code:
-        raise TemplateError(head["line"], head["detail"])
     raise _ERRORS[code](head["detail"])
 
 
@@ -120,8 +146,6 @@ def main() -> None:
         from documents.rendering.sources import from_plain  # noqa: PLC0415
 
         file = render_here(from_plain(json.load(sys.stdin.buffer)), job["format"], house=house)
-    except TemplateError as error:
-        head = {"code": error.code, "line": error.line, "detail": error.detail}
     except RenderingError as error:
         head = {"code": error.code, "detail": str(error)}
     except (MemoryError, RecursionError):

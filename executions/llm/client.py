@@ -82,7 +82,7 @@ class RoutingModelClient:
             RateLimited: no permit will be free soon enough.
         """
         of_files = self._free_for_files if request.attachments else nullcontext()
-        async with self._turns.permit(request) as turn, of_files, self._free:
+        async with of_files, self._turns.permit(request) as turn, self._free:  # no permit waits for a place
             yield turn
 
     async def flush(self) -> None:

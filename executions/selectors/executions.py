@@ -53,8 +53,7 @@ class StepDetails:
     @property
     def needs_decision(self) -> bool:
         """Whether its document waits for a person's decision."""
-        asks = self.round is not None and self.round.answered_at is None
-        return self.step.status == StepStatus.WAITING.value and self.step.resume_at is None and not asks
+        return waits_for_decision(self.step)
 
     @property
     def scope(self) -> ScopeRef:
@@ -170,16 +169,17 @@ def decisions_of_steps(steps: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, 
     }
 
 
-def decisions_about(document_id: UUID) -> list[AcceptanceDecision]:
-    """Return the decisions about all versions of a document, oldest first. Permissions are not checked.
+def decisions_about(document_ids: Collection[UUID]) -> dict[UUID, list[AcceptanceDecision]]:
+    """Return the decisions about all versions of each document, oldest first. Permissions are not checked.
 
     They are in the steps that have made its versions. People edit and accept versions of these.
     """
-    makers = set(documents.makers(document_id))
-    rows = models.ExecutionStep.objects.filter(execution_id__in={each for each, _ in makers}).exclude(decisions=[])
-    found = rows.values_list("execution_id", "step_id", "decisions")
-    made = (each for execution_id, step_id, decided in found if (execution_id, step_id) in makers for each in decided)
-    return sorted(map(AcceptanceDecision.model_validate, made), key=lambda each: each.decided_at)
+    makers = documents.makers(document_ids)
+    found = decisions_of_steps({each.step for each in makers})
+    made: dict[UUID, list[AcceptanceDecision]] = {each: [] for each in document_ids}
+    for maker in makers:
+        made[maker.document_id] += found.get(maker.step, [])
+    return {each: sorted(decided, key=lambda one: one.decided_at) for each, decided in made.items()}
 
 
 def proposed_versions(document_ids: Collection[UUID]) -> dict[UUID, int]:
@@ -208,7 +208,7 @@ def document_of_step(*, execution_id: UUID, step_id: str) -> UUID | None:
 
 def open_executions_of(document_id: UUID) -> list[UUID]:
     """Return the ids of the open executions that have made or reused a document, in order."""
-    makers = {execution_id for execution_id, _ in documents.makers(document_id)}
+    makers = {each.step[0] for each in documents.makers([document_id])}
     reusing = Q(scope_id=documents.root_of(document_id), reuse=Reuse.CURRENT.value)
     rows = models.Execution.objects.filter(Q(id__in=makers) | reusing, status__in=[each.value for each in ACTIVE])
     among = list(rows.order_by("id").values_list("id", flat=True))
@@ -233,6 +233,12 @@ def step_details(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
         )
         for row, pair in zip(page, made, strict=True)
     ]
+
+
+def waits_for_decision(row: models.ExecutionStep) -> bool:
+    """Return whether the document of a step waits for a person's decision, and for nothing else."""
+    waits_for_more = row.asked_at is not None or row.resume_at is not None or row.blocked_by_limit != ""
+    return row.status == StepStatus.WAITING.value and row.document_id is not None and not waits_for_more
 
 
 def _is_deferred(row: models.ExecutionStep) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ from common.limits import limits
 from common.listings import listed
 from common.time import format_rfc3339
 from documents import selectors as documents
-from documents.downloads import TooLargeToRender, source_of
+from documents.downloads import TooLargeToRender, source_of, turn_for
 from documents.files import storage
 from documents.rendering.sources import DocumentSource, ExecutionSource
 from executions import models
@@ -58,49 +59,70 @@ class _Read:
         return [each for each in self.steps if each.status == StepStatus.COMPLETED.value and each.document_id]
 
     @property
-    def waiting(self) -> list[models.ExecutionStep]:
-        """The steps whose document is not final."""
-        return [each for each in self.steps if each.status == StepStatus.WAITING.value and each.document_id]
+    def undecided(self) -> list[models.ExecutionStep]:
+        """The steps whose document waits for a decision."""
+        return [each for each in self.steps if selectors.waits_for_decision(each)]
+
+    @property
+    def unfinished(self) -> list[models.ExecutionStep]:
+        """The other steps whose document is not final."""
+        left = [each for each in self.steps if each.status != StepStatus.COMPLETED.value and each.document_id]
+        return [each for each in left if not selectors.waits_for_decision(each)]
 
 
-def export_of(*, user: Person, execution_id: UUID, name: str) -> Export:
-    """Return the final documents of an execution for a file: those with which its steps have completed.
+@contextmanager
+def export_of(*, user: Person, execution_id: UUID, name: str) -> Iterator[Export]:
+    """Yield the final documents of an execution for a file: those with which its steps have completed.
 
-    The order is that of the steps in the definition, and of the items. `name` is the format.
+    The order is that of the steps in the definition, and of the items. `name` is the format. Large contents are read
+    and rendered within the block, in a turn: their number limits the memory of all exports together.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
         NothingToExport: no step has a final document.
         TooLargeToRender: the documents are larger than `MAX_EXPORT_BYTES`.
+        RendererBusy: too many files are being made.
     """
     execution = selectors.execution(user=user, execution_id=execution_id)
     steps = list(selectors.steps(user=user, execution_id=execution_id).defer("rounds", "violations", "input_versions"))
     definition = workflows.get_definition(execution.workflow_id, execution.workflow_version.version)
     read = _Read(execution, definition, steps)
-    rows = _rows(read, user)
-    if not rows:
+    found = _sizes(read, user)
+    with turn_for(found.bytes):
+        rows = _rows(read, found)
+        source = ExecutionSource(
+            title=_title(read),
+            created_at=max(row.created_at for _, row in rows),
+            documents=tuple(_documents(read, rows, with_records=name == "zip")),
+            facts=tuple(_facts(read)),
+            provenance=tuple(_provenance(read)),
+            **(_for_zip(read, user) if name == "zip" else {}),
+        )
+        yield Export(execution.version, source, house_of(definition, name))
+
+
+def _sizes(read: _Read, user: Person) -> documents.Sizes:
+    """Return the final documents with their size.
+
+    Raises:
+        NothingToExport, TooLargeToRender: see `export_of`.
+    """
+    pairs = [(each.document_id, each.document_version) for each in read.done]
+    found = documents.sizes([(each, number) for each, number in pairs if each and number], user=user)
+    if not found.row_ids:
         raise NothingToExport("No step of this execution has a final document yet.")
-    source = ExecutionSource(
-        title=_title(read),
-        created_at=max(row.created_at for _, row in rows),
-        documents=tuple(_documents(read, rows, with_records=name == "zip")),
-        facts=tuple(_facts(read)),
-        provenance=tuple(_provenance(read)),
-        **(_for_zip(read, user) if name == "zip" else {}),
-    )
-    return Export(execution.version, source, house_of(definition, name))
-
-
-def _rows(read: _Read, user: Person) -> list[tuple[models.ExecutionStep, Any]]:
-    """Return the steps with a final document, each with its version."""
-    pairs = [(step, (step.document_id, step.document_version)) for step in read.done]
-    found = documents.sizes([(each, number) for _, (each, number) in pairs if each and number], user=user)
     most = limits().export_bytes
     if found.bytes > most:
         raise TooLargeToRender(
             f"The documents of this execution have {found.bytes:,} bytes, and one file has at most {most:,}. "
             "Download them one by one."
         )
+    return found
+
+
+def _rows(read: _Read, found: documents.Sizes) -> list[tuple[models.ExecutionStep, Any]]:
+    """Return the steps with a final document, each with its version."""
+    pairs = [(step, (step.document_id, step.document_version)) for step in read.done]
     contents = documents.with_content(found.row_ids.values())
     return [(step, contents[found.row_ids[pair]]) for step, pair in pairs if pair in found.row_ids]
 
@@ -125,11 +147,15 @@ def _documents(
 def _decisions(rows: Sequence[tuple[models.ExecutionStep, Any]]) -> list[list[AcceptanceDecision]]:
     """Return the decisions of the step that made each version: a reused one was accepted in another execution.
 
-    A person's version has no such step; the decisions of this execution are about it.
+    A person's version has no such step; the decisions about its document are about it, of any execution.
     """
-    places = [(row.execution_id or step.execution_id, row.step_id or step.step_id) for step, row in rows]
-    found = selectors.decisions_of_steps(set(places))
-    return [found.get(place, []) for place in places]
+    places = [(row.execution_id, row.step_id or step.step_id) for step, row in rows]
+    found = selectors.decisions_of_steps({(each, step_id) for each, step_id in places if each is not None})
+    edited = selectors.decisions_about([row.document_id for _, row in rows if row.execution_id is None])
+    return [
+        edited[row.document_id] if place[0] is None else found.get(place, [])
+        for place, (_, row) in zip(places, rows, strict=True)
+    ]
 
 
 def _for_zip(read: _Read, user: Person) -> dict[str, Any]:
@@ -160,9 +186,10 @@ def _facts(read: _Read) -> Iterator[tuple[str, str]]:
     yield "Started", f"{format_rfc3339(row.created_at)}{by}"
     ended = f", {format_rfc3339(row.finished_at)}" if row.finished_at else ""
     yield "Status", f"{row.status}{ended}"
-    if read.waiting:
-        shown = [f"{each.name}{f' ({each.label})' if each.label else ''}" for each in read.waiting]
-        yield "Left out, a decision is missing", listed(shown)
+    for name, steps in (("a decision is missing", read.undecided), ("not final", read.unfinished)):
+        if steps:
+            shown = [f"{each.name}{f' ({each.label})' if each.label else ''}" for each in steps]
+            yield f"Left out, {name}", listed(shown)
 
 
 def _provenance(read: _Read) -> Iterator[str]:

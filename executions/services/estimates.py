@@ -115,7 +115,7 @@ async def find_reusable(
     scope = await in_thread(_scope_to_start_in, user, scope_type, scope_id)
     if scope is None:
         return NOTHING_REUSED
-    await in_thread(read_files, user=user, brief=input, root_id=scope.id)
+    files = await in_thread(read_files, user=user, brief=input, root_id=scope.id)
     execution = new_execution(
         found.definition,
         execution_id=uuid7(),
@@ -124,7 +124,8 @@ async def find_reusable(
         brief=input,
         now=now,
     )
-    return await plan_reuse(replace(execution, reuse=Reuse.CURRENT), build_ports(), definition=found.definition)
+    execution = replace(execution, reuse=Reuse.CURRENT)
+    return await plan_reuse(execution, build_ports(), definition=found.definition, files=files)
 
 
 def _scope_to_start_in(user: Person, scope_type: str, scope_id: str) -> ScopeRef | None:

@@ -16,24 +16,27 @@ from documents.extraction.results import Extraction, FileType, Segment
 from documents.files import storage
 from executions.db_threads import in_thread
 from executions.engine.domain.brief import BriefFile, Passage, file_ids, without_files
-from executions.engine.domain.states import ExecutionStatus
+from executions.engine.domain.copying import replace
+from executions.engine.domain.states import ExecutionStatus, Reuse
+from executions.engine.runtime.reuse_plan import plan_reuse
 from executions.engine.testing.in_memory import InMemoryFileRepository
+from executions.engine.transitions.planner import new_execution
 from tests.contract.backends import AnyWorld, MemoryWorld, PostgresWorld
 from tests.factories.engine import LINE, document, invalid
 from tests.unit.prompting.test_prompt_replay import shown
 
 
-async def store(world: AnyWorld, name: str, text: str, *, scope: str = "p") -> BriefFile:
+async def store(world: AnyWorld, name: str, text: str, *, scope: str = "p", encrypted: bool = False) -> BriefFile:
     """Store a file of one page that a scope uses, and return it as the engine reads it."""
     passages, kind, data = (Passage(anchor="page=1", text=text),), FileType.PDF, b"%PDF"
     described: dict[str, Any] = {"name": name, "media_type": kind.media_type, "passages": passages, "pages": 1}
-    described |= {"sha256": sha256(data).hexdigest(), "size": len(data)}
+    described |= {"sha256": sha256(data).hexdigest(), "size": len(data), "encrypted": encrypted}
     files = world.ports.repositories.files
     if isinstance(files, InMemoryFileRepository):
         made = BriefFile(id=uuid7(), **described)
         files.files[world.scope_id if scope == "p" else uuid7(), made.id] = made
         return made
-    extraction = Extraction.of(kind, [Segment("page=1", "page 1", text)], pages=1)
+    extraction = Extraction.of(kind, [Segment("page=1", "page 1", text)], pages=1, encrypted=encrypted)
 
     def keep() -> BriefFile:
         user = ensure_user(name="ann")
@@ -51,7 +54,7 @@ async def test_files_of_the_scope_come_in_the_order_of_their_ids(
     world_of: type[MemoryWorld] | type[PostgresWorld],
 ) -> None:
     world = world_of(LINE)
-    first, second = await store(world, "a.pdf", "One."), await store(world, "b.pdf", "Zwei ☃.")
+    first, second = await store(world, "a.pdf", "One."), await store(world, "b.pdf", "Zwei ☃.", encrypted=True)
     elsewhere = await store(world, "c.pdf", "Drei.", scope="q")
     files, ids = world.ports.repositories.files, [second.id, elsewhere.id, uuid7(), first.id]
     assert await files.get(ids, scope_id=world.scope_id) == [second, first]
@@ -83,6 +86,44 @@ async def test_prompts_with_files_are_rebuilt_exactly(world_of: type[MemoryWorld
         return
     [call, *_] = await world.ports.ledger.calls(world.execution_id, "two")
     assert call.request_hash == world.asked[2].request_hash
+
+
+async def test_the_same_file_uploaded_again_is_the_same_brief(
+    world_of: type[MemoryWorld] | type[PostgresWorld],
+) -> None:
+    world = world_of(LINE, {"one": [document()], "two": [document()]})
+    first, again, other = [await store(world, name, "One.") for name in ("a.pdf", "a.pdf", "b.pdf")]
+    await world.start({"files": [str(first.id)]})
+    await world.run()
+    asked = len(world.asked)
+    world.script = {"one": [document()], "two": [document()]}
+    for file, calls in ((again, 0), (other, 1)):
+        await world.ports.clock.sleep(0.01)
+        brief: dict[str, JsonValue] = {"files": [str(file.id)]}
+        await world.start_again(brief, reuse=Reuse.CURRENT)
+        assert (await world.runner("b").run()).status is ExecutionStatus.COMPLETED
+        assert bool(len(world.asked) - asked) is bool(calls)
+
+
+async def test_files_that_the_scope_does_not_use_yet_are_known_to_a_plan(
+    world_of: type[MemoryWorld] | type[PostgresWorld],
+) -> None:
+    world = world_of(LINE, {"one": [document()], "two": [document()]})
+    first, new = await store(world, "a.pdf", "One."), await store(world, "a.pdf", "One.", scope="q")
+    await world.start({"files": [str(first.id)]})
+    await world.run()
+    execution = new_execution(
+        world.definition,
+        execution_id=uuid7(),
+        workflow_version=1,
+        scope=(await world.now()).scope,
+        brief={"files": [str(new.id)]},
+        now=world.ports.clock.now(),
+    )
+    execution = replace(execution, reuse=Reuse.CURRENT)
+    for files, reused in (([new], {"one": 1, "two": 1}), ([], {})):
+        found = await plan_reuse(execution, world.ports, definition=world.definition, files=files)
+        assert dict(found.reused) == reused
 
 
 @pytest.mark.parametrize("files", [["plan.md"], "none", {"a": 1}, [7], None, [str(uuid7()).upper()]])

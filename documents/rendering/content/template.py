@@ -8,6 +8,7 @@ bring whole blocks.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -42,10 +43,16 @@ MAX_CHARACTERS = 64 * 1024  # of a template
 MAX_EACHS = 5  # within each other
 _MAX_EXPANDED = 500_000  # characters of the template's own text in the result
 _MAX_VALUES = 100_000
+_MAX_SHOWN = 4_000_000  # characters of all values, each as often as it is shown
+_MAX_TURNS = 200_000  # of all repetitions, and steps of all pointers
 _OPEN, _CLOSE = "\ue000", "\ue001"  # around the number of a value in the expanded text
-_OPEN_IN_ADDRESS = quote(_OPEN)
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_MARKED = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+_MARKED = re.compile(f"{_OPEN}([0-9]{{1,9}}){_CLOSE}")
+_MARKED_IN_ADDRESS = re.compile(f"{quote(_OPEN)}([0-9]{{1,9}}){quote(_CLOSE)}")
+#: What Markdown, or an address, turns into one of the characters around numbers.
+_DISGUISED = re.compile(r"&#(?:x0*e00[01]|0*5734[45]);?|%ee%80%8[01]", re.IGNORECASE)
+_IN_WHOLE_ADDRESS = "%/:?#[]@!$&'()*+,;=~"  # what stays as it is of a value with which an address begins
+_IN_ADDRESS = "/:@!$,;~"  # what stays as it is of another value in an address
 _POINTER = re.compile(r"\.|/?[^\s{}#/]+(?:/[^\s{}#/]+)*")
 #: A line with nothing but `{{#each …}}` or `{{/each}}` leaves no line behind.
 _ALONE = re.compile(r"^[ \t]*(\{\{[ \t]*(?:#each[ \t][^{}\n]*|/each[ \t]*)\}\})[ \t]*(?:\n|\Z)", re.MULTILINE)
@@ -83,6 +90,8 @@ def parse(template: str) -> tuple[Part, ...]:
     for mark in (_OPEN, _CLOSE):
         if mark in text:
             raise TemplateError(text.count("\n", 0, text.index(mark)) + 1, f"A template cannot have U+{ord(mark):04X}.")
+    if (found := _DISGUISED.search(text)) is not None:
+        raise TemplateError(text.count("\n", 0, found.start()) + 1, f"A template cannot have {found[0]}.")
     return _Parser(text).parse()
 
 
@@ -244,6 +253,9 @@ class _Expansion:
         self.texts: list[str] = []
         self.values: list[_Found] = []
         self._characters = 0
+        self._shown = 0
+        self._turns = 0
+        self._sizes: dict[str, int] = {}  # of values, by pointer
 
     def expand(self, parts: Sequence[Part], item: _Found) -> None:
         for part in parts:
@@ -251,22 +263,38 @@ class _Expansion:
                 self._write(part)
             elif isinstance(part, Value):
                 self._write(f"{_OPEN}{len(self.values)}{_CLOSE}")
-                self.values.append(self._find(part.pointer, item))
+                self._show(self._find(part.pointer, item))
             else:
                 found = self._find(part.pointer, item)
                 for index in range(len(found.value) if isinstance(found.value, list) else 0):
-                    self.expand(part.body, found.part(str(index)))
+                    self.expand(part.body, self._part(found, str(index)))
 
     def _write(self, text: str) -> None:
         self._characters += len(text)
-        if self._characters > _MAX_EXPANDED or len(self.values) > _MAX_VALUES:
-            raise RenderingLimitExceeded("The template makes a document that is too long.")
+        self._check()
         self.texts.append(text)
+
+    def _show(self, found: _Found) -> None:
+        if found.pointer not in self._sizes:
+            self._sizes[found.pointer] = len(json.dumps(found.value, ensure_ascii=False))
+        self._shown += self._sizes[found.pointer]
+        self.values.append(found)
+        self._check()
+
+    def _part(self, found: _Found, name: str) -> _Found:
+        self._turns += 1
+        self._check()
+        return found.part(name)
+
+    def _check(self) -> None:
+        is_too_long = self._characters > _MAX_EXPANDED or self._shown > _MAX_SHOWN
+        if is_too_long or len(self.values) > _MAX_VALUES or self._turns > _MAX_TURNS:
+            raise RenderingLimitExceeded("The template makes a document that is too long.")
 
     def _find(self, pointer: str, item: _Found) -> _Found:
         found = self.root if pointer.startswith("/") else item
         for name in pointer.lstrip("/").split("/") if pointer != "." else ():
-            found = found.part(name)
+            found = self._part(found, name)
         return found
 
 
@@ -292,7 +320,11 @@ class _Filler:
         if not isinstance(block, Paragraph) or len(block.text) != 1 or block.text[0][1:] != Run("")[1:]:
             return None
         mark = _MARKED.fullmatch(block.text[0].text)
-        return self._values[int(mark[1])] if mark else None
+        return self._value(mark[1]) if mark else None
+
+    def _value(self, number: str) -> _Found | None:
+        """Return the value of a mark; None: the number is that of no value."""
+        return self._values[int(number)] if int(number) < len(self._values) else None
 
     def _whole(self, found: _Found) -> Blocks:
         if found.is_missing or (is_scalar(found.value) and not isinstance(found.value, str)):
@@ -337,25 +369,35 @@ class _Filler:
         for run in runs:
             run = self._with_address(run)
             for index, piece in enumerate(_MARKED.split(run.text)):
-                if index % 2 == 0:
+                value = self._value(piece) if index % 2 else None
+                if value is None:
                     found.append(run._replace(text=piece))
                 elif run.code:
-                    found.append(run._replace(text=self._letters(f"{_OPEN}{piece}{_CLOSE}")))
+                    found.append(run._replace(text=text_of(self._runs(value))))
                 else:
-                    found += [_within(run, each) for each in self._runs(self._values[int(piece)])]
+                    found += [_within(run, each) for each in self._runs(value)]
         return merged(found)
 
     def _letters(self, text: str) -> str:
-        return _MARKED.sub(lambda mark: text_of(self._runs(self._values[int(mark[1])])), text)
+        return _MARKED.sub(lambda mark: self._text(mark[1]), text)
+
+    def _text(self, number: str) -> str:
+        value = self._value(number)
+        return "" if value is None else text_of(self._runs(value))
 
     def _with_address(self, run: Run) -> Run:
         """Return a run whose link leads to a value; an address that is not allowed is shown after its text."""
-        if _OPEN_IN_ADDRESS not in run.href:
+        if not _MARKED_IN_ADDRESS.search(f"{run.href} {run.text}"):
             return run
-        address = self._letters(unquote(run.href))
-        if markdown_text.is_safe_link(address):
-            return run._replace(href=address)
-        return run._replace(text=f"{run.text} ({unquote(run.href)})", href="")
+        text = _MARKED_IN_ADDRESS.sub(lambda mark: f"{_OPEN}{mark[1]}{_CLOSE}", run.text)  # an image shows its address
+        address = _MARKED_IN_ADDRESS.sub(self._in_address, run.href)
+        if not address or markdown_text.is_safe_link(address):
+            return run._replace(text=text, href=address)
+        return run._replace(text=f"{text} ({unquote(run.href)})", href="")
+
+    def _in_address(self, mark: re.Match[str]) -> str:
+        """Return a value for its place in an address: it adds no part to the address, except at its begin."""
+        return quote(self._text(mark[1]), safe=_IN_ADDRESS if mark.start() else _IN_WHOLE_ADDRESS)
 
 
 class _Places(_Filler):

@@ -54,7 +54,7 @@ class ExecutionExportView(ApiView):
 
 def _export(request: Request, execution_id: UUID) -> Response:
     name = request.accepted_renderer.format
-    export = export_of(user=request.user, execution_id=execution_id, name=name)
-    made = write_source(export.source, name, house=export.house)
+    with export_of(user=request.user, execution_id=execution_id, name=name) as export:
+        made = write_source(export.source, name, house=export.house)
     disposition = f'attachment; filename="{file_name(export.source)}.{FORMATS[name].extension}"'
     return Response(made, headers={"ETag": f'"{export.version}"', "Content-Disposition": disposition, **SANDBOX})

@@ -24,6 +24,7 @@ from rest_framework.response import Response
 from access.idempotency import run_once
 from common.api.fields import TimestampField
 from common.api.views import ApiView
+from common.database.connections import give_back
 from common.database.server import database_now
 from common.errors import FieldError, Invalid
 from documents.extraction.results import Extraction
@@ -83,6 +84,7 @@ class FilesView(ApiView):
         """Upload a file. Its text is read at once; only you see the file until it is used."""
         name, file = await sync_to_async(_uploaded)(request)
         check_size(file.size or 0, name=name)
+        await sync_to_async(give_back)()  # while this waits for its turn and for the text
         async with turn():  # before the file is in memory, and until it is stored
             data = await sync_to_async(file.read)()
             extraction = await read_file(data, name=name)

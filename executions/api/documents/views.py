@@ -216,7 +216,7 @@ class DocumentViewSet(views.DocumentViewSet):
 
     def decided(self, row: Any) -> Sequence[str]:
         """Return what people have decided about a version, for its footer."""
-        return accepted(decisions_about(row.document_id), row.version)
+        return accepted(decisions_about([row.document_id])[row.document_id], row.version)
 
     def look_of(self, row: Any, name: str) -> Look:
         """Return the look that the workflow of a version gives it."""

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from executions.engine.domain.clarification import AnswerType, ClarificationRound
 from executions.engine.domain.copying import replace
-from executions.engine.domain.execution import Brief
+from executions.engine.domain.execution import Brief, Execution
 
 #: Name in an object brief that is reserved for the ids of files.
 FILES = "files"
@@ -43,6 +43,7 @@ class BriefFile:
     pages: int | None = None  # a PDF's
     width: int | None = None  # pixels of a picture; None: not known
     height: int | None = None  # pixels of a picture; None: not known
+    encrypted: bool = False  # a PDF that opens without a password; providers refuse it
 
     @property
     def is_picture(self) -> bool:
@@ -117,6 +118,12 @@ def answered_files(rounds: Sequence[ClarificationRound]) -> tuple[UUID, ...]:
         for question in round_.questions
         if question.answer_type is AnswerType.FILE and question.id in round_.answers
     )
+
+
+def answers_in_order(execution: Execution) -> tuple[UUID, ...]:
+    """Return the ids of the files that are answers in an execution, by the time of the answer: later ones are last."""
+    rounds = [each for step in execution.steps.values() for each in step.rounds if each.answered_at is not None]
+    return answered_files(sorted(rounds, key=lambda each: each.answered_at or each.asked_at))
 
 
 def file_of(provenance: Mapping[str, JsonValue]) -> UUID | None:

@@ -45,12 +45,13 @@ def text_of(file: BriefFile, attached: Mapping[UUID, Attachment], reading: Readi
     """Return what the prompt says of a file, beside its bytes or in their place."""
     if file.id in attached:
         return _beside_bytes(file)
-    is_too_large = (file.is_picture and reading.pictures) or (file.is_pdf and reading.pdfs)
+    is_refused = (file.is_picture and reading.pictures) or (file.is_pdf and reading.pdfs)
     if file.is_picture:
-        reason = "is too large to be shown in this call" if is_too_large else "cannot be shown to this model"
+        reason = "is too large to be shown in this call" if is_refused else "cannot be shown to this model"
         return f"The picture {reason}."
     if file.is_pdf:
-        reason = "as it is, the file is too large for this call" if is_too_large else "this model does not read PDFs"
+        refused = "it is encrypted" if file.encrypted else "as it is, the file is too large for this call"
+        reason = refused if is_refused else "this model does not read PDFs"
         return f"{file.text}\n\n[Only the text of this file is shown: {reason}.]"
     return file.text
 
@@ -65,7 +66,7 @@ def _beside_bytes(file: BriefFile) -> str:
 def _can_be_shown(file: BriefFile, reading: Reading) -> bool:
     """Return whether the model reads such a file, and its provider does not refuse this one."""
     if file.is_pdf:
-        return reading.pdfs and file.pages is not None
+        return reading.pdfs and file.pages is not None and not file.encrypted
     sides = (file.width or 0, file.height or 0)
     is_small = max(sides) <= _MAX_SIDE and (reading.picture_bytes is None or file.size <= reading.picture_bytes)
     return file.is_picture and reading.pictures and is_small

@@ -17,10 +17,15 @@ BAD_CITATION = "bad_citation"
 def bad_citations(content: JsonValue, files: Sequence[BriefFile]) -> Iterator[FieldError]:
     """Yield a violation for each cited place of a brief's file that does not exist.
 
-    Names of other files are not checked: a text may tell of files that the brief does not have.
+    Names of other files are not checked: a text may tell of files that the brief does not have. Files of one name have
+    the places of all these files.
     """
-    anchors = {each.name: [passage.anchor for passage in each.passages] for each in files}
-    names = {name.casefold() for name in anchors}
+    anchors: dict[str, list[str]] = {}
+    written: dict[str, str] = {}  # names by their lower case
+    for each in files:
+        name = written.setdefault(each.name.casefold(), each.name)
+        anchors.setdefault(name, []).extend(passage.anchor for passage in each.passages)
+    names = written.keys()
     for place, text in _texts(content) if files else ():
         for citation in find_citations(text, anchors):
             fault = check_citation(citation, anchors) if citation.name.casefold() in names else None

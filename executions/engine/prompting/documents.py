@@ -13,7 +13,6 @@ from executions.engine.domain.calls import Call, ModelReply
 from executions.engine.domain.execution import Document, Execution, Step
 from executions.engine.domain.states import CallKind, CallStatus
 from executions.engine.prompting.json_text import pretty
-from executions.engine.prompting.origin import brief_hash
 from executions.engine.prompting.prompts import RejectedOutput
 from workflows.definitions.definition import StepDefinition
 
@@ -25,7 +24,7 @@ def new_document(
     *,
     execution: Execution,
     definition: StepDefinition,
-    step_hash: str,
+    origin: Mapping[str, JsonValue],
     call: Call,
     now: datetime,
     review: Mapping[str, JsonValue] | None = None,
@@ -37,7 +36,7 @@ def new_document(
         content: Document content that is valid against the step's schema.
         execution: The execution of the step.
         definition: The definition of the step.
-        step_hash: The hash of what defines the step's result.
+        origin: What, beside its inputs and answers, it is made from. People's edits keep it.
         call: The call with the reply that contained the document.
         now: The current time.
         review: The review's part of the provenance, if there was a review.
@@ -58,18 +57,8 @@ def new_document(
         execution_id=execution.id,
         step_id=step.step_id,
         created_at=now,
-        provenance={**_provenance(execution, step, call), "origin": _origin(execution, step, step_hash), **extra},
+        provenance={**_provenance(execution, step, call), "origin": dict(origin), **extra},
     )
-
-
-def _origin(execution: Execution, step: Step, step_hash: str) -> dict[str, JsonValue]:
-    """Return what, beside its inputs and answers, a document is made from. People's edits keep it."""
-    return {
-        "workflow_id": execution.workflow_id,
-        "step_id": step.slug,
-        "step_hash": step_hash,
-        "brief_hash": brief_hash(execution.input),
-    }
 
 
 def _provenance(execution: Execution, step: Step, call: Call) -> dict[str, JsonValue]:

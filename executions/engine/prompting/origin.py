@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from common.canonical_json import digest
+from executions.engine.domain.brief import FILES, BriefFile
 from executions.engine.domain.copying import IdentityKey
 from executions.engine.domain.execution import Brief
 from workflows.definitions.definition import StepDefinition, WorkflowDefinition
@@ -14,15 +15,21 @@ from workflows.definitions.placeholders import ITEM_NAMES, NAMES
 _KEPT = 32  # hashes of briefs, which the documents of one execution share
 
 
-def brief_hash(brief: Brief | None) -> str:
-    """Return the hash of a brief."""
-    return _hash_of_brief(IdentityKey(brief))
+def brief_hash(brief: Brief | None, files: Sequence[BriefFile] = ()) -> str:
+    """Return the hash of a brief. Its files count by name and content: the same file has a new id at each upload."""
+    return _hash_of_brief(IdentityKey(brief), tuple((str(each.id), each.name, each.sha256) for each in files))
 
 
 @lru_cache(maxsize=_KEPT)
-def _hash_of_brief(brief: IdentityKey[Brief | None]) -> str:
+def _hash_of_brief(brief: IdentityKey[Brief | None], files: tuple[tuple[str, str, str], ...]) -> str:
     value = brief.value
-    return digest(dict(value) if isinstance(value, Mapping) else value)
+    if not isinstance(value, Mapping):
+        return digest(value)
+    listed = value.get(FILES)
+    if not files or not isinstance(listed, list | tuple):
+        return digest(dict(value))
+    known = {file_id: [name, sha256] for file_id, name, sha256 in files}
+    return digest({**value, FILES: [known.get(str(each), each) for each in listed]})
 
 
 def step_hash(workflow: WorkflowDefinition, step: StepDefinition) -> str:

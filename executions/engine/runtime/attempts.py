@@ -15,12 +15,13 @@ from executions.engine.domain.acceptance import CHANGES_REQUESTED
 from executions.engine.domain.brief import (
     BriefFile,
     answered_files,
+    answers_in_order,
     file_ids,
     file_of,
     with_distinct_names,
     without_files,
 )
-from executions.engine.domain.calls import Call, CallKey, Material, ModelRequest, max_tokens_of
+from executions.engine.domain.calls import TEXT_ONLY, Call, CallKey, Material, ModelRequest, max_tokens_of
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution, Pin, Step, keys_of
 from executions.engine.domain.retries import NO_TRIES, Tries, failed_tries, has_waited
@@ -29,6 +30,7 @@ from executions.engine.ports import Ports
 from executions.engine.prompting.citations import bad_citations
 from executions.engine.prompting.documents import rejected_output
 from executions.engine.prompting.json_text import pretty, shown
+from executions.engine.prompting.origin import brief_hash
 from executions.engine.prompting.prompts import PromptInputs, RejectedOutput, build_request
 from executions.engine.prompting.replies import MAX_VIOLATIONS
 from executions.engine.runtime.document_cache import DocumentCache
@@ -55,6 +57,7 @@ class Plan:
     candidate: Candidate | None = None  # document that has to be reviewed
     unclear: int = 0  # reviews of it without a valid verdict
     condensed: bool = False  # the materials are shortened, because they were too long for the model
+    as_text: bool = False  # no file is attached, because the provider refused the request with files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +98,23 @@ class Attempts:
         await self._read_files(execution, [each for each in found if each is not None])
         return found
 
+    def brief_hash(self, execution: Execution) -> str:
+        """Return the hash of the brief, whose files `inputs` has read."""
+        return brief_hash(execution.input, self.documents.files_of(file_ids(execution.input)))
+
+    def origin(self, execution: Execution) -> dict[str, JsonValue]:
+        """Return what, beside inputs and answers, the step's document is made from."""
+        hashes: dict[str, JsonValue] = {"step_hash": self.step_hash, "brief_hash": self.brief_hash(execution)}
+        return {"workflow_id": execution.workflow_id, "step_id": execution.steps[self.step_id].slug, **hashes}
+
     async def _read_files(self, execution: Execution, inputs: Sequence[Document]) -> None:
-        await self.documents.read_files(execution, self._file_ids(execution, inputs))
+        await self.documents.read_scope_files(execution, self._definition.scope_documents)
+        own = self._file_ids(execution, inputs)
+        await self.documents.read_files(execution, [*self._numbered_ids(execution), *own])
+
+    def _numbered_ids(self, execution: Execution) -> list[UUID]:
+        """Return the ids of the execution's files in the order by which equal names are numbered: new ones are last."""
+        return [*file_ids(execution.input), *self.documents.scope_files, *answers_in_order(execution)]
 
     def _file_ids(self, execution: Execution, inputs: Sequence[Document]) -> list[UUID]:
         """Return the ids of the brief's files, then those of the inputs, then those of answers."""
@@ -104,9 +122,14 @@ class Attempts:
         return [*file_ids(execution.input), *of_inputs, *answered_files(execution.steps[self.step_id].rounds)]
 
     def _files(self, execution: Execution, inputs: Sequence[Document]) -> dict[UUID, BriefFile]:
-        """Return the files that the step's prompts show, by id, with distinct names."""
-        found = self.documents.files_of(self._file_ids(execution, inputs))
-        return {each.id: each for each in with_distinct_names(found)}
+        """Return the files that the step's prompts show, by id, with distinct names.
+
+        A file has the same name in all steps: its number follows from all files of the execution.
+        """
+        own = self._file_ids(execution, inputs)
+        named = with_distinct_names(self.documents.files_of([*self._numbered_ids(execution), *own]))
+        found = {each.id: each for each in named}
+        return {each: found[each] for each in own if each in found}
 
     def _shown(self, inputs: Sequence[Document]) -> list[Document]:
         """Return the documents that the prompt shows, in its order."""
@@ -224,10 +247,12 @@ class Attempts:
     ) -> tuple[FieldError, ...]:
         """Return the places of a new document that cite places that its files do not have.
 
-        The files are those of the brief, of the documents that the step reads, and of answers.
+        The files are those of the brief, of the documents that the step reads, and of answers. A text may also cite a
+        file by its own name, as an edited text of it does.
         """
-        files = tuple(self._files(execution, inputs).values())
-        return tuple(islice(bad_citations(content, files), MAX_VIOLATIONS))
+        files = self._files(execution, inputs)
+        cited = [*files.values(), *self.documents.files_of(files)]
+        return tuple(islice(bad_citations(content, cited), MAX_VIOLATIONS))
 
     def _going_on(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
         """Return the next try of a call: the same prompt to the same model as in the last try."""
@@ -235,11 +260,21 @@ class Attempts:
             return self.build(execution, plan)
         last = tries[-1]
         plan = replace(plan, ordinal=last.key.ordinal + 1, model=last.model)
-        cut = self.build(execution, replace(plan, condensed=True))
-        attempt = cut if cut.call.request_hash == last.request_hash else self.build(execution, plan)
+        ways = self.ways(execution, plan)
+        attempt = next((each for each in ways if each.call.request_hash == last.request_hash), ways[-1])
         request = replace(attempt.request, has_waited=any(map(has_waited, tries)))
         failed = failed_tries(tries, request_hash=attempt.call.request_hash)
         return replace(attempt, request=request, failed=failed)
+
+    def ways(self, execution: Execution, plan: Plan) -> list[Attempt]:
+        """Return the attempts that a plan can have after failures: shortened, or with files as text. The usual is last.
+
+        A prompt that cannot be shortened counts as shortened.
+        """
+        usual = self.build(execution, replace(plan, condensed=False, as_text=False))
+        changed = [(True, False), *([(True, True), (False, True)] if usual.request.attachments else [])]
+        plans = [replace(plan, condensed=condensed, as_text=as_text) for condensed, as_text in changed]
+        return [*(self.build(execution, each) for each in plans), usual]
 
     def next_model(self, plan: Plan) -> str | None:
         """Return the model to use if the plan's model cannot do it; None: there is no other."""
@@ -287,7 +322,7 @@ class Attempts:
             documents=documents,
             document_files=_as_files(documents, self.documents, files),
             answer_files={each: files[each] for each in answered_files(step.rounds) if each in files},
-            reading=self._ports.models.reading(plan.model),
+            reading=TEXT_ONLY if plan.as_text else self._ports.models.reading(plan.model),
             items=self._items(plan.inputs),
             rounds=step.rounds,
             decisions=step.decisions,

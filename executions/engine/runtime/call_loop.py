@@ -106,14 +106,16 @@ class CallLoop:
         )
 
     def _alternative(self, attempt: Attempt, error: ModelError) -> Attempt | None:
-        """Return the alternative to a retry: a shorter prompt for the same model, or the next model."""
+        """Return the alternative to a retry: a shorter prompt, files as text, or the next model."""
         plan = replace(attempt.plan, ordinal=attempt.plan.ordinal + 1)
         if error.failure_code is FailureCode.CONTEXT_TOO_LONG and not plan.condensed:
             return self._attempts.build(self._journal.execution, replace(plan, condensed=True))
+        if error.failure_code is FailureCode.PROVIDER_REJECTED and attempt.request.attachments:
+            return self._attempts.build(self._journal.execution, replace(plan, as_text=True))
         model = self._attempts.next_model(plan)
         if model is None or error.failure_code is FailureCode.MODEL_REFUSED:
             return None
-        return self._attempts.build(self._journal.execution, replace(plan, model=model, condensed=False))
+        return self._attempts.build(self._journal.execution, replace(plan, model=model, condensed=False, as_text=False))
 
     async def continue_with(self, following: Attempt, failed: Call) -> Attempt | None:
         """Record the call that follows a failed one, and return its attempt. None: the step waits for a budget."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from executions.engine.domain.brief import BriefFile
+from executions.engine.domain.brief import BriefFile, file_of
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution, Pin
 from executions.engine.ports import Repositories
@@ -19,6 +19,7 @@ class DocumentCache:
         self._files = repositories.files
         self._versions: dict[tuple[UUID, int], Document] = {}
         self._read: dict[UUID, BriefFile | None] = {}
+        self._of_scope: tuple[UUID, ...] | None = None  # files of the scope's documents
 
     async def pinned(self, pin: Pin) -> Document:
         """Return the version that a step has pinned."""
@@ -42,9 +43,28 @@ class DocumentCache:
             found = await self._files.get(missing, scope_id=execution.scope.id)
             self._read |= {**dict.fromkeys(missing), **{each.id: each for each in found}}
 
+    def know(self, files: Iterable[BriefFile]) -> None:
+        """Add files that were read before."""
+        self._read |= {each.id: each for each in files}
+
+    async def read_scope_files(self, execution: Execution, types: Iterable[str]) -> None:
+        """Read which files documents of the execution's scope were made from, in the order of these types.
+
+        A document keeps its file, and exists when an execution that reads it starts: the ids are read once.
+        """
+        if self._of_scope is None:
+            heads = [await self._documents.get_by_scope_type(execution.scope.id, each) for each in types]
+            found = [file_of(each.provenance) for each in heads if each is not None]
+            self._of_scope = tuple(each for each in found if each is not None)
+
+    @property
+    def scope_files(self) -> tuple[UUID, ...]:
+        """The ids that `read_scope_files` has found."""
+        return self._of_scope or ()
+
     def files_of(self, file_ids: Iterable[UUID]) -> list[BriefFile]:
-        """Return those of the files that exist in the scope. `read_files` has read them before."""
-        return [file for each in file_ids if (file := self._read[each]) is not None]
+        """Return those of the files that exist in the scope and that `read_files` has read: all but newer answers."""
+        return [file for each in file_ids if (file := self._read.get(each)) is not None]
 
     def keep(self, execution: Execution, step_id: str, document: Document) -> None:
         """Add the document that a step has produced, under the id and version with which it was stored."""

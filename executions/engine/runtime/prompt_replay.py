@@ -51,9 +51,9 @@ async def replay_prompt(
     plan = (await attempts.present(then, [each for each in before if each.key.attempt < call.key.attempt])).plan
     if call.key.kind is CallKind.REVIEW:
         plan = _review_plan(attempts, then, plan=plan, before=before)
-    ways = [attempts.build(then, replace(plan, model=call.model, condensed=condensed)) for condensed in (False, True)]
+    ways = attempts.ways(then, replace(plan, model=call.model))
     exact = [each for each in ways if each.call.request_hash == call.request_hash]
-    return ReplayedPrompt(call=call, request=(exact or ways)[0].request, is_exact=bool(exact))
+    return ReplayedPrompt(call=call, request=(exact or ways)[-1].request, is_exact=bool(exact))
 
 
 def _step_then(step: Step, call: Call, began: AttemptStart) -> Step:

@@ -34,7 +34,7 @@ async def current_document(
     if execution.reuse is Reuse.NONE or step.started_at is not None:
         return None
     head = await ports.repositories.documents.get_by_scope_type(step.scope.id, step.produces)
-    if head is None or not _has_origin(head, execution, attempts.step_hash):
+    if head is None or not _has_origin(head, execution, attempts):
         return None
     if validator_for(IdentityKey(attempts.step.output_schema)).faults(dict(head.content), 1):
         return None
@@ -65,13 +65,12 @@ def complete_with(
     return replace(change, events=(*grown.events, *change.events))
 
 
-def _has_origin(head: Document, execution: Execution, step_hash: str) -> bool:
+def _has_origin(head: Document, execution: Execution, attempts: Attempts) -> bool:
     origin = head.provenance.get("origin")
-    return (
-        isinstance(origin, Mapping)
-        and origin.get("step_hash") == step_hash
-        and origin.get("brief_hash") == brief_hash(execution.input)
-    )
+    if not isinstance(origin, Mapping) or origin.get("step_hash") != attempts.step_hash:
+        return False
+    # Older documents have a hash with the ids of the files.
+    return origin.get("brief_hash") in {attempts.brief_hash(execution), brief_hash(execution.input)}
 
 
 async def _has_inputs(head: Document, inputs: Sequence[Document], documents: DocumentCache) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from executions.engine.domain.brief import BriefFile
 from executions.engine.domain.execution import Document, Execution, transition
 from executions.engine.domain.states import ExecutionStatus, StepStatus
 from executions.engine.ports import Ports
@@ -32,13 +33,17 @@ class ReusePlan:
     sizes: Mapping[str, int] = field(default_factory=dict)  # bytes of the reused documents of steps that run once
 
 
-async def plan_reuse(execution: Execution, ports: Ports, *, definition: WorkflowDefinition) -> ReusePlan:
+async def plan_reuse(
+    execution: Execution, ports: Ports, *, definition: WorkflowDefinition, files: Sequence[BriefFile] = ()
+) -> ReusePlan:
     """Return what a new execution would reuse. A step counts as one that runs if a step before it runs.
 
     In the execution itself such a step is reused after all, if the step before it makes the same content again.
+    `files` are those of the brief: the scope does not use new ones yet.
     """
     running = transition(execution, ExecutionStatus.RUNNING, now=ports.clock.now())
     search = _Search(running, ports, definition)
+    search.cache.know(files)
     sought: set[str] = set()
     while ready := [each.step_id for each in ready_steps(search.execution) if each.step_id not in sought]:
         chunk = ready[: min(AT_ONCE, MAX_SOUGHT - len(sought))]
@@ -67,12 +72,12 @@ class _Search:
         self.execution = execution
         self._ports = ports
         self._definition = definition
-        self._cache = DocumentCache(ports.repositories)
+        self.cache = DocumentCache(ports.repositories)
         self._found: dict[str, Document] = {}
 
     async def look_for(self, step_id: str) -> _Reused | None:
         """Return the current document of a ready step, None if there is none."""
-        attempts = Attempts(self._ports, definition=self._definition, step_id=step_id, documents=self._cache)
+        attempts = Attempts(self._ports, definition=self._definition, step_id=step_id, documents=self.cache)
         sources = await attempts.inputs(self.execution)
         inputs = tuple(each for each in sources if each is not None)
         if len(inputs) < len(sources):
@@ -93,7 +98,7 @@ class _Search:
             collections=Collections(self._definition, found.step_id),
             context=Context(now=self._ports.clock.now()),
         ).execution
-        self._cache.keep(self.execution, found.step_id, found.document)
+        self.cache.keep(self.execution, found.step_id, found.document)
         self._found[found.step_id] = found.document
 
     def summary(self) -> ReusePlan:

@@ -58,7 +58,7 @@ class StepCompletion:
             candidate.content,
             execution=self._journal.execution,
             definition=self._attempts.step,
-            step_hash=self._attempts.step_hash,
+            origin=self._attempts.origin(self._journal.execution),
             call=candidate.call,
             review=None if judged is None else judged.provenance,
             condensed=candidate.condensed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -23,6 +24,8 @@ from common.database.parameters import connection_parameters, direct_parameters
 from orchestrator.embedded_postgres import instance
 from orchestrator.pooled_postgresql import base
 from orchestrator.pooled_postgresql.base import DatabaseWrapper, check
+from tests.factories import reports
+from tests.factories.callers import Caller
 from tests.support.tcp_proxy import tcp_proxy
 from tests.support.waiting import HANG_SECONDS
 
@@ -99,6 +102,32 @@ def test_a_request_that_gets_no_connection_is_told_when_to_come_back(api: Api, s
             pool.putconn(each)
     assert (response.status_code, response.json()["code"]) == (503, "unavailable")
     assert int(response["Retry-After"]) >= 1
+
+
+class _Slots(threading.BoundedSemaphore):
+    """Counts the connections of requests that are in use while a request waits for a slot."""
+
+    in_use: list[int]
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        pool = cast(DatabaseWrapper, connection).pool_of(background=False)
+        assert pool is not None
+        stats = pool.get_stats()
+        self.in_use.append(stats["pool_size"] - stats["pool_available"])
+        return super().acquire(blocking, timeout)
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_download_has_no_connection_while_it_waits_and_renders(ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    reports.publish()
+    done = reports.finish(reports.start(ada.user))
+    slots = _Slots(1)
+    slots.in_use = []
+    monkeypatch.setattr("documents.rendering.limited_process._slots", lambda: slots)
+    monkeypatch.setattr("documents.downloads.SMALL", 10)
+    for path in (f"executions/{done.id}/export", f"documents/{done.steps['research'].document_id}"):
+        assert ada.get(f"/{path}?format=pdf").status_code == 200
+    assert slots.in_use == [0, 0]
 
 
 def test_the_time_limit_is_set_when_it_changes_and_costs_no_statement_more(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import docx
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from tests.factories import reports
@@ -91,7 +91,23 @@ def test_an_unknown_house_file_is_not_published() -> None:
 
 
 @pytest.mark.django_db
-def test_downloads_and_exports_have_the_look_of_their_workflow(folder: Path, ada: Caller) -> None:
+def test_an_unknown_house_file_leaves_the_other_workflows_alone(folder: Path) -> None:
+    other = folder.parent / "aaa"
+    other.mkdir()
+    source = plan(steps=[step()], house="0" * 64) | {"id": "aaa"}
+    (other / "workflow.yaml").write_text(json.dumps(source))
+    out, told = io.StringIO(), io.StringIO()
+    call_command("load_catalog", catalog=folder.parent, skip_faulty=True, stdout=out, stderr=told)
+    assert len(out.getvalue().splitlines()) == 1
+    assert "aaa: /house: No house file" in told.getvalue()
+    with pytest.raises(CommandError, match="No house file"):
+        call_command("load_catalog", catalog=folder.parent, stdout=out)
+
+
+@pytest.mark.django_db
+def test_downloads_and_exports_have_the_look_of_their_workflow(
+    folder: Path, ada: Caller, restrict: Callable[..., None]
+) -> None:
     houses: dict[str, bytes] = {}
     house = loader.load_folder(folder, houses=houses).house
     plain = reports.definition()
@@ -109,6 +125,8 @@ def test_downloads_and_exports_have_the_look_of_their_workflow(folder: Path, ada
             assert ada.put(document, change, If_Match="*").status_code == 200
         assert "Found: " in ada.get(f"{document}?format=markdown").content.decode()
         assert header_of(ada.get(f"{document}?format=docx").content) == "ACME"
+    restrict(house_style_bytes=1024)  # it refuses the file that is in use
+    assert header_of(ada.get(f"{path}?format=docx").content) == ""
 
 
 def header_of(data: bytes) -> str:

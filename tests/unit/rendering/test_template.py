@@ -8,7 +8,7 @@ import pytest
 
 from documents.rendering.chapters import book_of
 from documents.rendering.content.template import check, render_template
-from documents.rendering.content.tree import Blocks
+from documents.rendering.content.tree import Blocks, Paragraph
 from documents.rendering.errors import RenderingLimitExceeded, TemplateError
 from documents.rendering.writers import markdown
 from tests.factories.rendering import HOSTILE, document
@@ -127,6 +127,9 @@ def test_a_value_is_no_markup_of_the_template(text: str) -> None:
             ["line 1: owner: an object needs a paragraph of its own."],
         ),
         ("x\n\ue000", ["line 2: A template cannot have U+E000."]),
+        ("x\n&#xE000;7&#xE001;", ["line 2: A template cannot have &#xE000;."]),
+        ("&#0057345;", ["line 1: A template cannot have &#0057345;."]),
+        ("[x](/%ee%80%800%EE%80%81)", ["line 1: A template cannot have %ee%80%80."]),
         ("x" * 70_000, ["A template has at most 65,536 characters."]),
         ("{{ /free/anything }}{{ /either/0/a }}{{#each /either}}{{ a }}{{/each}}", []),
     ],
@@ -139,14 +142,58 @@ def test_without_a_schema_each_pointer_may_exist() -> None:
     assert check("{{ /a/b/0 }}{{#each /c}}{{ d }}{{/each}}", None) == []
 
 
+def test_marks_that_repetitions_put_together_are_no_values() -> None:
+    split = "&#xE0{{#each /none}}{{/each}}00;"
+    close = split.replace("00;", "01;")
+    for number in ("7", "9" * 5_000):
+        template = f"x {split}{number}{close} {{{{ /total }}}}"
+        assert check(template, None) == []
+        assert shown(template)[0].endswith(" 2")
+
+
+def test_values_in_addresses_add_no_parts() -> None:
+    content = {"v": "a&b #c/d", "url": "https://x.example/?q=1&r=2#s"}
+    template = "[go](https://x.example/?q=a%26b&r={{ /v }}) [to]({{ /url }}) ![i]({{ /url }})"
+    [block] = render_template(template, content, None)
+    assert isinstance(block, Paragraph)
+    assert [(run.text, run.href) for run in block.text if run.href] == [
+        ("go", "https://x.example/?q=a%26b&r=a%26b%20%23c/d"),
+        ("to", content["url"]),
+        (content["url"], content["url"]),
+    ]
+
+
 def test_what_the_document_lacks_is_a_dash() -> None:
     assert shown("{{ /none }}\n\n{{ /epics/9/title }} x\n\n{{#each /none}}y{{/each}}") == ["—", "— x"]
 
 
-def test_the_result_is_bounded() -> None:
-    content = {"l": [{"l": [{"l": list(range(100))} for _ in range(100)]} for _ in range(100)]}
+LISTS = {"l": [{"l": [{"l": list(range(100))} for _ in range(100)]} for _ in range(100)]}
+TEXTS = {"l": list(range(200)), "t": "x" * 40_000}
+
+
+@pytest.mark.parametrize(
+    ("template", "content"),
+    [
+        ("{{#each /l}}{{#each l}}{{#each l}}{{ . }} {{/each}}{{/each}}{{/each}}", LISTS),  # its own text
+        ("{{#each /l}}{{ /t }}\n\n{{/each}}", TEXTS),
+    ],
+)
+def test_the_result_is_bounded(template: str, content: Any) -> None:
     with pytest.raises(RenderingLimitExceeded):
-        render_template("{{#each /l}}{{#each l}}{{#each l}}{{ . }} {{/each}}{{/each}}{{/each}}", content, None)
+        render_template(template, content, None)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{#each /l}}{{#each l}}{{#each l}}{{/each}}{{/each}}{{/each}}",
+        "{{#each /l}}{{ /t" + "/t" * 500 + " }}{{/each}}",
+    ],
+)
+def test_the_work_is_bounded_also_where_nothing_is_written(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("documents.rendering.content.template._MAX_TURNS", 2_000)
+    with pytest.raises(RenderingLimitExceeded):
+        render_template(template, LISTS, None)
 
 
 def test_a_faulty_template_is_no_document() -> None:
@@ -154,6 +201,24 @@ def test_a_faulty_template_is_no_document() -> None:
         render_template("\n{{ }}", {}, None)
     with pytest.raises(TemplateError, match="an object needs a paragraph of its own"):
         render_template("x {{ /epics/0 }}", CONTENT, None)
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("x {{ /epics/0 }}", "/epics/0: an object needs a paragraph of its own."),
+        (
+            "{{#each /epics}}{{ /title }}" + "x" * 60_000 + "{{/each}}",
+            "The template makes a document that is too long.",
+        ),
+    ],
+)
+def test_a_document_that_its_template_cannot_show_has_the_usual_form(template: str, reason: str) -> None:
+    content = {"title": "Epics", "epics": [{"id": "E1"}] * 20}
+    [usual] = book_of(document(content, SCHEMA)).chapters
+    [chapter] = book_of(document(content, SCHEMA, template=template)).chapters
+    assert (chapter.title, chapter.blocks) == (usual.title, usual.blocks)
+    assert chapter.provenance == (*usual.provenance, f"The template of the workflow could not be used: {reason}")
 
 
 def test_the_only_first_heading_is_the_title() -> None:

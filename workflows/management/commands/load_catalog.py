@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from common.database.server import database_now
 from workflows import loader, repository
+from workflows.definitions.definition import DefinitionError
 
 _OUTCOMES = {
     repository.Publication.NEW: " published",
@@ -40,19 +41,22 @@ class Command(BaseCommand):
             CommandError: there are no workflows, or some are invalid and `skip_faulty` is not set.
         """
         read = loader.load_catalog(catalog)
+        errors = list(read.errors)
         advice = import_string(settings.WORKFLOW_ADVICE)
         for definition in read.definitions:
             house = read.houses.get(definition.house or "")
-            version, outcome = repository.publish(definition, now=database_now(), house=house)
+            try:
+                version, outcome = repository.publish(definition, now=database_now(), house=house)
+            except DefinitionError as error:
+                errors.append(f"{definition.id}: {error}")
+                continue
             self.stdout.write(f"{definition.id} {version}{_OUTCOMES[outcome]}")
             for field_error in advice(definition) if outcome is repository.Publication.NEW else ():
                 self.stderr.write(f"{definition.id} {field_error.pointer}: {field_error.detail}")
-        if not read.definitions and not read.errors:
+        if not read.definitions and not errors:
             raise CommandError(f"{catalog}: no folder contains a workflow.yaml.")
-        if read.errors:
-            text = "\n".join(
-                ["Invalid workflows were not published; their earlier versions stay current:", *read.errors]
-            )
+        if errors:
+            text = "\n".join(["Invalid workflows were not published; their earlier versions stay current:", *errors])
             if not skip_faulty:
                 raise CommandError(text)
             self.stderr.write(text)

@@ -13,6 +13,7 @@ from executions.engine.domain.copying import replace
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.states import Reuse
 from executions.engine.transitions import acceptance, core
+from executions.models import ExecutionStep
 from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.factories.rendering import docx_headings, zip_entries
@@ -113,6 +114,45 @@ def test_a_dry_run_is_marked(ada: Caller) -> None:
     text = read(ada, done, "markdown").content.decode()
     assert text.startswith("# Report: alpha (dry run)")
     assert "Dry run: the rehearsal model wrote the documents" in text
+
+
+def test_a_document_that_does_not_wait_for_a_decision_is_not_said_to(ada: Caller) -> None:
+    reports.publish(gated=True)
+    begun = reports.hand_in(reports.start(ada.user))
+    path = f"/executions/{begun.id}/steps/research/acceptance"
+    assert ada.post(path, {"decision": "accept", "document_version": 1}).status_code == 200
+    begun, call = reports.begin(reports.claim(reports.read(begun)), "summary")
+    waiting = reports.move(
+        begun,
+        lambda now, context: acceptance.request_acceptance(now, "summary", context=context),
+        calls=(reports.answered(call),),
+        document=reports.paper(begun, "summary"),
+    )
+    step = ExecutionStep.objects.filter(execution_id=waiting.id, step_id="summary")
+    for values in ({"blocked_by_limit": "max_cost_usd"}, {"blocked_by_limit": "", "status": "cancelled"}):
+        step.update(**values)
+        assert "- **Left out, not final:** Summary" in read(ada, waiting, "markdown").content.decode()
+        assert ada.get(f"/executions/{waiting.id}/steps").content.count(b'"needed":true') == 0
+
+
+def test_a_person_s_version_names_who_accepted_it_in_another_execution(ada: Caller) -> None:
+    reports.publish(gated=True)
+    waiting = reports.hand_in(reports.start(ada.user))
+    decision = {"decision": "accept", "document_version": 1, "content": {"title": "The better findings"}}
+    response = ada.post(f"/executions/{waiting.id}/steps/research/acceptance", decision)
+    assert response.status_code == 200, response.content
+    document_id = waiting.steps["research"].document_id
+    assert document_id is not None
+    again = reports.claim(reports.start(ada.user, reuse=Reuse.CURRENT))
+    head = replace(reports.paper(waiting, "research"), id=document_id, version=2)
+    reused = reports.move(
+        again,
+        lambda now, context: core.reuse_document(now, "research", head, input_versions=(), context=context),
+    )
+    entries = zip_entries(read(ada, reused, "zip").content)
+    assert "Accepted by ada" in entries["01-findings.md"].decode()
+    [made] = json.loads(entries["manifest.json"])["documents"]
+    assert [each["decided_by"] for each in made["decisions"]] == ["ada"]
 
 
 def test_too_much_for_one_file_is_refused(ada: Caller, restrict: Callable[..., None]) -> None:

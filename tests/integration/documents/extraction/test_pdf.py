@@ -49,7 +49,10 @@ def test_a_real_password_is_refused_and_an_empty_one_is_none() -> None:
         RefusalCode.ENCRYPTED,
         "is protected by a password",
     )
-    assert texts(read(Pdf(["For all to read"], encrypt=("", "owner")).to_bytes())) == ["For all to read"]
+    extraction = read(Pdf(["For all to read"], encrypt=("", "owner")).to_bytes())
+    assert (texts(extraction), extraction.encrypted) == (["For all to read"], True)
+    assert extraction.notes == ("It is encrypted, without a password. Models get its text, and not the file.",)
+    assert not read(Pdf(["For all to read"]).to_bytes()).encrypted
 
 
 def test_turned_pages_and_text_from_right_to_left() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from uuid_utils.compat import uuid7
 
-from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.calls import Attachment, ModelReply, ModelRequest
 from executions.engine.domain.errors import ModelError
 from executions.engine.domain.states import FailureCode
 from executions.llm.client import RoutingModelClient
@@ -57,14 +61,19 @@ async def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
     return busy
 
 
-def client(max_parallel_calls: int = 3) -> RoutingModelClient:
+FILE = Attachment(
+    file_id=uuid7(), name="a.pdf", media_type="application/pdf", sha256="a" * 64, size=1, tokens=1, max_tokens=1
+)
+
+
+def client(max_parallel_calls: int = 3, *, limiter: RateLimiter | None = None) -> RoutingModelClient:
     """Return a client."""
     return RoutingModelClient(
         aliases={},
         rehearsal_latency_seconds=0,
         max_parallel_calls=max_parallel_calls,
         options=Options(),
-        rate_limiter=RateLimiter(patience_seconds=5),
+        rate_limiter=limiter or RateLimiter(patience_seconds=5),
     )
 
 
@@ -88,6 +97,26 @@ async def test_a_client_holds_so_many_calls_at_once_and_no_more(busy: Busy) -> N
     busy.opened.set()
     await asyncio.gather(*calls)
     assert busy.max_count == 3
+
+
+async def test_no_permit_waits_for_a_place_among_calls_with_files(busy: Busy) -> None:
+    """Permits of waiting calls would keep other scopes and workers from the model."""
+    permits: list[ModelRequest] = []
+
+    class Counted(RateLimiter):
+        @asynccontextmanager
+        async def permit(self, request: ModelRequest) -> AsyncIterator[Any]:
+            async with super().permit(request) as held:
+                permits.append(request)
+                yield held
+
+    asked = client(limiter=Counted(patience_seconds=5))
+    request = replace(REQUEST, attachments=(FILE,))
+    calls = [asyncio.create_task(in_turn(asked, request)) for _ in range(10)]
+    await turns()
+    assert (busy.under_way, len(permits)) == (3, 3)
+    busy.opened.set()
+    await asyncio.gather(*calls)
 
 
 async def test_a_call_that_was_cancelled_makes_room_whether_it_had_its_turn_or_not(busy: Busy) -> None:

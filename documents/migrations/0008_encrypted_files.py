@@ -1,0 +1,17 @@
+"""Whether a file is an encrypted PDF."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("documents", "0007_picture_size"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="file",
+            name="encrypted",
+            field=models.BooleanField(default=False, db_default=False),
+        ),
+    ]
