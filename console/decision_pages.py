@@ -271,7 +271,7 @@ def _merged(waiting: Waiting) -> tuple[Any, list[str]]:
     base = waiting.base()
     if base is None:
         return waiting.row.content, []
-    found = merge(base.content, waiting.head.content, waiting.row.content)
+    found = merge(base.content, waiting.head.content, waiting.row.content, schema=waiting.row.schema.content)
     return found.content, found.conflicts
 
 

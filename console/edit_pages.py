@@ -41,7 +41,7 @@ def edit(request: HttpRequest, document_id: UUID) -> HttpResponse:
     form = NoteForm(request.POST, has_title=not has_own_title(head.content))
     editing = Editing.receive(form, request.POST, head.schema.content)
     if editing.show == "merge":
-        found = merge(base.content, editing.content, head.content)
+        found = merge(base.content, editing.content, head.content, schema=head.schema.content)
         editing.take(found.content)
         return _editor(request, head, editing, base=head, merged=True, kept=found.conflicts)
     if editing.show:

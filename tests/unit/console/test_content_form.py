@@ -12,9 +12,6 @@ from hypothesis import strategies as st
 from common.errors import FieldError, Malformed
 from console.content_form import MISSING, ContentField, FormBuilder, with_errors
 from console.sent_content import Kind, SentContent, read_content
-from documents.comparison.merge import merge
-from documents.comparison.patch import apply_patch
-from tests.support.patch_writer import make_patch
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -162,20 +159,3 @@ def test_a_schema_that_refers_to_itself_ends() -> None:
     assert builder.template_left > -50
     assert read_content(sent(tree)) == SentContent({"name": "x", "list0": [{"list1": []}]})
     assert read_content(sent(FormBuilder().whole(MISSING, SCHEMA))).content["epics"] == []
-
-
-@pytest.mark.parametrize(
-    ("mine", "theirs", "merged", "conflicts"),
-    [
-        ({"a": 2, "b": [1, 2]}, {"a": 1, "b": [1, 3]}, {"a": 2, "b": [1, 3]}, []),
-        ({"a": 2}, {"a": 3, "b": [1, 2]}, {"a": 2}, ["/a"]),
-        ({"a": 1, "b": [0, 2]}, {"a": 1, "b": [1, 5]}, {"a": 1, "b": [0, 5]}, []),
-        ({"a": 1, "b": [1]}, {"a": 1, "b": [1, 5]}, {"a": 1, "b": [1]}, ["/b"]),
-        ({"a": True, "b": [1, 2]}, {"a": 1, "b": [1, 2], "c": 0}, {"a": True, "b": [1, 2], "c": 0}, []),
-    ],
-)
-def test_two_edits_of_one_version_are_merged(mine: Any, theirs: Any, merged: Any, conflicts: list[str]) -> None:
-    found = merge({"a": 1, "b": [1, 2]}, mine, theirs)
-    assert (found.content, found.conflicts) == (merged, conflicts)
-    base: Any = {"a": 1, "b": [1, 2]}
-    assert apply_patch(base, make_patch(base, merged), max_bytes=10_000) == merged
