@@ -101,7 +101,7 @@ def add(request: HttpRequest, document_id: UUID) -> HttpResponse:
         except Conflict as error:
             form.add_error("text", str(error))
         else:
-            return _list_again(request, row)
+            return _list_again(request, row, "remarks")
     response = _comment_form(request, row, form, is_sent=True, status=422)
     response["HX-Retarget"] = "#passage"
     return response
@@ -123,13 +123,14 @@ def resolve(request: HttpRequest, document_id: UUID, number: int) -> HttpRespons
         expected_versions=None,
         now=database_now(),
     )
-    return _list_again(request, row)
+    return _list_again(request, row, "comments")
 
 
-def _list_again(request: HttpRequest, row: Any) -> HttpResponse:
+def _list_again(request: HttpRequest, row: Any, part: str) -> HttpResponse:
+    """Answer with the list: `remarks` has an empty form, too; `comments` leaves the form as it is."""
     if not is_htmx(request):
         return stored(request, reverse("console:document", args=[row.document_id]))
-    response = render(request, "console/documents/remarks.html", comments_of(request, row))
+    response = render(request, f"console/documents/{part}.html", comments_of(request, row))
     response["HX-Trigger"] = STORED
     return response
 

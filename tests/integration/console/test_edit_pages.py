@@ -258,6 +258,9 @@ def test_a_selected_passage_is_commented_on_resolved_and_lost(browser: Client, p
     assert "Its passage is gone" in browser.get(f"/documents/{plan}/parts/comments/").content.decode()
     assert browser.post(f"{path}1/", {"resolved": "true"})["Location"] == f"/documents/{plan}/"  # without scripts
     assert DocumentComment.objects.get().resolved_by_name == "ada"
+    again = browser.post(f"{path}1/", {"resolved": "true"}, headers=HTMX).content.decode()
+    assert again.lstrip().startswith('<section id="comments"')  # a comment that is being typed is not in the answer
+    assert 'hx-target="#comments"' in again
     assert "1 resolved" in browser.get(f"/documents/{plan}/parts/comments/").content.decode()
     browser.post(f"{path}1/", {"resolved": "false"})
     assert DocumentComment.objects.get().resolved_at is None
