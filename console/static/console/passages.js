@@ -22,11 +22,14 @@ function headingBefore(range) {
 async function addPassage(given) {
   const into = document.getElementById(page.dataset.into);
   const isForm = page.dataset.into === "asked";
+  if ("unshown" in into.closest("[data-draft]").dataset) return; // its kept text comes first
+  const typed = isForm ? "" : into.querySelector("textarea")?.value ?? "";
   number += 1;
   const query = new URLSearchParams({ ...given, ...(isForm ? { number: `n${Date.now().toString(36)}${number}` } : {}) });
   await htmx.ajax("GET", `${page.dataset.passages}&${query}`, { target: into, swap: isForm ? "beforeend" : "outerHTML" });
   const fields = document.getElementById(page.dataset.into).querySelectorAll("[data-passage]");
   const last = fields[fields.length - 1];
+  if (typed && last) last.querySelector("textarea").value = typed;
   (given.quote === undefined ? last?.querySelector("select") : last?.querySelector("textarea"))?.focus();
   if (last) save(last.closest("[data-draft]"));
 }

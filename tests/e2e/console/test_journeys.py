@@ -144,7 +144,14 @@ def test_a_typed_text_survives_an_event_a_reload_and_anothers_edit(shared: Machi
     expect(page.locator("#newer")).to_contain_text(f"{WRITER} has made version 2")
     expect(greeting).to_have_value("Half a sen")
 
+    page.route(
+        "**/edit/", lambda route: route.fulfill(status=503) if route.request.method == "POST" else route.fallback()
+    )
     page.reload()
+    expect(page.get_by_text("Your unsaved text could not be shown.")).to_be_visible()
+    expect(page.locator("#editor")).to_have_js_property("inert", True)
+    page.unroute("**/edit/")
+    page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("Your unsaved text is here again.")).to_be_visible()
     expect(greeting).to_have_value("Half a sen")
     expect(page.get_by_label("Name")).to_have_count(1)
@@ -254,8 +261,14 @@ def test_a_comment_stands_at_its_passage_and_is_resolved(shared: Machine, page: 
     edit(shared, document_id, {**LETTER, "parts": []})
     page.evaluate(CHANGED)
     expect(comment).to_contain_text("Its passage is gone")
+    page.get_by_role("button", name="Name a passage").click()
+    page.get_by_label("Comment", exact=True).fill("Half a remark")
     page.get_by_role("button", name="Resolve comment 1").click()
     expect(page.get_by_text("1 resolved")).to_be_visible()
+    expect(page.get_by_label("Comment", exact=True)).to_have_value("Half a remark")
+    page.get_by_role("button", name="Name a passage").click()
+    expect(page.get_by_label("Place")).to_be_focused()
+    expect(page.get_by_label("Comment", exact=True)).to_have_value("Half a remark")
 
 
 def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page) -> None:
