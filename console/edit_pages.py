@@ -40,11 +40,11 @@ def edit(request: HttpRequest, document_id: UUID) -> HttpResponse:
     base = selectors.version(user=request.user, document_id=document_id, number=version_in(request, "base"))
     form = NoteForm(request.POST, has_title=not has_own_title(head.content))
     editing = Editing.receive(form, request.POST, head.schema.content)
-    if editing.show == "merge":
+    if editing.show == "merge" and not editing.errors:
         found = merge(base.content, editing.content, head.content, schema=head.schema.content)
         editing.take(found.content)
         return _editor(request, head, editing, base=head, merged=True, kept=found.conflicts)
-    if editing.show:
+    if editing.show and editing.show != "merge":
         return _editor(request, head, editing, base=base)
     if editing.is_valid:
         try:

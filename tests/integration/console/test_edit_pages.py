@@ -157,6 +157,9 @@ def test_a_stale_edit_shows_what_changed_and_keeps_the_text(browser: Client, pla
     again = fields(page, "/edit/")
     assert (again["content.so/text"], again["If-Match"], again["base"]) == ("Mine, all mine.", "2", "1")
 
+    wrong = browser.post(path, again | {"show": "merge", "content.no/zeta": "many"})
+    assert (wrong.status_code, "Enter a number, such as 12 or 0.5." in text_of(wrong)) == (422, True)
+    assert fields(wrong, "/edit/")["content.no/zeta"] == "many"  # and is no text of the document
     merged = fields(browser.post(path, again | {"show": "merge"}), "/edit/")
     assert (merged["content.so/text"], merged["content.no/zeta"], merged["base"]) == ("Mine, all mine.", "8", "2")
     assert browser.post(path, merged).status_code == 302
@@ -178,6 +181,17 @@ def test_the_form_and_json_show_the_same_content(browser: Client, plan: UUID) ->
     kept = browser.post(path, sent | {"show": "draft", "content.no/zeta": "x"})
     assert "Your unsaved text is here again." in text_of(kept)
     assert (kept.status_code, fields(kept, "/edit/")["content.no/zeta"]) == (200, "x")
+
+
+def test_a_document_with_more_values_than_a_form_has_fields_is_edited_as_json(browser: Client, plan: UUID) -> None:
+    edit_by("bob", plan, {**CONTENT, "parts": [{"name": f"part {i}"} for i in range(600)]})
+    path = f"/documents/{plan}/edit/"
+    page = browser.get(path)
+    sent = fields(page, "/edit/")
+    assert "Edit in a form" not in text_of(page)
+    assert [name for name in sent if name.startswith("content.")] == ["content.jk"]
+    assert browser.post(path, sent | {"content.jk": sent["content.jk"].replace("part 7", "part 8")}).status_code == 302
+    assert newest(plan).content["parts"][7] == {"name": "part 8"}
 
 
 def test_only_those_who_may_edit_get_the_forms(ada: User, browser: Client, plan: UUID) -> None:
