@@ -247,6 +247,19 @@ def test_a_document_is_added_with_the_fields_of_its_type(browser: Client, plan: 
     assert {"content.sk/title", "content.no/zeta", "content.so/text"} <= known.keys()
 
 
+def test_addresses_and_comments_of_other_versions_break_no_page(browser: Client, plan: UUID) -> None:
+    assert browser.get("/documents/new/?scope_type=%00&scope_id=%00&type=a%00").status_code == 200
+    for near in ("~ffffffff~", "~110000~", "~d800~"):
+        assert browser.get(f"/documents/{plan}/parts/passage/?v=1&near={near}&quote=x").status_code == 200
+    edit_by("bob", plan, {**CONTENT, "parts": {"a": "Now an object."}})
+    said = {"pointer": "/parts/a", "quote": "", "text": "Why?", "document_version": "2"}
+    assert browser.post(f"/documents/{plan}/comments/", said, headers=HTMX).status_code == 200
+    for address in ("?v=1", "?v=2"):
+        assert "Parts \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} A" in text_of(
+            browser.get(f"/documents/{plan}/{address}")
+        )
+
+
 def test_a_selected_passage_is_commented_on_resolved_and_lost(browser: Client, plan: UUID) -> None:
     form = browser.get(f"/documents/{plan}/parts/passage/?v=1&near=text&quote=at nine. Close")
     sent = fields(form, "/comments/")
