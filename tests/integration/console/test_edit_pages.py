@@ -247,6 +247,18 @@ def test_a_document_is_added_with_the_fields_of_its_type(browser: Client, plan: 
     assert {"content.sk/title", "content.no/zeta", "content.so/text"} <= known.keys()
 
 
+def test_a_content_that_is_nested_too_deep_is_not_stored(browser: Client, plan: UUID) -> None:
+    path = f"/documents/{plan}/edit/"
+    sent = fields(browser.get(path), "/edit/")
+    deep = {f"content.ok{'/a' * level}": "" for level in range(1, 300)}
+    assert browser.post(path, sent | deep).status_code == 400
+    fifty = {f"content.ok{'/a' * level}": "" for level in range(1, 50)}
+    text = '{"a": ' * 50 + "1" + "}" * 50
+    refused = browser.post(path, sent | fifty | {f"content.jk{'/a' * 50}": text}, headers=HTMX)
+    assert (refused.status_code, "More than 64 levels" in text_of(refused)) == (422, True)
+    assert newest(plan).version == 1
+
+
 def test_addresses_and_comments_of_other_versions_break_no_page(browser: Client, plan: UUID) -> None:
     assert browser.get("/documents/new/?scope_type=%00&scope_id=%00&type=a%00").status_code == 200
     for near in ("~ffffffff~", "~110000~", "~d800~"):
