@@ -14,6 +14,7 @@ from django.utils.http import urlencode
 from access.selectors import Role, allows, role_of
 from common.database.server import database_now
 from common.errors import Conflict, Invalid, Malformed, NotFound
+from console.document_text import ANCHORS
 from console.edit_pages import person
 from console.forms import POINTER, CommentForm, PassageForm
 from console.passages import find_passage, label_of, places
@@ -53,7 +54,7 @@ def _shown(found: Any, row: Any) -> dict[str, Any]:
     return {
         "comment": comment,
         "is_lost": bool(found.lost),
-        "anchor": "" if location is None else anchor_of(place),
+        "anchor": "" if location is None else anchor_of(place, ANCHORS),
         "quote": comment.quote if location is None else location.quote,
         "label": label_of(row.content, row.schema.content, place),
     }
@@ -68,7 +69,8 @@ def passage(request: HttpRequest, document_id: UUID) -> HttpResponse:
     row = _version(request, document_id)
     given = request.GET
     is_chosen = "near" in given or "quote" in given
-    found = find_passage(row.content, near=given.get("near", ""), quote=given.get("quote", ""))
+    near = given.get("near", "").removeprefix(ANCHORS).removeprefix(".")
+    found = find_passage(row.content, near=near, quote=given.get("quote", ""))
     initial = {"pointer": found.pointer, "quote": found.quote, "start": found.start, "document_version": row.version}
     choices = [] if is_chosen else places(row.content, row.schema.content)
     number = given.get("number", "")

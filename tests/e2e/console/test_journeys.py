@@ -214,7 +214,7 @@ def test_two_passages_are_sent_back_and_the_request_survives(shared: Machine, pa
     path = f"{shared.url}/executions/{execution_id}/steps/epics/decision/"
     page.goto(path)
     for number in (0, 1):
-        select(page, f'[id="epics.{number}.goal"] + :is(p, dd)', quotes[number])
+        select(page, f'[id="document.epics.{number}.goal"] + :is(p, dd)', quotes[number])
         page.get_by_role("button", name="Comment", exact=True).click()
         text = page.get_by_label("What to change").nth(number)
         expect(text).to_be_focused()

@@ -273,7 +273,7 @@ def test_addresses_and_comments_of_other_versions_break_no_page(browser: Client,
 
 
 def test_a_selected_passage_is_commented_on_resolved_and_lost(browser: Client, plan: UUID) -> None:
-    form = browser.get(f"/documents/{plan}/parts/passage/?v=1&near=text&quote=at nine. Close")
+    form = browser.get(f"/documents/{plan}/parts/passage/?v=1&near=document.text&quote=at nine. Close")
     sent = fields(form, "/comments/")
     assert (sent["pointer"], sent["quote"]) == ("/text", "at nine.\nClose")
     assert (
@@ -289,7 +289,10 @@ def test_a_selected_passage_is_commented_on_resolved_and_lost(browser: Client, p
     told = browser.post(path, sent | {"text": "Why <b>nine</b>?"}, headers=HTMX)
     assert told["HX-Trigger"] == "stored"
     assert "Why &lt;b&gt;nine&lt;/b&gt;?" in told.content.decode()
-    assert 'data-anchor="text" data-quote="at nine.\nClose"' in browser.get(f"/documents/{plan}/").content.decode()
+    assert (
+        'data-anchor="document.text" data-quote="at nine.\nClose"'
+        in browser.get(f"/documents/{plan}/").content.decode()
+    )
     for wrong in ({"quote": "nowhere"}, {"pointer": "/no"}, {"pointer": "no~pointer"}):
         assert browser.post(path, sent | {"text": "x", **wrong}, headers=HTMX).status_code == 422
     assert browser.post(path, sent | {"pointer": "~", "show": "draft"}, headers=HTMX).status_code == 200
