@@ -97,7 +97,8 @@ def add(request: HttpRequest, document_id: UUID) -> HttpResponse:
     if form.is_valid():
         values = {name: value for name, value in form.cleaned_data.items() if value is not None}
         try:
-            remarks.add_comment(user=person(request), document_id=document_id, now=database_now(), **values)
+            if not _is_stored(request, document_id, values):
+                remarks.add_comment(user=person(request), document_id=document_id, now=database_now(), **values)
         except Invalid as error:
             form.add_error("text", " ".join(each.detail for each in error.errors))
         except Conflict as error:
@@ -107,6 +108,13 @@ def add(request: HttpRequest, document_id: UUID) -> HttpResponse:
     response = _comment_form(request, row, form, is_sent=True, status=422)
     response["HX-Retarget"] = "#passage"
     return response
+
+
+def _is_stored(request: HttpRequest, document_id: UUID, values: dict[str, Any]) -> bool:
+    """Whether the user has made this open comment: the answer was lost, and the form is sent again."""
+    given = {name: values[name] for name in ("pointer", "quote", "text", "document_version")}
+    mine = remarks.comments(user=request.user, document_id=document_id).filter(author=person(request))
+    return bool(mine.filter(resolved_at=None, **given).exists())
 
 
 @form_view

@@ -154,6 +154,8 @@ def _said(form: DecisionForm, passages: list[PassageForm]) -> PersonsDecision | 
     asks = action is AcceptanceAction.REQUEST_CHANGES
     if passages and not asks:
         form.add_error(None, "Remarks at passages are for requesting changes. Remove them, or request changes.")
+    if len(passages) > _MAX_PASSAGES:
+        form.add_error(None, f"At most {_MAX_PASSAGES} passages can be named at once. Remove some.")
     if asks and not passages and values["only_commented"]:
         form.add_error("only_commented", "Comment on the passages that may change.")
     if asks and not passages and not values["comment"].strip():
@@ -189,7 +191,7 @@ def _refusal(request: HttpRequest, waiting: Waiting, said: PersonsDecision) -> D
 def _passages(sent: Mapping[str, Any]) -> list[PassageForm]:
     """Return the forms of the passages that were sent, in the order of the page."""
     names = dict.fromkeys(name.split(".")[1] for name in sent if name.startswith("comments.") and name.count(".") == 2)
-    return [PassageForm(sent, prefix=f"comments.{number}") for number in [*names][:_MAX_PASSAGES]]
+    return [PassageForm(sent, prefix=f"comments.{number}") for number in names]
 
 
 def _page(

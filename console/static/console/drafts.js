@@ -83,6 +83,16 @@ document.addEventListener("input", ({ target }) => {
   if (place) save(place);
 });
 
+// The Enter key goes on to the next field: it would press the first button, which accepts a document.
+const NEXT = "input:not([type=hidden]), textarea, select, button.primary";
+document.addEventListener("keydown", (event) => {
+  const { target, key, isComposing } = event;
+  if (key !== "Enter" || isComposing || !target.matches?.(":is(.editor, .decision) input")) return;
+  event.preventDefault();
+  const fields = [...target.form.elements].filter((each) => each.matches(NEXT));
+  fields[fields.indexOf(target) + 1]?.focus();
+});
+
 // A login in another tab changes the token.
 document.addEventListener("submit", ({ target }) => {
   const field = target.elements.csrfmiddlewaretoken;

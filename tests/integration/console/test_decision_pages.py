@@ -99,11 +99,13 @@ def test_changes_are_requested_at_passages_and_seen_in_the_next_version(
     passage = {"comments.n1.pointer": "/title", "comments.n1.quote": "The findings", "comments.n1.text": "Say which."}
     for name in passage:
         assert f'name="{name}"' in row.content.decode()
+    many = {f"comments.m{number}.text": "Shorter." for number in range(101)}
     for values, told in (
         ({"decision": "request_changes"}, "Describe the changes, here or at passages."),
         ({"decision": "request_changes", "only_commented": "on"}, "Comment on the passages that may change."),
         ({"decision": "accept", **passage}, "Remarks at passages are for requesting changes."),
         ({"decision": "request_changes", **passage, "comments.n1.text": ""}, "This field is required."),
+        ({"decision": "request_changes", **many}, "At most 100 passages can be named at once."),
     ):
         refused = send(browser, waiting, **values)
         assert refused.status_code == 422

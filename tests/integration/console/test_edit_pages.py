@@ -180,6 +180,8 @@ def test_the_form_and_json_show_the_same_content(browser: Client, plan: UUID) ->
     assert "text: " in text_of(unfit)
     kept = browser.post(path, sent | {"show": "draft", "content.no/zeta": "x"})
     assert "Your unsaved text is here again." in text_of(kept)
+    assert "Correct the marked fields." in text_of(kept)
+    assert "Nothing was stored" not in text_of(kept)
     assert (kept.status_code, fields(kept, "/edit/")["content.no/zeta"]) == (200, "x")
 
 
@@ -288,6 +290,8 @@ def test_a_selected_passage_is_commented_on_resolved_and_lost(browser: Client, p
     assert (refused.status_code, refused["HX-Retarget"]) == (422, "#passage")
     told = browser.post(path, sent | {"text": "Why <b>nine</b>?"}, headers=HTMX)
     assert told["HX-Trigger"] == "stored"
+    assert browser.post(path, sent | {"text": "Why <b>nine</b>?"}, headers=HTMX)["HX-Trigger"] == "stored"
+    assert DocumentComment.objects.count() == 1  # the form was sent again
     assert "Why &lt;b&gt;nine&lt;/b&gt;?" in told.content.decode()
     assert (
         'data-anchor="document.text" data-quote="at nine.\nClose"'
