@@ -120,10 +120,11 @@ def test_a_document_is_found_compared_edited_and_downloaded(shared: Machine, pag
     page.get_by_role("button", name="Add to Parts").click()
     expect(page.get_by_label("Name").last).to_be_focused()
     page.keyboard.type("Roof")
-    page.keyboard.press("Enter")  # goes on, and stores nothing
     page.get_by_role("button", name="Move up: Doors").click()
     page.get_by_role("button", name="Remove: Counter").click()
     page.get_by_label("Why you changed it").fill("Shorter.")
+    page.keyboard.press("Enter")  # goes on, and stores nothing
+    expect(page.get_by_role("button", name="Save as version 3")).to_be_focused()
     page.get_by_role("button", name="Save as version 3").click()
     page.wait_for_url(f"**/documents/{document_id}/")
     expect(page.locator(".doc-content")).to_contain_text("Dear council")

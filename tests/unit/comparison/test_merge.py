@@ -28,7 +28,7 @@ def test_two_edits_of_one_version_are_merged(mine: Any, theirs: Any, merged: Any
     assert apply_patch(base, make_patch(base, merged), max_bytes=10_000) == merged
 
 
-def items(text: str) -> list[Any]:
+def items(text: str) -> Any:
     """Return items: `A3 B5` are two, with an id and a value."""
     return [{"id": each[0], "is": each[1:]} for each in text.split()]
 
@@ -50,15 +50,16 @@ def items(text: str) -> list[Any]:
 def test_items_with_keys_are_merged_wherever_they_stand(
     mine: str, theirs: str, merged: str, conflicts: list[str]
 ) -> None:
-    found = merge(*({"items": items(each)} for each in ("A3 B3 C1", mine, theirs)))
+    base, one, other = ({"items": items(each)} for each in ("A3 B3 C1", mine, theirs))
+    found = merge(base, one, other)
     assert (found.content, found.conflicts) == ({"items": items(merged)}, conflicts)
 
 
 def test_the_key_that_the_schema_names_goes_before_others() -> None:
     schema = {"properties": {"items": {"type": "array", "x-key": "code", "items": {"type": "object"}}}}
-    base = {"items": [{"code": 1, "name": "a"}, {"code": 2, "name": "b"}]}
-    mine = {"items": [{"code": 2, "name": "b"}, {"code": 1, "name": "a"}]}
-    theirs = {"items": [{"code": 1, "name": "c"}, {"code": 2, "name": "b"}]}
+    base: Any = {"items": [{"code": 1, "name": "a"}, {"code": 2, "name": "b"}]}
+    mine: Any = {"items": [{"code": 2, "name": "b"}, {"code": 1, "name": "a"}]}
+    theirs: Any = {"items": [{"code": 1, "name": "c"}, {"code": 2, "name": "b"}]}
     found = merge(base, mine, theirs, schema=schema)
     assert (found.content, found.conflicts) == ({"items": [mine["items"][0], theirs["items"][0]]}, [])
 
