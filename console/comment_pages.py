@@ -14,6 +14,7 @@ from django.utils.http import urlencode
 from access.selectors import Role, allows, role_of
 from common.database.server import database_now
 from common.errors import Conflict, Invalid, Malformed, NotFound
+from console.document_text import ANCHORS
 from console.edit_pages import person
 from console.forms import POINTER, CommentForm, PassageForm
 from console.passages import find_passage, label_of, places
@@ -53,7 +54,7 @@ def _shown(found: Any, row: Any) -> dict[str, Any]:
     return {
         "comment": comment,
         "is_lost": bool(found.lost),
-        "anchor": "" if location is None else anchor_of(place),
+        "anchor": "" if location is None else anchor_of(place, ANCHORS),
         "quote": comment.quote if location is None else location.quote,
         "label": label_of(row.content, row.schema.content, place),
     }
@@ -68,7 +69,8 @@ def passage(request: HttpRequest, document_id: UUID) -> HttpResponse:
     row = _version(request, document_id)
     given = request.GET
     is_chosen = "near" in given or "quote" in given
-    found = find_passage(row.content, near=given.get("near", ""), quote=given.get("quote", ""))
+    near = given.get("near", "").removeprefix(ANCHORS).removeprefix(".")
+    found = find_passage(row.content, near=near, quote=given.get("quote", ""))
     initial = {"pointer": found.pointer, "quote": found.quote, "start": found.start, "document_version": row.version}
     choices = [] if is_chosen else places(row.content, row.schema.content)
     number = given.get("number", "")
@@ -95,16 +97,24 @@ def add(request: HttpRequest, document_id: UUID) -> HttpResponse:
     if form.is_valid():
         values = {name: value for name, value in form.cleaned_data.items() if value is not None}
         try:
-            remarks.add_comment(user=person(request), document_id=document_id, now=database_now(), **values)
+            if not _is_stored(request, document_id, values):
+                remarks.add_comment(user=person(request), document_id=document_id, now=database_now(), **values)
         except Invalid as error:
             form.add_error("text", " ".join(each.detail for each in error.errors))
         except Conflict as error:
             form.add_error("text", str(error))
         else:
-            return _list_again(request, row)
+            return _list_again(request, row, "remarks")
     response = _comment_form(request, row, form, is_sent=True, status=422)
     response["HX-Retarget"] = "#passage"
     return response
+
+
+def _is_stored(request: HttpRequest, document_id: UUID, values: dict[str, Any]) -> bool:
+    """Whether the user has made this open comment: the answer was lost, and the form is sent again."""
+    given = {name: values[name] for name in ("pointer", "quote", "text", "document_version")}
+    mine = remarks.comments(user=request.user, document_id=document_id).filter(author=person(request))
+    return bool(mine.filter(resolved_at=None, **given).exists())
 
 
 @form_view
@@ -123,13 +133,14 @@ def resolve(request: HttpRequest, document_id: UUID, number: int) -> HttpRespons
         expected_versions=None,
         now=database_now(),
     )
-    return _list_again(request, row)
+    return _list_again(request, row, "comments")
 
 
-def _list_again(request: HttpRequest, row: Any) -> HttpResponse:
+def _list_again(request: HttpRequest, row: Any, part: str) -> HttpResponse:
+    """Answer with the list: `remarks` has an empty form, too; `comments` leaves the form as it is."""
     if not is_htmx(request):
         return stored(request, reverse("console:document", args=[row.document_id]))
-    response = render(request, "console/documents/remarks.html", comments_of(request, row))
+    response = render(request, f"console/documents/{part}.html", comments_of(request, row))
     response["HX-Trigger"] = STORED
     return response
 

@@ -1,7 +1,8 @@
 """The content of a document as a form: a tree of fields by its schema.
 
-What a form cannot show is JSON in a field of its own: values of several types, what nests too deeply, and what
-exceeds the number of fields that a form may have.
+What a form cannot show is JSON in a field of its own: values of several types, what nests too deeply, and what a form
+would change (a null list, a lone carriage return). A content with more values than a form may have fields is JSON as a
+whole.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any
 
 from common.errors import FieldError
 from common.limits import limits
-from console.sent_content import Empty, Kind, Unread, json_text, name_of
-from documents.rendering.content.schema_view import SchemaView, humanize
+from console.sent_content import TEXTS, Empty, Kind, Unread, json_text, name_of
+from documents.rendering.content.schema_view import SchemaView, humanize, resolve
 from documents.rendering.content.tree import clean_line
 
 _OTHER_FIELDS = 50  # of the form, beside those of the content
 _MAX_TEMPLATE_FIELDS = 3_000
+_MAX_CHOICES = 20_000  # of all lists of choices
 _MAX_DEPTH = 12
 _MAX_NEW = 3  # levels of new items within new items
 _SHORT = 120  # characters of a text on one line
@@ -89,10 +91,21 @@ class FormBuilder:
     unread: Mapping[str, Unread] = field(default_factory=dict)
     left: int = field(default_factory=lambda: limits().query_fields - _OTHER_FIELDS)
     template_left: int = _MAX_TEMPLATE_FIELDS
+    choices_left: int = _MAX_CHOICES
+    is_full: bool = False  # the content has more values than the form may have fields
 
     def whole(self, content: Any, schema: Any) -> ContentField:
-        """Return the form of a document."""
-        return self.field(content, SchemaView.of(schema, content), _Place(label="Content"))
+        """Return the form of a document. One that has too many values is one field with JSON.
+
+        Texts that cannot be read are shown as they were sent, so their fields stay, and other parts become JSON.
+        """
+        self.left -= 1
+        self.is_full = not self.unread and _size(content, self.left) > self.left
+        if not self.is_full:
+            tree = self.field(content, SchemaView.of(schema, content), _Place(label="Content"))
+        if self.unread or not self.is_full:
+            return tree
+        return self.whole_as_json("" if content is MISSING else json_text(content))
 
     def whole_as_json(self, text: str) -> ContentField:
         """Return a form with one field, for the whole document as JSON."""
@@ -101,12 +114,12 @@ class FormBuilder:
     def field(self, value: Any, view: SchemaView, place: _Place) -> ContentField:
         """Return the field of a value; `MISSING` where the document has none."""
         unread = None if place.new else self.unread.get(place.path)
+        if value is None or value is MISSING:
+            view = _without_null(view)
         if unread is not None:
             value, kind = unread.text, unread.kind
-        elif self._is_too_much(value, place):
-            kind = Kind.JSON
         else:
-            kind = _kind_of(value, view)
+            kind = self._kind(value, view, place)
         if value is None and kind is not Kind.JSON and kind is not Kind.CHOICE:
             value, place = MISSING, replace(place, empty=Empty.NULL)
         if kind is Kind.OBJECT:
@@ -115,6 +128,32 @@ class FormBuilder:
             return self._list(value, view, place)
         return self._scalar(kind, value, view, place=place, is_text=unread is not None)
 
+    def _kind(self, value: Any, view: SchemaView, place: _Place) -> Kind:
+        kind = _kind_of(value, view)
+        if kind is Kind.CHOICE:
+            self.choices_left -= len(_options(view))
+            kind = kind if self.choices_left >= 0 else _kind_of_value(value, view)
+        is_left_out = value is None or (value is MISSING and place.empty is not Empty.KEEP)
+        if kind is Kind.OBJECT and not is_left_out:
+            names = _names({} if value is MISSING else value, view)
+            has_line_ends = any("\n" in name or "\r" in name for name in names)  # a browser changes them
+            return Kind.JSON if has_line_ends or not self._takes(len(names), place) else kind
+        if kind is Kind.LIST and isinstance(value, list):
+            return kind if self._takes(len(value), place) else Kind.JSON
+        return Kind.JSON if place.depth > _MAX_DEPTH else kind
+
+    def _takes(self, count: int, place: _Place) -> bool:
+        """Whether a list or an object gets the fields of its parts; each part has one at least."""
+        if place.depth > _MAX_DEPTH:
+            return False
+        if place.new:
+            return self.template_left > 0
+        if count > self.left and not any(each.startswith(f"{place.path}/") for each in self.unread):
+            self.is_full = True
+            return False
+        self.left -= count
+        return True
+
     # --- fields with one control --------------------------------------------------------------------------------------
 
     def _scalar(
@@ -122,17 +161,15 @@ class FormBuilder:
     ) -> ContentField:
         place = _with_meaning(place, value, view, kind=kind)
         if kind is Kind.CHOICE and value is MISSING and place.empty is Empty.KEEP and len(_options(view)) == 1:
-            [value] = _options(view)
+            [(value, _)] = _options(view)
         shown = value if is_text else _shown(kind, value)
-        is_long = kind is Kind.JSON or (kind is Kind.TEXT and _is_long(shown, view))
+        is_long = kind is Kind.JSON or (kind in TEXTS and _is_long(shown, view))
         choices = _choices(kind, shown, view, empty=place.empty)
         return self._made(kind, place, view, value=shown, is_long=is_long, choices=choices)
 
     def _made(self, kind: Kind, place: _Place, view: SchemaView | None = None, **values: Any) -> ContentField:
         if place.new:
             self.template_left -= 1
-        else:
-            self.left -= 1
         hint = "" if view is None or place.is_item else clean_line(view.description)
         given = {
             "name": name_of(kind, place.empty, place.path),
@@ -153,9 +190,8 @@ class FormBuilder:
         present = {} if value is MISSING else value
         made = self._made(Kind.OBJECT, replace(place, empty=Empty.KEEP), view)
         required, known = _required(view), _known(view)
-        names = [*view.names(dict.fromkeys([*known, *present]))]
         parts = []
-        for name in names:
+        for name in _names(present, view):
             part = present.get(name, MISSING)
             inner = view.member(name, None if part is MISSING else part)
             label = clean_line(inner.title or humanize(name)) or name
@@ -174,6 +210,8 @@ class FormBuilder:
         return replace(self._made(Kind.OBJECT, place, view), template=inner, is_missing=True, name="")
 
     def _list(self, value: Any, view: SchemaView, place: _Place) -> ContentField:
+        if value is MISSING and place.empty is Empty.NULL:
+            return self._scalar(Kind.JSON, MISSING, view, place=place)
         items = [] if value is MISSING else value
         is_left_out = value is MISSING and place.empty is Empty.OMIT
         made = self._made(Kind.LIST, replace(place, empty=Empty.OMIT if is_left_out else Empty.KEEP), view)
@@ -191,10 +229,6 @@ class FormBuilder:
         like = MISSING if inner.parts else _emptied(items[0] if items else "")
         below = place.below(token, is_item=True, new=place.new + 1)
         return {"template": self.field(like, inner, below), "token": token}
-
-    def _is_too_much(self, value: Any, place: _Place) -> bool:
-        left = self.template_left if place.new else self.left
-        return place.depth > _MAX_DEPTH or left <= 0 or (isinstance(value, list) and _size(value, left) > left)
 
 
 def with_errors(tree: ContentField, errors: Sequence[FieldError]) -> ContentField:
@@ -223,6 +257,10 @@ def _marked(tree: ContentField, errors: Mapping[str, list[str]]) -> ContentField
 def _kind_of(value: Any, view: SchemaView) -> Kind:
     if _options(view) and (value is MISSING or not isinstance(value, dict | list)):
         return Kind.CHOICE
+    return _kind_of_value(value, view)
+
+
+def _kind_of_value(value: Any, view: SchemaView) -> Kind:
     if value is MISSING or value is None:
         return _kind_of_type(view)
     match value:
@@ -231,11 +269,19 @@ def _kind_of(value: Any, view: SchemaView) -> Kind:
         case int() | float():
             return Kind.NUMBER
         case str():
-            return Kind.TEXT
+            return _kind_of_text(value)
         case list():
             return Kind.LIST
         case _:
             return Kind.OBJECT
+
+
+def _kind_of_text(text: str) -> Kind:
+    """Return the kind of field that sends a text as it is: browsers have one kind of line end."""
+    if "\r" not in text:
+        return Kind.TEXT
+    rest = text.replace("\r\n", "")
+    return Kind.JSON if "\r" in rest or "\n" in rest else Kind.CRLF_TEXT
 
 
 _OF_TYPE = {
@@ -258,12 +304,61 @@ def _types(view: SchemaView) -> list[str]:
     return [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, str)]
 
 
-def _options(view: SchemaView) -> list[Any]:
-    """Return the values among which one is chosen; empty if others are possible."""
-    constant = next((part for part in view.parts if "const" in part), None)
-    listed = view.first("enum")
-    found = [constant["const"]] if constant is not None else listed if isinstance(listed, list) else []
-    return [] if any(isinstance(each, dict | list) for each in found) else found
+def _options(view: SchemaView) -> list[tuple[Any, str]]:
+    """Return the values among which one is chosen, with the titles that they have; empty if others are possible."""
+    for branches in _alternatives(view):
+        listed = [_constants(each) or _null(each) for each in branches]
+        if listed and all(listed):
+            return [option for each in listed for option in each]
+    lists = [found for part in view.parts if (found := _constants(part))]
+    return min(lists, key=len, default=[])
+
+
+def _constants(schema: dict[str, Any]) -> list[tuple[Any, str]]:
+    """Return the values that a subschema lists, if it lists scalars."""
+    title, listed = schema.get("title"), schema.get("enum")
+    found = [(each, "") for each in listed] if isinstance(listed, list) else []
+    if "const" in schema:
+        found = [(schema["const"], title if isinstance(title, str) else "")]
+    return [] if any(isinstance(each, dict | list) for each, _ in found) else found
+
+
+def _null(schema: dict[str, Any]) -> list[tuple[Any, str]]:
+    return [(None, "")] if _is_null(schema) else []
+
+
+def _alternatives(view: SchemaView) -> Iterator[list[dict[str, Any]]]:
+    """Yield the branches of each list of alternatives: the view itself follows only one branch."""
+    for part in view.parts:
+        for keyword in ("oneOf", "anyOf"):
+            if isinstance(part.get(keyword), list):
+                yield [_resolved(view, each) for each in part[keyword]]
+
+
+def _resolved(view: SchemaView, schema: Any) -> dict[str, Any]:
+    for _ in range(8):
+        if not isinstance(schema, dict) or not isinstance(schema.get("$ref"), str):
+            break
+        schema = resolve(view.root, schema["$ref"])
+    return schema if isinstance(schema, dict) else {}
+
+
+def _is_null(schema: dict[str, Any]) -> bool:
+    return schema.get("type") == "null"
+
+
+def _may_be_null(view: SchemaView) -> bool:
+    return "null" in _types(view) or any(_is_null(each) for branches in _alternatives(view) for each in branches)
+
+
+def _without_null(view: SchemaView) -> SchemaView:
+    """Return a view that follows the other branch where one of two is null: it says what a value would be."""
+    for branches in _alternatives(view):
+        others = [each for each in branches if not _is_null(each)]
+        if len(branches) == 2 and len(others) == 1:
+            parts = [each for each in view.parts if each != {"type": "null"}]
+            return SchemaView(view.root, (*view.onto(others, MISSING).parts, *parts))
+    return view
 
 
 def _choices(kind: Kind, shown: str, view: SchemaView, *, empty: Empty) -> tuple[tuple[str, str], ...]:
@@ -271,7 +366,7 @@ def _choices(kind: Kind, shown: str, view: SchemaView, *, empty: Empty) -> tuple
     if kind is Kind.BOOLEAN:
         found = [("true", "Yes"), ("false", "No")]
     elif kind is Kind.CHOICE:
-        found = [(json_text(each), _choice_label(each, view)) for each in _options(view)]
+        found = [(json_text(each), title or _choice_label(each, view)) for each, title in _options(view)]
     else:
         return ()
     if shown and shown not in dict(found):
@@ -288,11 +383,12 @@ def _choice_label(value: Any, view: SchemaView) -> str:
 def _with_meaning(place: _Place, value: Any, view: SchemaView, *, kind: Kind) -> _Place:
     """Return the place with what an empty field means there.
 
-    An empty text that the document has stays. Where null is possible, no value is null, if the member has to be there.
+    An empty text that the document has stays, and so do spaces. Where null is possible, no value is null, if the member
+    has to be there.
     """
-    if kind is Kind.TEXT and value == "":
+    if kind in TEXTS and isinstance(value, str) and not value.strip():
         return replace(place, empty=Empty.KEEP)
-    if place.empty is Empty.KEEP and "null" in _types(view) and kind not in {Kind.CHOICE, Kind.TEXT}:
+    if place.empty is Empty.KEEP and kind not in {Kind.CHOICE, *TEXTS} and _may_be_null(view):
         return replace(place, empty=Empty.NULL)
     return place
 
@@ -300,13 +396,18 @@ def _with_meaning(place: _Place, value: Any, view: SchemaView, *, kind: Kind) ->
 def _shown(kind: Kind, value: Any) -> str:
     if value is MISSING:
         return ""
-    return value if kind is Kind.TEXT else json_text(value)
+    return str(value).replace("\r\n", "\n") if kind in TEXTS else json_text(value)
 
 
 def _is_long(text: str, view: SchemaView) -> bool:
     longest = view.first("maxLength")
     is_line = view.is_plain_text or (isinstance(longest, int) and longest <= _SHORT)
     return "\n" in text or len(text) > _SHORT or not is_line
+
+
+def _names(present: dict[str, Any], view: SchemaView) -> list[str]:
+    """Return the names of the fields of an object: what it has, and what it may have."""
+    return view.names(dict.fromkeys([*_known(view), *present]))
 
 
 def _required(view: SchemaView) -> set[str]:

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.http import urlencode
 
 from access.selectors import Role, allows, require, role_of
 from common.canonical_json import digest
@@ -20,7 +21,7 @@ from console.comment_pages import comments_of, passage_of, passage_path
 from console.edit_pages import difference_of, person
 from console.editor import Editing
 from console.forms import DecisionForm, NoteForm, PassageForm
-from console.shell import form_view, part_view, show_page, stored
+from console.shell import form_view, is_htmx, part_view, show_page, stored
 from documents import selectors as documents
 from documents.comparison.merge import merge
 from executions.engine.domain.acceptance import AcceptanceAction, PassageComment
@@ -153,6 +154,8 @@ def _said(form: DecisionForm, passages: list[PassageForm]) -> PersonsDecision | 
     asks = action is AcceptanceAction.REQUEST_CHANGES
     if passages and not asks:
         form.add_error(None, "Remarks at passages are for requesting changes. Remove them, or request changes.")
+    if len(passages) > _MAX_PASSAGES:
+        form.add_error(None, f"At most {_MAX_PASSAGES} passages can be named at once. Remove some.")
     if asks and not passages and values["only_commented"]:
         form.add_error("only_commented", "Comment on the passages that may change.")
     if asks and not passages and not values["comment"].strip():
@@ -179,7 +182,7 @@ def _refusal(request: HttpRequest, waiting: Waiting, said: PersonsDecision) -> D
     except Invalid as error:
         return error
     except PreconditionFailed:
-        return Conflict("A person has edited the document meanwhile. Compare again, then decide.")
+        return Conflict("This was not sent: a person has edited the document meanwhile.")
     except Conflict as error:
         return Conflict(f"This was not sent. {error}")
     return None
@@ -188,7 +191,7 @@ def _refusal(request: HttpRequest, waiting: Waiting, said: PersonsDecision) -> D
 def _passages(sent: Mapping[str, Any]) -> list[PassageForm]:
     """Return the forms of the passages that were sent, in the order of the page."""
     names = dict.fromkeys(name.split(".")[1] for name in sent if name.startswith("comments.") and name.count(".") == 2)
-    return [PassageForm(sent, prefix=f"comments.{number}") for number in [*names][:_MAX_PASSAGES]]
+    return [PassageForm(sent, prefix=f"comments.{number}") for number in names]
 
 
 def _page(
@@ -196,6 +199,7 @@ def _page(
 ) -> HttpResponse:
     row, version = waiting.row, str(form["document_version"].value() or "")
     is_overtaken = shown.get("is_sent", False) and (version != str(row.version) or not waiting.is_open)
+    seen = _seen(request, waiting)
     return show_page(
         request,
         "console/decision.html",
@@ -209,14 +213,45 @@ def _page(
         passages=[passage_of(each, row, choices=[]) for each in passages],
         written_about=version,
         is_overtaken=is_overtaken,
+        seen=seen,
+        is_behind=seen != (row.version, waiting.head.version),
+        action=_action(request, waiting, seen),
         draft=f"{waiting.key}/{row.version}",
         passage_path=passage_path(row),
         stream=_stream(waiting),
-        query=request.META.get("QUERY_STRING", ""),
+        query=_query(request),
         **_state(waiting, row.version),
         **comments_of(request, row),
         **shown,
     )
+
+
+def _seen(request: HttpRequest, waiting: Waiting) -> tuple[int, int]:
+    """Return the version of the step, and the one that counts, as the page of the browser shows them.
+
+    A script puts only the form into that page: the text beside it stays as it is.
+    """
+    if request.method != "POST" or not is_htmx(request):
+        return waiting.row.version, waiting.head.version
+    of_step = _number(request.GET.get("v") or request.POST.get("document_version"), waiting.row.version)
+    return of_step, _number(request.GET.get("head") or request.POST.get("head_version"), waiting.head.version)
+
+
+def _action(request: HttpRequest, waiting: Waiting, seen: tuple[int, int]) -> str:
+    """Return the address of the form, which tells what the page shows."""
+    given = {"from": "inbox"} if request.GET.get("from") == "inbox" else {}
+    return f"{waiting.path()}?{urlencode(given | {'v': seen[0], 'head': seen[1]})}"
+
+
+def _query(request: HttpRequest) -> str:
+    """Return the query that links of these pages have."""
+    return "from=inbox" if request.GET.get("from") == "inbox" else ""
+
+
+def _number(given: str | None, default: int) -> int:
+    """Return a version that a form names; another one if it names none."""
+    text = given or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else default
 
 
 @part_view
@@ -248,22 +283,89 @@ def edit_and_accept(request: HttpRequest, execution_id: UUID, step_id: str) -> H
     if request.method != "POST":
         content, conflicts = _merged(waiting) if waiting.is_proposed else (row.content, [])
         begun = Editing.begin(NoteForm(has_title=False), content, row.schema.content)
-        return _editor(request, waiting, begun, conflicts=conflicts)
+        return _editor(request, waiting, begun, known=Known.of(request, waiting), conflicts=conflicts)
     editing = Editing.receive(NoteForm(request.POST, has_title=False), request.POST, row.schema.content)
+    if editing.show == "merge":
+        known = Known.of(request, waiting)
+        if editing.errors:
+            return _editor(request, waiting, editing, known=known, status=422)
+        return _editor(request, waiting, editing, merged=True, kept=known.take_over(editing))
     form = DecisionForm({**request.POST.dict(), "decision": "accept"})
     if not editing.show and editing.is_valid and form.is_valid():
-        sent = {"content": editing.content, **editing.form.given}
-        said = PersonsDecision(
-            decision=AcceptanceAction.ACCEPT,
-            document_version=form.cleaned_data["document_version"],
-            head_version=form.cleaned_data["head_version"],
-            edit=AcceptedEdit(edit=replace_with(editing.content), note=sent.get("note", ""), hash=digest(sent)),
-        )
-        refusal = _refusal(request, waiting, said)
+        refusal = _refusal(request, waiting, _edit_said(editing, form))
         if refusal is None:
             return stored(request, _after(request, waiting))
         editing.refuse(refusal)
-    return _editor(request, Waiting.of(request, execution_id, step_id), editing, status=200 if editing.show else 422)
+    waiting = Waiting.of(request, execution_id, step_id)
+    known = Known.of(request, waiting)
+    return _editor(request, waiting, editing, known=known, status=200 if editing.show else 422)
+
+
+def _edit_said(editing: Editing, form: DecisionForm) -> PersonsDecision:
+    sent = {"content": editing.content, **editing.form.given}
+    return PersonsDecision(
+        decision=AcceptanceAction.ACCEPT,
+        document_version=form.cleaned_data["document_version"],
+        head_version=form.cleaned_data["head_version"],
+        edit=AcceptedEdit(edit=replace_with(editing.content), note=sent.get("note", ""), hash=digest(sent)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The versions with whose changes an edited text was made, beside those of now."""
+
+    waiting: Waiting
+    row: Any  # of the step
+    head: Any  # that counted
+
+    @classmethod
+    def of(cls, request: HttpRequest, waiting: Waiting) -> Known:
+        """Return what the text of a form knows; without a form, what a new text knows.
+
+        Raises:
+            NotFound: the document has no such version.
+        """
+        number, sent = waiting.row.version, request.POST
+        row = _number(sent.get("base") or sent.get("document_version"), number)
+        unsent = waiting.head.version if waiting.row.proposed else number
+        head = _number(sent.get("head_base") or sent.get("head_version"), unsent)
+        return cls(waiting, cls._version(waiting, row), cls._version(waiting, head))
+
+    @staticmethod
+    def _version(waiting: Waiting, number: int) -> Any:
+        shown = {each.version: each for each in (waiting.row, waiting.head)}
+        if number in shown:
+            return shown[number]
+        return documents.version(user=waiting.user, document_id=waiting.row.document_id, number=number)
+
+    @property
+    def newer(self) -> str:
+        """What another version of the step changed, as HTML; empty if there is none."""
+        is_same = self.row.version == self.waiting.row.version
+        return "" if is_same else difference_of(self.row, self.waiting.row)
+
+    @property
+    def has_newer_head(self) -> bool:
+        """Whether another version counts now, which is not the one of the step."""
+        return self.waiting.head.version not in {self.head.version, self.waiting.row.version}
+
+    @property
+    def newer_head(self) -> str:
+        """What the version that counts now changed, as HTML; empty if the text knows it."""
+        return difference_of(self.head, self.waiting.head) if self.has_newer_head else ""
+
+    def take_over(self, editing: Editing) -> list[str]:
+        """Put the changes of the newer versions into the text. Return where it has changed the same."""
+        conflicts = list[str]()
+        pairs = [(self.row, self.waiting.row)]
+        if self.has_newer_head:
+            pairs.append((self.head, self.waiting.head))
+        for base, now in pairs:
+            found = merge(base.content, editing.content, now.content, schema=now.schema.content)
+            editing.take(found.content)
+            conflicts += found.conflicts
+        return [*dict.fromkeys(conflicts)]
 
 
 def _merged(waiting: Waiting) -> tuple[Any, list[str]]:
@@ -271,14 +373,14 @@ def _merged(waiting: Waiting) -> tuple[Any, list[str]]:
     base = waiting.base()
     if base is None:
         return waiting.row.content, []
-    found = merge(base.content, waiting.head.content, waiting.row.content)
+    found = merge(base.content, waiting.head.content, waiting.row.content, schema=waiting.row.schema.content)
     return found.content, found.conflicts
 
 
-def _editor(request: HttpRequest, waiting: Waiting, editing: Editing, **shown: Any) -> HttpResponse:
-    row = waiting.row
-    query = request.META.get("QUERY_STRING", "")
-    edited = _edited_version(request, waiting)
+def _editor(
+    request: HttpRequest, waiting: Waiting, editing: Editing, *, known: Known | None = None, **shown: Any
+) -> HttpResponse:
+    row, query = waiting.row, _query(request)
     return show_page(
         request,
         "console/decision_edit.html",
@@ -287,8 +389,7 @@ def _editor(request: HttpRequest, waiting: Waiting, editing: Editing, **shown: A
         document=row,
         editing=editing,
         differences=waiting.differences(),
-        edited=edited,
-        newer=difference_of(edited, row) if edited.version != row.version else "",
+        known=known or Known(waiting, row, waiting.head),
         action=waiting.path("decision-edit") + (f"?{query}" if query else ""),
         draft=f"edit-{waiting.key}/{row.version}",
         stream=_stream(waiting),
@@ -296,15 +397,6 @@ def _editor(request: HttpRequest, waiting: Waiting, editing: Editing, **shown: A
         **_state(waiting, row.version),
         **shown,
     )
-
-
-def _edited_version(request: HttpRequest, waiting: Waiting) -> Any:
-    """Return the version that the person has edited: another one may wait by now."""
-    given = request.POST.get("document_version", "")
-    number = int(given) if given.isascii() and given.isdigit() and len(given) < 10 else waiting.row.version
-    if number == waiting.row.version:
-        return waiting.row
-    return documents.version(user=waiting.user, document_id=waiting.row.document_id, number=number)
 
 
 def _after(request: HttpRequest, waiting: Waiting) -> str:

@@ -14,6 +14,7 @@ from documents.rendering.errors import RenderingBusy, RenderingError
 from documents.rendering.render import fragment_of
 from documents.rendering.sources import DocumentSource
 
+ANCHORS = "document"  # stands before the anchors of a document on a page
 _ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)  # a fragment shows no time
 _BUSY = "The server is busy with other large documents. Reload the page in a moment."
 _TOO_LARGE = "This document is too large to be shown here. Download it as a file or as JSON."
@@ -35,7 +36,7 @@ def render_document(content: Any, schema: Any, *, title: str) -> RenderedDocumen
 
     A process with limits renders a large document. A document that it cannot render is a notice.
     """
-    source = DocumentSource(name="document", title=title, content=content, created_at=_ANY_TIME, schema=schema)
+    source = DocumentSource(name=ANCHORS, title=title, content=content, created_at=_ANY_TIME, schema=schema)
     try:
         found = fragment_of(source, before=give_back)
     except RenderingBusy:

@@ -40,11 +40,11 @@ def edit(request: HttpRequest, document_id: UUID) -> HttpResponse:
     base = selectors.version(user=request.user, document_id=document_id, number=version_in(request, "base"))
     form = NoteForm(request.POST, has_title=not has_own_title(head.content))
     editing = Editing.receive(form, request.POST, head.schema.content)
-    if editing.show == "merge":
-        found = merge(base.content, editing.content, head.content)
+    if editing.show == "merge" and not editing.errors:
+        found = merge(base.content, editing.content, head.content, schema=head.schema.content)
         editing.take(found.content)
         return _editor(request, head, editing, base=head, merged=True, kept=found.conflicts)
-    if editing.show:
+    if editing.show and editing.show != "merge":
         return _editor(request, head, editing, base=base)
     if editing.is_valid:
         try:
@@ -126,11 +126,11 @@ def restore(request: HttpRequest, document_id: UUID) -> HttpResponse:
 def add(request: HttpRequest) -> HttpResponse:
     """Render the form for a new document of a scope, and store what it sends."""
     given = request.POST if request.method == "POST" else request.GET
-    schema = _schema_for(request, given)
+    form = NewDocumentForm(given)
+    schema = _schema_for(request, form)
     if request.method != "POST":
         content: Any = "" if schema is None else MISSING
         return _adding(request, Editing.begin(NewDocumentForm(initial=given.dict()), content, schema or {}))
-    form = NewDocumentForm(given)
     editing = Editing.receive(form, given, schema or {})
     if editing.show:
         if editing.content == "" and schema is not None:
@@ -170,9 +170,10 @@ def _adding(request: HttpRequest, editing: Editing, **shown: Any) -> HttpRespons
     )
 
 
-def _schema_for(request: HttpRequest, given: Any) -> Any:
+def _schema_for(request: HttpRequest, form: NewDocumentForm) -> Any:
     """Return the schema of a type in the scope that a form names; None if there is none."""
-    scope_type, scope_id, kind = (given.get(name, "") for name in ("scope_type", "scope_id", "type"))
+    form.is_valid()
+    scope_type, scope_id, kind = (form.cleaned_data.get(name, "") for name in ("scope_type", "scope_id", "type"))
     if not (scope_type and scope_id and kind):
         return None
     root = root_scope(request.user, scope_type=scope_type, scope_key=scope_id)

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import QueryDict
 
 from common.errors import DomainError, FieldError
+from common.limits import limits
 from console.content_form import MISSING, ContentField, FormBuilder, with_errors
 from console.forms import NoteForm
 from console.sent_content import Empty, Kind, SentContent, json_text, name_of, read_content
@@ -83,13 +84,27 @@ class Editing:
 
     @property
     def tree(self) -> ContentField:
-        """The fields of the content."""
+        """The fields of the content. A content with too many values for a form is shown as JSON."""
         return with_errors(self._fields(), self.errors)
+
+    @property
+    def most_fields(self) -> int:
+        """How many fields the server takes of a form."""
+        return limits().query_fields
+
+    @property
+    def has_form_view(self) -> bool:
+        """Whether the content can be shown as a form."""
+        builder = FormBuilder(unread=self.sent.unread)
+        builder.whole(self.content, self.schema)
+        return not builder.is_full
 
     def _fields(self) -> ContentField:
         builder = FormBuilder(unread=self.sent.unread)
         if not self.is_json:
-            return builder.whole(self.content, self.schema)
+            tree = builder.whole(self.content, self.schema)
+            self.is_json = tree.name == _WHOLE
+            return tree
         unread = self.sent.unread.get("")
         shown = "" if self.content is MISSING else json_text(self.content)
         return builder.whole_as_json(unread.text if unread else shown)

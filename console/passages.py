@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from documents.comparison.labels import SchemaView, item_label
-from documents.comparison.values import ABSENT, parts_of, pointer, resolve
+from documents.comparison.values import ABSENT, INDEX, parts_of, pointer, resolve
 
 MAX_QUOTE = 10_000  # characters
 MAX_PLACES = 300  # of one document that are offered
 _MARKS = frozenset("*_`~")
-_ESCAPED = re.compile("~([0-9a-f]+)~")
+_ESCAPED = re.compile("~(10[0-9a-f]{4}|[0-9a-f]{1,5})~")  # a code point
 _MAX_LABELS = 4
 _STEP = " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 
@@ -72,11 +72,12 @@ def places(content: Any, schema: Any) -> list[tuple[str, str]]:
 
 
 def label_of(content: Any, schema: Any, place: str) -> str:
-    """Return what people call a place; empty for the whole document."""
+    """Return what people call a place; empty for the whole document. The content may have another value there."""
     view, labels, value = SchemaView.of(schema), [], content
     for part in parts_of(place):
         parent, value = value, resolve(value, (part,))
-        labels.append(item_label(value, int(part) + 1) if isinstance(parent, list) else view.label(part))
+        is_item = isinstance(parent, list) and INDEX.fullmatch(part)
+        labels.append(item_label(value, int(part) + 1) if is_item else view.label(part))
         view = view.child(part)
     return _STEP.join(labels[-_MAX_LABELS:])
 

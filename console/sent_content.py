@@ -17,6 +17,7 @@ from rest_framework.exceptions import APIException
 
 from common.api.parsers import StrictJSONParser
 from common.errors import FieldError, Malformed
+from common.limits import limits
 
 PREFIX = "content."
 
@@ -25,12 +26,16 @@ class Kind(StrEnum):
     """What a field has."""
 
     TEXT = "s"
+    CRLF_TEXT = "c"  # a text in which each line ends with CR and LF
     NUMBER = "n"
     BOOLEAN = "b"
     CHOICE = "e"  # one of the schema's values, as JSON
     JSON = "j"
     LIST = "l"
     OBJECT = "o"
+
+
+TEXTS = frozenset({Kind.TEXT, Kind.CRLF_TEXT})
 
 
 class Empty(StrEnum):
@@ -120,6 +125,8 @@ class _Reader:
         """Return the container of a value, the value's pointer in the content, and its name there."""
         if path == "":
             return None, "", ""
+        if path.count("/") > limits().request_depth:
+            raise Malformed
         above, _, name = path.rpartition("/")
         if above not in self._containers:
             raise Malformed
@@ -130,10 +137,10 @@ class _Reader:
     def _value(self, kind: Kind, empty: Empty, text: str, *, pointer: str) -> Any:
         if kind in {Kind.LIST, Kind.OBJECT}:
             return [] if kind is Kind.LIST else {}
-        if text.strip() == "" and not (kind is Kind.TEXT and empty is Empty.KEEP):
+        if text.strip() == "" and not (kind in TEXTS and empty is Empty.KEEP):
             return self._empty(kind, empty, pointer)
-        if kind is Kind.TEXT:
-            return text
+        if kind in TEXTS:
+            return text if kind is Kind.TEXT else text.replace("\n", "\r\n")
         try:
             return _parsed(kind, text)
         except ValueError as error:

@@ -57,7 +57,7 @@ def match_items(before: list[JsonValue], after: list[JsonValue], view: SchemaVie
     """
     if len(before) == len(after) == 1:
         return [(0, 0)] if kind_of(before[0]) == kind_of(after[0]) else []
-    name = _key_name(before, after, view)
+    name = key_name(view, before, after)
     if name is None:
         return _by_content(before, after, context)
     places = {item[name]: i for i, item in enumerate(before) if isinstance(item, dict)}
@@ -69,10 +69,10 @@ def match_items(before: list[JsonValue], after: list[JsonValue], view: SchemaVie
     return _by_place([*pairs, *_similar(before, after, pairs, context=context)])
 
 
-def _key_name(before: list[JsonValue], after: list[JsonValue], view: SchemaView) -> str | None:
+def key_name(view: SchemaView, *lists: list[JsonValue]) -> str | None:
     """Return the first name under which every item has a scalar that is unique in its list; None without one."""
     names = KEY_NAMES if view.key is None else (view.key, *KEY_NAMES)
-    return next((name for name in names if all(_is_key(name, items) for items in (before, after))), None)
+    return next((name for name in names if all(_is_key(name, items) for items in lists)), None)
 
 
 def _is_key(name: str, items: list[JsonValue]) -> bool:

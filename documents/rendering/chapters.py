@@ -56,14 +56,15 @@ def front_of(source: Source) -> Book:
 def book_of(source: Source) -> Book:
     """Return the book of a source."""
     if isinstance(source, DocumentSource):
-        chapter = _chapter(source, "")
+        chapter = chapter_of(source)
         return replace(front_of(source), title=chapter.title, chapters=(chapter,))
     names = _unique(source.documents)
-    chapters = (_chapter(each, name) for each, name in zip(source.documents, names, strict=True))
+    chapters = (chapter_of(each, name) for each, name in zip(source.documents, names, strict=True))
     return replace(front_of(source), chapters=tuple(chapters))
 
 
-def _chapter(source: DocumentSource, prefix: str) -> Chapter:
+def chapter_of(source: DocumentSource, prefix: str = "") -> Chapter:
+    """Return one document. The prefix stands before the name of each of its anchors."""
     title, blocks, notes = _shown(source, prefix)
     return Chapter(
         name=clean_line(source.name),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from documents.rendering.chapters import Book, book_of, front_of
+from documents.rendering.chapters import book_of, chapter_of, front_of
 from documents.rendering.content.tree import plain
 from documents.rendering.sources import DocumentSource, ExecutionSource, Source
 from documents.rendering.writers import docx, html, markdown, pdf
@@ -44,11 +44,11 @@ def render_here(source: Source, name: str, *, house: bytes | None = None) -> byt
     """
     if name == "zip":
         return _archive(source)
+    if name == FRAGMENT and isinstance(source, DocumentSource):
+        return _fragment(source)
     book = book_of(source)
     if name == "markdown":
         return markdown.render(book).encode()
-    if name == FRAGMENT:
-        return _fragment(book)
     if name == "html":
         return html.page(book).encode()
     if name == "pdf":
@@ -58,9 +58,12 @@ def render_here(source: Source, name: str, *, house: bytes | None = None) -> byt
     raise ValueError(f"there is no format {name!r}")
 
 
-def _fragment(book: Book) -> bytes:
-    """Return title, contents list and content of a document for a page of the console, as JSON."""
-    [chapter] = book.chapters
+def _fragment(source: DocumentSource) -> bytes:
+    """Return title, contents list and content of a document for a page of the console, as JSON.
+
+    The name of the source stands before its anchors: the page has ids of its own.
+    """
+    chapter = chapter_of(source, source.name)
     parts = {"title": chapter.title, "contents": html.contents(chapter), "content": html.fragment(chapter)}
     return json.dumps(parts).encode()
 

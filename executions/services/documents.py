@@ -21,6 +21,7 @@ from common.limits import MAX_ERRORS, limits
 from documents import repository as documents
 from documents import selectors as document_selectors
 from documents.comparison.patch import PatchError, apply_patch
+from documents.comparison.values import depth_of
 from executions.engine.domain.brief import FILE
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
@@ -302,11 +303,15 @@ def validated(content: JsonValue, schema: Mapping[str, JsonValue]) -> Any:
     """Return the content.
 
     Raises:
-        Invalid: it is neither an object nor a text, is empty, cannot be stored, or is not valid against the schema.
+        Invalid: it is neither an object nor a text, is empty or nested too deep, cannot be stored, or is not valid
+            against the schema.
     """
     if not isinstance(content, dict | str) or not (content.strip() if isinstance(content, str) else content):
         detail = "Expected a text or an object, not empty."
         raise Invalid("The content cannot be stored.", [FieldError(pointer="/content", code="type", detail=detail)])
+    if depth_of(content) > limits().request_depth:
+        detail = f"More than {limits().request_depth} levels of objects and lists."
+        raise Invalid("The content cannot be stored.", [FieldError(pointer="/content", code="depth", detail=detail)])
     if unstorable := [*islice(character_errors(content, "content"), MAX_ERRORS)]:
         raise Invalid("The content cannot be stored.", unstorable)
     found = DocumentValidator(schema).faults(content, MAX_ERRORS) if schema else []

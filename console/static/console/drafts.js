@@ -1,10 +1,11 @@
 // Input of large forms. The browser keeps it while it is typed; the server makes the form again from it.
 //
 // A place (`data-draft`) has a form. Its `data-action` answers with the place again. `data-sent`: the place shows what
-// was sent or kept.
+// was sent or kept. `data-unshown`: it could not show what was kept; that stays kept until the person discards it.
 
+import { make } from "./dom.js";
 import { setLost } from "./shell.js";
-import { forget, newest, store, unsent } from "./unsent.js";
+import { forget, saved, store, unsent } from "./unsent.js";
 
 const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 const placeOf = (element) => element.closest?.("[data-draft]"); // htmx tells the document of a form that is gone
@@ -15,45 +16,81 @@ function pairsOf(form) {
 
 export function save(place) {
   const form = place.querySelector("form");
-  if (!form) return;
-  forgetAll(place);
-  store(place.dataset.draft, { pairs: pairsOf(form) });
+  if (!form || "unshown" in place.dataset || "stored" in place.dataset) return;
+  if (!store(place.dataset.draft, { pairs: pairsOf(form) })) return;
+  for (const name of saved(beginning(place))) if (name !== place.dataset.draft) forget(name);
 }
 
 // What names of kept input begin with, for all versions of what the place shows.
 const beginning = (place) => place.dataset.draft.replace(/[^/]*$/, "");
 
 // The name of the kept input: of this version, else of an earlier one.
-const keptName = (place) => (unsent(place.dataset.draft) ? place.dataset.draft : newest(beginning(place)));
+const keptName = (place) => (unsent(place.dataset.draft) ? place.dataset.draft : saved(beginning(place))[0]);
 
 function forgetAll(place) {
-  for (let name = newest(beginning(place)); name !== null; name = newest(beginning(place))) forget(name);
+  for (const name of saved(beginning(place))) forget(name);
+}
+
+// Returns the place with the kept input; null if the server did not make it.
+async function restored(place, { pairs }) {
+  const body = new URLSearchParams([...pairs, ["show", "draft"], ["csrfmiddlewaretoken", token()]]);
+  try {
+    const response = await fetch(place.dataset.action, { method: "POST", body, headers: { "HX-Request": "true" } });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    return response.ok ? page.getElementById(place.id) : null;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // the server is not reachable
+    setLost("part", true);
+    return null;
+  }
 }
 
 async function restore(place) {
   const name = keptName(place);
-  if (name === null) return;
+  if (name === undefined) return;
   place.inert = true;
-  try {
-    const body = new URLSearchParams([...unsent(name).pairs, ["show", "draft"], ["csrfmiddlewaretoken", token()]]);
-    const response = await fetch(place.dataset.action, { method: "POST", body, headers: { "HX-Request": "true" } });
-    if (!response.ok) return;
-    const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    const fresh = page.getElementById(place.id);
-    place.replaceWith(fresh);
-    htmx.process(fresh);
-    save(fresh);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // the server is not reachable; the input stays kept
-    setLost("part", true);
-  } finally {
-    place.inert = false;
+  const fresh = await restored(place, unsent(name));
+  if (fresh === null) {
+    refuse(place);
+    return;
   }
+  place.replaceWith(fresh);
+  htmx.process(fresh);
+  save(fresh);
+}
+
+// Says that kept input could not be shown. The form stays closed: what is typed into it would replace the kept input.
+function refuse(place) {
+  place.dataset.unshown = "";
+  const again = make("button", { type: "button" }, "Try again");
+  const discard = make("button", { type: "button", class: "quiet" }, "Discard it");
+  const notice = make("div", { class: "notice", role: "alert" },
+    make("p", {}, "Your unsaved text could not be shown. It is kept in this browser."), again, discard);
+  again.addEventListener("click", () => {
+    notice.remove();
+    delete place.dataset.unshown;
+    restore(place);
+  });
+  discard.addEventListener("click", () => {
+    forgetAll(place);
+    location.reload();
+  });
+  place.before(notice);
 }
 
 document.addEventListener("input", ({ target }) => {
   const place = target.form && placeOf(target);
   if (place) save(place);
+});
+
+// The Enter key goes on to the next field: it would press the first button, which accepts a document.
+const NEXT = "input:not([type=hidden]), textarea, select, button.primary";
+document.addEventListener("keydown", (event) => {
+  const { target, key, isComposing } = event;
+  if (key !== "Enter" || isComposing || !target.matches?.(":is(.editor, .decision) input")) return;
+  event.preventDefault();
+  const fields = [...target.form.elements].filter((each) => each.matches(NEXT));
+  fields[fields.indexOf(target) + 1]?.focus();
 });
 
 // A login in another tab changes the token.
@@ -68,11 +105,13 @@ document.addEventListener("htmx:before:request", ({ target }) => {
 });
 document.addEventListener("htmx:after:request", ({ target, detail: { ctx } }) => {
   const place = placeOf(target);
-  if (place && ctx.hx?.trigger === "stored") forgetAll(place);
+  if (!place || ctx.hx?.trigger !== "stored") return;
+  place.dataset.stored = ""; // until the next page is here, other parts of this one may still be swapped
+  forgetAll(place);
 });
 document.addEventListener("htmx:finally:request", ({ target }) => {
   const place = placeOf(target);
-  if (place) place.inert = false;
+  if (place && !("unshown" in place.dataset)) place.inert = false;
 });
 document.addEventListener("htmx:after:swap", () => {
   for (const place of document.querySelectorAll("[data-draft][data-sent]")) save(place);

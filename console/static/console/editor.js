@@ -1,6 +1,7 @@
 // The editor of a document: items of lists are added, moved and removed. The server reads them in the order of the page.
 
 import { save } from "./drafts.js";
+import { tell } from "./faults.js";
 
 let added = 0; // new items of this page
 
@@ -23,6 +24,11 @@ function changed(element) {
 function add(button) {
   const parts = button.closest("[data-parts]");
   const fresh = made(parts.querySelector(":scope > template"), parts.dataset.token);
+  const sent = [...new FormData(button.form)].length + fresh.querySelectorAll("[name]").length;
+  if (sent > Number(button.form.dataset.most)) {
+    tell("This form has as many fields as it can send. Edit the document as JSON to add more.");
+    return;
+  }
   if (parts.dataset.token) button.before(fresh);
   else parts.replaceWith(fresh);
   firstField(fresh)?.focus();

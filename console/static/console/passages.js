@@ -22,11 +22,14 @@ function headingBefore(range) {
 async function addPassage(given) {
   const into = document.getElementById(page.dataset.into);
   const isForm = page.dataset.into === "asked";
+  if ("unshown" in into.closest("[data-draft]").dataset) return; // its kept text comes first
+  const typed = isForm ? "" : into.querySelector("textarea")?.value ?? "";
   number += 1;
   const query = new URLSearchParams({ ...given, ...(isForm ? { number: `n${Date.now().toString(36)}${number}` } : {}) });
   await htmx.ajax("GET", `${page.dataset.passages}&${query}`, { target: into, swap: isForm ? "beforeend" : "outerHTML" });
   const fields = document.getElementById(page.dataset.into).querySelectorAll("[data-passage]");
   const last = fields[fields.length - 1];
+  if (typed && last) last.querySelector("textarea").value = typed;
   (given.quote === undefined ? last?.querySelector("select") : last?.querySelector("textarea"))?.focus();
   if (last) save(last.closest("[data-draft]"));
 }
@@ -86,31 +89,46 @@ if (page?.dataset.passages && content) {
 
 const plain = (text) => text.replace(/[*_`~]/g, "").replace(/\s+/g, " ").trim();
 
-// Returns the range of a quote in the text of the page, at or after an element; null if it is not there.
-function rangeOf(quote, anchor) {
-  const wanted = plain(quote);
-  if (!wanted) return null;
+// Reads the text of the page as `plain` has it, with node and offset of each of its characters.
+function readText() {
   const walker = document.createTreeWalker(content, NodeFilter.SHOW_TEXT);
-  const begin = anchor ? document.getElementById(anchor) : null;
-  let text = "";
-  const places = []; // node and offset of each character of `text`
-  let started = !begin;
+  const characters = [];
+  const nodes = [];
+  const offsets = [];
+  const starts = []; // nodes, each with the index of its first character
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    started ||= begin.contains(node) || begin.compareDocumentPosition(node) === Node.DOCUMENT_POSITION_FOLLOWING;
-    if (!started || node.parentElement.closest(".permalink")) continue;
+    if (node.parentElement.closest(".permalink")) continue;
+    starts.push([node, characters.length]);
     for (let offset = 0; offset < node.length; offset++) {
       const character = /\s/.test(node.data[offset]) ? " " : node.data[offset];
-      if (/[*_`~]/.test(character) || (character === " " && text.endsWith(" "))) continue;
-      text += character;
-      places.push([node, offset]);
+      if (/[*_`~]/.test(character) || (character === " " && characters[characters.length - 1] === " ")) continue;
+      characters.push(character);
+      nodes.push(node);
+      offsets.push(offset);
     }
   }
-  const start = text.indexOf(wanted);
-  if (start < 0) return begin ? rangeOf(quote, "") : null;
+  return { text: characters.join(""), nodes, offsets, starts };
+}
+
+// Returns the index of the first character of an element, or after it.
+function startOf(element, starts) {
+  const isAt = (node) =>
+    element.contains(node) || element.compareDocumentPosition(node) & Node.DOCUMENT_POSITION_FOLLOWING;
+  return starts.find(([node]) => isAt(node))?.[1] ?? 0;
+}
+
+// Returns the range of a quote in the text of the page, at or after an element, else before it; null if it is not there.
+function rangeOf(quote, anchor, { text, nodes, offsets, starts }) {
+  const wanted = plain(quote);
+  if (!wanted) return null;
+  const begin = anchor ? document.getElementById(anchor) : null;
+  let start = text.indexOf(wanted, begin ? startOf(begin, starts) : 0);
+  if (start < 0) start = text.indexOf(wanted);
+  if (start < 0) return null;
+  const last = start + wanted.length - 1;
   const range = document.createRange();
-  range.setStart(...places[start]);
-  const [node, offset] = places[start + wanted.length - 1];
-  range.setEnd(node, offset + 1);
+  range.setStart(nodes[start], offsets[start]);
+  range.setEnd(nodes[last], offsets[last] + 1);
   return range;
 }
 
@@ -119,8 +137,9 @@ const ranges = new Map(); // by number of the comment
 function showComments() {
   if (!content || !globalThis.CSS?.highlights) return;
   ranges.clear();
+  const shown = readText();
   for (const comment of document.querySelectorAll("#comments [data-quote]:not(.lost)")) {
-    const range = rangeOf(comment.dataset.quote, comment.dataset.anchor);
+    const range = rangeOf(comment.dataset.quote, comment.dataset.anchor, shown);
     if (range) ranges.set(comment.id, range);
   }
   CSS.highlights.set("comments", new Highlight(...ranges.values()));

@@ -36,8 +36,9 @@ function logInLink() {
 }
 
 // Shows an error of a part or of the stream. Errors never replace a part.
-export function tellStatus(status) {
+export function tellStatus(status, method = "GET") {
   if (status === 401) tell("Your session has ended. This page is no longer updated.", logInLink());
+  else if (status === 403 && method !== "GET") tell("The server has refused this. Nothing was stored. Reload the page, and try again.");
   else if (status === 403 || status === 404) tell("A part of this page is no longer available to you.");
   else if (status >= 500) setLost("part", true);
   else if (status === 413) tell("This is larger than the server accepts. Nothing was stored.");
@@ -48,7 +49,7 @@ document.addEventListener("htmx:error", () => setLost("part", true));
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   const { status } = ctx.response;
   if (status < 400) setLost("part", false);
-  else if (status !== 422) tellStatus(status); // 422: the form comes back with its faults
+  else if (status !== 422) tellStatus(status, ctx.request.method); // 422: the form comes back with its faults
 });
 
 // A field that was changed keeps its value when its part is merged; `data-changed` marks it.

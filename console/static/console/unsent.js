@@ -13,12 +13,15 @@ export function unsent(name) {
   return found === null ? null : JSON.parse(found);
 }
 
+// Returns whether the browser has stored it.
 export function store(name, record) {
   try {
     localStorage.setItem(mine() + name, JSON.stringify({ ...record, at: Date.now() }));
+    return true;
   } catch (error) {
     if (error.name !== "QuotaExceededError") throw error;
     tell("This browser's storage is full: your input is lost when you leave the page.");
+    return false;
   }
 }
 
@@ -36,12 +39,11 @@ export function forgetOld() {
   }
 }
 
-// Returns the name of the newest input that was saved under a name with this beginning; null if there is none.
-export function newest(beginning) {
+// Returns the names with this beginning under which input was saved, the newest first.
+export function saved(beginning) {
   const names = Object.keys(localStorage).filter((key) => key.startsWith(mine() + beginning));
   const at = (key) => JSON.parse(localStorage.getItem(key)).at;
-  const [found] = names.sort((a, b) => at(b) - at(a));
-  return found === undefined ? null : found.slice(mine().length);
+  return names.sort((a, b) => at(b) - at(a)).map((key) => key.slice(mine().length));
 }
 
 const fields = (form) => [...form.elements].filter((each) => each.name && each.type !== "file");

@@ -123,6 +123,8 @@ def test_a_document_is_found_compared_edited_and_downloaded(shared: Machine, pag
     page.get_by_role("button", name="Move up: Doors").click()
     page.get_by_role("button", name="Remove: Counter").click()
     page.get_by_label("Why you changed it").fill("Shorter.")
+    page.keyboard.press("Enter")  # goes on, and stores nothing
+    expect(page.get_by_role("button", name="Save as version 3")).to_be_focused()
     page.get_by_role("button", name="Save as version 3").click()
     page.wait_for_url(f"**/documents/{document_id}/")
     expect(page.locator(".doc-content")).to_contain_text("Dear council")
@@ -144,7 +146,14 @@ def test_a_typed_text_survives_an_event_a_reload_and_anothers_edit(shared: Machi
     expect(page.locator("#newer")).to_contain_text(f"{WRITER} has made version 2")
     expect(greeting).to_have_value("Half a sen")
 
+    page.route(
+        "**/edit/", lambda route: route.fulfill(status=503) if route.request.method == "POST" else route.fallback()
+    )
     page.reload()
+    expect(page.get_by_text("Your unsaved text could not be shown.")).to_be_visible()
+    expect(page.locator("#editor")).to_have_js_property("inert", True)
+    page.unroute("**/edit/")
+    page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("Your unsaved text is here again.")).to_be_visible()
     expect(greeting).to_have_value("Half a sen")
     expect(page.get_by_label("Name")).to_have_count(1)
@@ -207,7 +216,7 @@ def test_two_passages_are_sent_back_and_the_request_survives(shared: Machine, pa
     path = f"{shared.url}/executions/{execution_id}/steps/epics/decision/"
     page.goto(path)
     for number in (0, 1):
-        select(page, f'[id="epics.{number}.goal"] + :is(p, dd)', quotes[number])
+        select(page, f'[id="document.epics.{number}.goal"] + :is(p, dd)', quotes[number])
         page.get_by_role("button", name="Comment", exact=True).click()
         text = page.get_by_label("What to change").nth(number)
         expect(text).to_be_focused()
@@ -254,8 +263,14 @@ def test_a_comment_stands_at_its_passage_and_is_resolved(shared: Machine, page: 
     edit(shared, document_id, {**LETTER, "parts": []})
     page.evaluate(CHANGED)
     expect(comment).to_contain_text("Its passage is gone")
+    page.get_by_role("button", name="Name a passage").click()
+    page.get_by_label("Comment", exact=True).fill("Half a remark")
     page.get_by_role("button", name="Resolve comment 1").click()
     expect(page.get_by_text("1 resolved")).to_be_visible()
+    expect(page.get_by_label("Comment", exact=True)).to_have_value("Half a remark")
+    page.get_by_role("button", name="Name a passage").click()
+    expect(page.get_by_label("Place")).to_be_focused()
+    expect(page.get_by_label("Comment", exact=True)).to_have_value("Half a remark")
 
 
 def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page) -> None:

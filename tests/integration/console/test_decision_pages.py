@@ -99,11 +99,13 @@ def test_changes_are_requested_at_passages_and_seen_in_the_next_version(
     passage = {"comments.n1.pointer": "/title", "comments.n1.quote": "The findings", "comments.n1.text": "Say which."}
     for name in passage:
         assert f'name="{name}"' in row.content.decode()
+    many = {f"comments.m{number}.text": "Shorter." for number in range(101)}
     for values, told in (
         ({"decision": "request_changes"}, "Describe the changes, here or at passages."),
         ({"decision": "request_changes", "only_commented": "on"}, "Comment on the passages that may change."),
         ({"decision": "accept", **passage}, "Remarks at passages are for requesting changes."),
         ({"decision": "request_changes", **passage, "comments.n1.text": ""}, "This field is required."),
+        ({"decision": "request_changes", **many}, "At most 100 passages can be named at once."),
     ):
         refused = send(browser, waiting, **values)
         assert refused.status_code == 422
@@ -152,11 +154,19 @@ def test_another_persons_decision_is_told_and_the_text_kept(ada: User, browser: 
     assert "bob asked for changes of version 1" in browser.get(part).content.decode()
     kept = browser.post(path, sent | {"show": "draft"}, headers=HTMX)
     assert "You wrote this about version 1; version 2 waits now." in text_of(kept)
-    assert fields(kept, "/decision/")["document_version"] == "2"
+    assert fields(kept, "/decision/")["document_version"] == "1"  # the page beside the form shows this one
+    assert "Show version 2" in text_of(kept)
+    assert "Request changes" not in text_of(kept)
+    read = browser.post(f"{path}?v=2&head=2", sent | {"show": "draft"}, headers=HTMX)
+    assert fields(read, "/decision/")["document_version"] == "2"
+    assert "Read it before you send this." in text_of(read)
     stale = browser.post(f"{path}edit/", edited, headers=HTMX)
     assert stale.status_code == 422
     assert "Another version waits now" in text_of(stale)
-    assert fields(stale, "/decision/edit/")["content.sk/title"] == "Mine"
+    again = fields(stale, "/decision/edit/")
+    assert (again["content.sk/title"], again["document_version"], again["base"]) == ("Mine", "2", "1")
+    again = fields(browser.post(f"{path}edit/", again | {"show": "json"}, headers=HTMX), "/decision/edit/")
+    assert (again["document_version"], again["base"]) == ("2", "1")  # what the text does not know is still shown
 
 
 def test_a_proposed_version_shows_both_differences_and_is_merged(
@@ -188,11 +198,27 @@ def test_a_proposed_version_shows_both_differences_and_is_merged(
         expected_versions=None,
         now=timezone.now(),
     )
-    refused = browser.post(path_of(waiting, "edit/"), sent, headers=HTMX)
-    assert "A person has edited the document meanwhile." in text_of(refused)
-    assert browser.post(path_of(waiting, "edit/"), fields(refused, "/decision/edit/"), headers=HTMX).status_code == 204
+    deciding = fields(page, "/decision/")
+    path = path_of(waiting, "edit/")
+    for shown in ({}, {"show": "draft"}):
+        page = browser.post(path, sent | shown, headers=HTMX)
+        assert "ada has made version 4" in text_of(page)
+        assert "The document has changed meanwhile" in text_of(page)
+        assert "<del" in page.content.decode().partition('id="editor"')[2]
+    again = fields(page, "/decision/edit/")
+    assert (again["head_version"], again["head_base"]) == ("4", "2")
+    merged = browser.post(path, again | {"show": "merge"}, headers=HTMX)
+    assert "The fields have the changes of both now." in text_of(merged)
+    assert "has changed meanwhile" not in text_of(merged)
+
+    accepted = deciding | {"decision": "accept"}
+    for _ in range(2):  # the page shows the same differences, so the second click stores nothing either
+        refused = browser.post(path_of(waiting), accepted, headers=HTMX)
+        assert (refused.status_code, "Compare again" in text_of(refused)) == (422, True)
+        accepted = fields(refused, "/decision/") | {"decision": "accept"}
+    assert browser.post(path, fields(merged, "/decision/edit/"), headers=HTMX).status_code == 204
     assert DocumentVersion.objects.filter(document_id=document_id).latest("version").content == {
-        "title": "Our findings",
+        "title": "Other findings",
         "points": ["One"],
     }
 

@@ -157,6 +157,9 @@ def test_a_stale_edit_shows_what_changed_and_keeps_the_text(browser: Client, pla
     again = fields(page, "/edit/")
     assert (again["content.so/text"], again["If-Match"], again["base"]) == ("Mine, all mine.", "2", "1")
 
+    wrong = browser.post(path, again | {"show": "merge", "content.no/zeta": "many"})
+    assert (wrong.status_code, "Enter a number, such as 12 or 0.5." in text_of(wrong)) == (422, True)
+    assert fields(wrong, "/edit/")["content.no/zeta"] == "many"  # and is no text of the document
     merged = fields(browser.post(path, again | {"show": "merge"}), "/edit/")
     assert (merged["content.so/text"], merged["content.no/zeta"], merged["base"]) == ("Mine, all mine.", "8", "2")
     assert browser.post(path, merged).status_code == 302
@@ -177,7 +180,20 @@ def test_the_form_and_json_show_the_same_content(browser: Client, plan: UUID) ->
     assert "text: " in text_of(unfit)
     kept = browser.post(path, sent | {"show": "draft", "content.no/zeta": "x"})
     assert "Your unsaved text is here again." in text_of(kept)
+    assert "Correct the marked fields." in text_of(kept)
+    assert "Nothing was stored" not in text_of(kept)
     assert (kept.status_code, fields(kept, "/edit/")["content.no/zeta"]) == (200, "x")
+
+
+def test_a_document_with_more_values_than_a_form_has_fields_is_edited_as_json(browser: Client, plan: UUID) -> None:
+    edit_by("bob", plan, {**CONTENT, "parts": [{"name": f"part {i}"} for i in range(600)]})
+    path = f"/documents/{plan}/edit/"
+    page = browser.get(path)
+    sent = fields(page, "/edit/")
+    assert "Edit in a form" not in text_of(page)
+    assert [name for name in sent if name.startswith("content.")] == ["content.jk"]
+    assert browser.post(path, sent | {"content.jk": sent["content.jk"].replace("part 7", "part 8")}).status_code == 302
+    assert newest(plan).content["parts"][7] == {"name": "part 8"}
 
 
 def test_only_those_who_may_edit_get_the_forms(ada: User, browser: Client, plan: UUID) -> None:
@@ -233,8 +249,33 @@ def test_a_document_is_added_with_the_fields_of_its_type(browser: Client, plan: 
     assert {"content.sk/title", "content.no/zeta", "content.so/text"} <= known.keys()
 
 
+def test_a_content_that_is_nested_too_deep_is_not_stored(browser: Client, plan: UUID) -> None:
+    path = f"/documents/{plan}/edit/"
+    sent = fields(browser.get(path), "/edit/")
+    deep = {f"content.ok{'/a' * level}": "" for level in range(1, 300)}
+    assert browser.post(path, sent | deep).status_code == 400
+    fifty = {f"content.ok{'/a' * level}": "" for level in range(1, 50)}
+    text = '{"a": ' * 50 + "1" + "}" * 50
+    refused = browser.post(path, sent | fifty | {f"content.jk{'/a' * 50}": text}, headers=HTMX)
+    assert (refused.status_code, "More than 64 levels" in text_of(refused)) == (422, True)
+    assert newest(plan).version == 1
+
+
+def test_addresses_and_comments_of_other_versions_break_no_page(browser: Client, plan: UUID) -> None:
+    assert browser.get("/documents/new/?scope_type=%00&scope_id=%00&type=a%00").status_code == 200
+    for near in ("~ffffffff~", "~110000~", "~d800~"):
+        assert browser.get(f"/documents/{plan}/parts/passage/?v=1&near={near}&quote=x").status_code == 200
+    edit_by("bob", plan, {**CONTENT, "parts": {"a": "Now an object."}})
+    said = {"pointer": "/parts/a", "quote": "", "text": "Why?", "document_version": "2"}
+    assert browser.post(f"/documents/{plan}/comments/", said, headers=HTMX).status_code == 200
+    for address in ("?v=1", "?v=2"):
+        assert "Parts \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} A" in text_of(
+            browser.get(f"/documents/{plan}/{address}")
+        )
+
+
 def test_a_selected_passage_is_commented_on_resolved_and_lost(browser: Client, plan: UUID) -> None:
-    form = browser.get(f"/documents/{plan}/parts/passage/?v=1&near=text&quote=at nine. Close")
+    form = browser.get(f"/documents/{plan}/parts/passage/?v=1&near=document.text&quote=at nine. Close")
     sent = fields(form, "/comments/")
     assert (sent["pointer"], sent["quote"]) == ("/text", "at nine.\nClose")
     assert (
@@ -249,8 +290,13 @@ def test_a_selected_passage_is_commented_on_resolved_and_lost(browser: Client, p
     assert (refused.status_code, refused["HX-Retarget"]) == (422, "#passage")
     told = browser.post(path, sent | {"text": "Why <b>nine</b>?"}, headers=HTMX)
     assert told["HX-Trigger"] == "stored"
+    assert browser.post(path, sent | {"text": "Why <b>nine</b>?"}, headers=HTMX)["HX-Trigger"] == "stored"
+    assert DocumentComment.objects.count() == 1  # the form was sent again
     assert "Why &lt;b&gt;nine&lt;/b&gt;?" in told.content.decode()
-    assert 'data-anchor="text" data-quote="at nine.\nClose"' in browser.get(f"/documents/{plan}/").content.decode()
+    assert (
+        'data-anchor="document.text" data-quote="at nine.\nClose"'
+        in browser.get(f"/documents/{plan}/").content.decode()
+    )
     for wrong in ({"quote": "nowhere"}, {"pointer": "/no"}, {"pointer": "no~pointer"}):
         assert browser.post(path, sent | {"text": "x", **wrong}, headers=HTMX).status_code == 422
     assert browser.post(path, sent | {"pointer": "~", "show": "draft"}, headers=HTMX).status_code == 200
@@ -258,6 +304,9 @@ def test_a_selected_passage_is_commented_on_resolved_and_lost(browser: Client, p
     assert "Its passage is gone" in browser.get(f"/documents/{plan}/parts/comments/").content.decode()
     assert browser.post(f"{path}1/", {"resolved": "true"})["Location"] == f"/documents/{plan}/"  # without scripts
     assert DocumentComment.objects.get().resolved_by_name == "ada"
+    again = browser.post(f"{path}1/", {"resolved": "true"}, headers=HTMX).content.decode()
+    assert again.lstrip().startswith('<section id="comments"')  # a comment that is being typed is not in the answer
+    assert 'hx-target="#comments"' in again
     assert "1 resolved" in browser.get(f"/documents/{plan}/parts/comments/").content.decode()
     browser.post(f"{path}1/", {"resolved": "false"})
     assert DocumentComment.objects.get().resolved_at is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import FieldError, Malformed
+from common.limits import limits
 from console.content_form import MISSING, ContentField, FormBuilder, with_errors
-from console.sent_content import Kind, SentContent, read_content
-from documents.comparison.merge import merge
-from documents.comparison.patch import apply_patch
-from tests.support.patch_writer import make_patch
+from console.sent_content import Empty, Kind, SentContent, Unread, read_content
+from documents.rendering.content.schema_view import resolve
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -45,21 +46,80 @@ CONTENT: dict[str, Any] = {
     "owner": None,
     "epics": [{"title": "Counter", "needs": ["a", "b"]}, {"title": "Doors", "needs": []}],
 }
+SHIPPED = [json.loads(path.read_text()) for path in sorted(Path("workflows/catalog").glob("*/schemas/*.json"))]
+NULLABLE: dict[str, Any] = {
+    "type": "object",
+    "required": ["list", "text", "number", "level"],
+    "properties": {
+        "list": {"type": ["array", "null"], "items": {"type": ["array", "null"], "items": {"type": "string"}}},
+        "other": {"type": ["array", "null"]},
+        "text": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        "number": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/size"}]},
+        "level": {"oneOf": [{"const": "low", "title": "Low"}, {"const": "high", "title": "High"}]},
+        "place": {"anyOf": [{"type": "object", "properties": {"line\nend": {"type": "string"}}}, {"type": "null"}]},
+    },
+    "$defs": {"size": {"type": "integer"}},
+}
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"))
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 VALUES = st.recursive(
     SCALARS | TEXTS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
     max_leaves=25,
 )
+HOSTILE: list[Any] = [
+    *(None, [], {}, [None], [[]], [{}], {"": None}, {"a\r\nb": "\r"}, {"a~1/b": [None, ["\r\n"]]}),
+    *(
+        "",
+        " ",
+        "   ",
+        "\n",
+        "\r",
+        "\r\n",
+        "\n\n",
+        "\na",
+        "a\r\nb",
+        "a\rb",
+        "a\nb\r\nc",
+        "\ta",
+        "\u2028",
+        "null",
+        '"',
+        "\ufeff",
+    ),
+    *(True, 0, -0.0, 1.0, 10**300, 2**53 + 1, 1e-7),
+]
+
+
+@st.composite
+def contents(draw: st.DrawFn, root: Any, schema: Any) -> Any:
+    """Return what a schema describes, often with a value that it does not."""
+    schema = resolve(root, schema["$ref"]) if "$ref" in schema else schema
+    kinds = schema.get("type", "")
+    if not ("object" in kinds or "array" in kinds) or not draw(st.integers(0, 7)):
+        return draw(st.sampled_from([*HOSTILE, *schema.get("enum", ["Some text"])]))
+    if "array" in kinds:
+        return [draw(contents(root, schema.get("items", {}))) for _ in range(draw(st.integers(0, 2)))]
+    members = schema.get("properties", {})
+    return {name: draw(contents(root, members[name])) for name in members if draw(st.integers(0, 3))}
 
 
 def sent(tree: ContentField) -> Iterator[tuple[str, str]]:
-    """Yield what a browser sends of a form: no templates, and CR LF as the end of a line."""
+    """Yield what a browser sends of a form: no templates, no line ends in one line, else CR LF as the end of a line."""
+    text = tree.value.replace("\r\n", "\n").replace("\r", "\n")
+    if tree.choices:
+        assert tree.value in dict(tree.choices)
+    elif not tree.is_long:
+        text = text.replace("\n", "")
     if not tree.is_missing:
-        yield tree.name, tree.value.replace("\n", "\r\n")
+        yield tree.name.replace("\n", "\r\n"), text.replace("\n", "\r\n")
     for part in tree.parts:
         yield from sent(part)
+
+
+def exact(content: Any) -> str:
+    """Return a text that differs for 1, 1.0 and true, and not for the order of names."""
+    return json.dumps(content, sort_keys=True)
 
 
 def fields(tree: ContentField) -> dict[str, ContentField]:
@@ -73,10 +133,64 @@ def fields(tree: ContentField) -> dict[str, ContentField]:
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(TEXTS, VALUES, max_size=5), st.sampled_from([{}, SCHEMA]))
 def test_a_form_that_is_sent_unchanged_gives_the_same_content(content: dict[str, Any], schema: dict[str, Any]) -> None:
-    found = read_content(sent(FormBuilder().whole(content, schema)))
-    assert (found.content, found.errors) == (content, [])
-    left = FormBuilder(left=3).whole(content, schema)  # what does not fit is JSON
-    assert read_content(sent(left)).content == content
+    for builder in (FormBuilder(), FormBuilder(left=3)):  # what does not fit is JSON
+        found = read_content(sent(builder.whole(content, schema)))
+        assert (exact(found.content), found.errors) == (exact(content), [])
+
+
+@pytest.mark.parametrize("schema", [*SHIPPED, SCHEMA, NULLABLE])
+def test_no_value_of_a_known_schema_is_changed(schema: dict[str, Any]) -> None:
+    @settings(max_examples=12, deadline=None, database=None)
+    @given(contents(schema, schema))
+    def unchanged(content: Any) -> None:
+        found = read_content(sent(FormBuilder().whole(content, schema)))
+        assert (exact(found.content), found.errors) == (exact(content), [])
+
+    unchanged()
+    for value in HOSTILE:
+        for content in (value, dict.fromkeys(schema["properties"], value)):
+            found = read_content(sent(FormBuilder().whole(content, schema)))
+            assert (exact(found.content), found.errors) == (exact(content), [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"list": [{"a0": 1}] * 200},  # with ten optional members each
+        {"list": [{"a0": 1, "l": ["x", "y"]}] * 300},
+        {f"name{i}": "" for i in range(3_000)},
+        {"list": [{"a0": 1}] * 50, "rest": {f"name{i}": "" for i in range(700)}},
+        {"list": [{}] * 80},
+        {"list": [{"a0": "x"}] * 89},
+    ],
+)
+def test_no_form_has_more_fields_than_a_form_may_have(content: Any) -> None:
+    item = {"type": "object", "properties": {f"a{i}": {"type": "string"} for i in range(10)}}
+    builder = FormBuilder()
+    tree = builder.whole(content, {"type": "object", "properties": {"list": {"type": "array", "items": item}}})
+    pairs = [*sent(tree)]
+    assert len(pairs) <= limits().query_fields - 50
+    assert (tree.kind is Kind.JSON) == builder.is_full
+    assert read_content(pairs).content == content
+
+
+def test_texts_that_cannot_be_read_stay_in_a_form_that_is_too_large() -> None:
+    unread = {"/list/3/a": Unread(Kind.NUMBER, Empty.KEEP, "many")}
+    content = {"list": [{"a": "many" if i == 3 else 1} for i in range(600)]}
+    tree = FormBuilder(unread=unread).whole(content, {})
+    assert (fields(tree)["/list/3/a"].value, fields(tree)["/list/599"].kind) == ("many", Kind.JSON)
+
+
+def test_alternatives_with_null_and_lists_of_constants_are_fields() -> None:
+    found = fields(FormBuilder().whole({"list": None, "text": None, "number": 3, "level": "low"}, NULLABLE))
+    kinds = {path: (each.kind, each.name[9:10]) for path, each in found.items()}
+    assert kinds["/text"] == (Kind.TEXT, "n")
+    assert kinds["/number"] == (Kind.NUMBER, "n")
+    assert found["/level"].choices == (('"low"', "Low"), ('"high"', "High"))
+    assert found["/place"].template is not None
+    many = {"properties": {"a": {"items": {"enum": [f"v{i}" for i in range(9_000)]}}}}
+    listed = fields(FormBuilder().whole({"a": ["v1"] * 9}, many))
+    assert [listed[f"/a/{i}"].kind for i in (1, 8)] == [Kind.CHOICE, Kind.TEXT]
 
 
 def test_fields_are_as_the_schema_says() -> None:
@@ -162,20 +276,3 @@ def test_a_schema_that_refers_to_itself_ends() -> None:
     assert builder.template_left > -50
     assert read_content(sent(tree)) == SentContent({"name": "x", "list0": [{"list1": []}]})
     assert read_content(sent(FormBuilder().whole(MISSING, SCHEMA))).content["epics"] == []
-
-
-@pytest.mark.parametrize(
-    ("mine", "theirs", "merged", "conflicts"),
-    [
-        ({"a": 2, "b": [1, 2]}, {"a": 1, "b": [1, 3]}, {"a": 2, "b": [1, 3]}, []),
-        ({"a": 2}, {"a": 3, "b": [1, 2]}, {"a": 2}, ["/a"]),
-        ({"a": 1, "b": [0, 2]}, {"a": 1, "b": [1, 5]}, {"a": 1, "b": [0, 5]}, []),
-        ({"a": 1, "b": [1]}, {"a": 1, "b": [1, 5]}, {"a": 1, "b": [1]}, ["/b"]),
-        ({"a": True, "b": [1, 2]}, {"a": 1, "b": [1, 2], "c": 0}, {"a": True, "b": [1, 2], "c": 0}, []),
-    ],
-)
-def test_two_edits_of_one_version_are_merged(mine: Any, theirs: Any, merged: Any, conflicts: list[str]) -> None:
-    found = merge({"a": 1, "b": [1, 2]}, mine, theirs)
-    assert (found.content, found.conflicts) == (merged, conflicts)
-    base: Any = {"a": 1, "b": [1, 2]}
-    assert apply_patch(base, make_patch(base, merged), max_bytes=10_000) == merged
