@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from common.errors import FieldError
-from executions.engine.domain.acceptance import AcceptanceDecision
+from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.copying import replace
 from executions.engine.domain.dry_run import DryRunScript
@@ -114,6 +114,14 @@ class Step:
         return any(asked.answered_at is not None for asked in self.rounds)
 
     @property
+    def revision(self) -> AcceptanceDecision | None:
+        """The request for changes that the step's next version follows; None: it revises no version."""
+        last = self.decisions[-1] if self.decisions else None
+        if last is None or last.decision is not AcceptanceAction.REQUEST_CHANGES:
+            return None
+        return last if last.document_version == self.document_version else None
+
+    @property
     def open_round(self) -> ClarificationRound | None:
         """The round of questions that is open, if any."""
         last = self.rounds[-1] if self.rounds else None
@@ -123,7 +131,7 @@ class Step:
 def is_proposal(step: Step, *, head_version: int, by_person: bool) -> bool:
     """Return whether a new document of the step may only be proposed: a person has made another head meanwhile.
 
-    A person who decided about the head's version after the step started has seen it.
+    A head that the step revises is what the model was shown.
 
     Args:
         step: The step that has produced the document.
@@ -132,7 +140,7 @@ def is_proposal(step: Step, *, head_version: int, by_person: bool) -> bool:
     """
     if not by_person or head_version == step.base_version:
         return False
-    return not any(each.document_version == head_version for each in step.decisions)
+    return step.revision is None or step.revision.document_version != head_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,7 +136,8 @@ class LLMStepExecutor:
             return None
         if await self._completion.reuse(inputs):
             return None
-        attempt = self._attempts.first(self._journal.execution, inputs)
+        revision = await self._attempts.revision(self._journal.execution)
+        attempt = self._attempts.first(self._journal.execution, inputs, revision)
         if attempt is None:
             await self._journal.commit(
                 lambda execution, context: core.skip_step(
