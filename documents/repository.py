@@ -20,13 +20,13 @@ from common.errors import StaleWrite
 from documents.models import Document, DocumentStatus, DocumentVersion, Schema
 
 Key = tuple[UUID, str]  # scope id and type
-HeadRow = tuple[UUID, UUID, str, int, int, bool]
+HeadRow = tuple[UUID, UUID, str, int, int, int]
 
 KNOWN_SCHEMAS: set[str] = set()  # hashes of stored schemas, which are never changed or removed
 _MAX_HASHES = 1024
 #: Query for the heads of all documents of scopes (parameter: their ids); pass its rows to `heads`.
 SELECT_HEADS = """
-SELECT id, scope_id, type, version, last_version, execution_id IS NULL
+SELECT id, scope_id, type, version, last_version, by_person
 FROM documents_document WHERE scope_id = ANY(%s) ORDER BY id"""
 _SAME_HEADS = """
 SELECT 1 FROM json_to_recordset(%s::json) AS v(scope_id uuid, type text, expected integer)
@@ -90,7 +90,7 @@ def content_hash(content: Mapping[str, JsonValue] | JsonValue) -> str:
 
 @transaction.atomic
 def save_version(document: StoredDocument) -> StoredDocument:
-    """Store the next version of a (scope, type), and return it with the id of the head.
+    """Store a person's next version of a (scope, type), and return it with the id of the head.
 
     Raises:
         StaleVersion: `document.version` is not the highest version + 1.
@@ -101,7 +101,7 @@ def save_version(document: StoredDocument) -> StoredDocument:
         raise StaleVersion(document.type)
     stored = replace(document, id=head.id or document.id, base_version=head.version or None)
     try:
-        store_versions([stored])
+        store_versions([stored], by_person=True)
     except IntegrityError as error:
         raise StaleVersion(document.type) from error  # a writer without locks has created the first version
     return stored
@@ -114,11 +114,12 @@ class Head:
     id: UUID | None = None
     version: int = 0
     last_version: int = 0  # the highest version; above `version` if the versions after it are proposed
-    by_person: bool = False  # whether a person made `version`
+    by_person: int = 0  # newest version that a person made the head; 0: none
 
     def after(self, document_id: UUID, version: int, *, proposed: bool) -> Head:
         """Return the head after a model's version was stored."""
-        return replace(self, last_version=version) if proposed else Head(document_id, version, version)
+        kept = replace(self, last_version=version)
+        return kept if proposed else replace(kept, id=document_id, version=version)
 
 
 def lock_heads(keys: Collection[Key]) -> bulk.LazyResult[dict[Key, Head]]:
@@ -156,17 +157,21 @@ def head_checks(expected: Mapping[Key, int]) -> Iterator[bulk.Write]:
         yield bulk.Write(_SAME_HEADS, bulk.to_json_text(rows), count=len(rows), error=stale, reads=True)
 
 
-def store_versions(documents: Sequence[StoredDocument]) -> None:
+def store_versions(documents: Sequence[StoredDocument], *, by_person: bool = False) -> None:
     """Store the next versions of documents with locked heads. Versions of one document must be in order.
+
+    Args:
+        documents: The versions.
+        by_person: Whether a person makes them the heads.
 
     Raises:
         StaleVersion: a head does not have the previous version.
     """
     store_schemas(documents)
-    bulk.write(version_writes(documents))
+    bulk.write(version_writes(documents, by_person=by_person))
 
 
-def version_writes(documents: Sequence[StoredDocument]) -> Iterator[bulk.Write]:
+def version_writes(documents: Sequence[StoredDocument], *, by_person: bool = False) -> Iterator[bulk.Write]:
     """Yield the writes of the next versions of documents, with their schemas stored already.
 
     Versions of one document must be in order. A write raises `StaleVersion` if a head lacks the previous version.
@@ -180,9 +185,9 @@ def version_writes(documents: Sequence[StoredDocument]) -> Iterator[bulk.Write]:
         key=lambda each: (each[0].scope_id, each[0].type),
     )
     existing = sorted((each for each in versions.values() if each[0].base_version is not None), key=lambda e: e[0].id)
-    yield from bulk.insertion(Document, [_new_head(each) for each in new], computed=_ROOT)
+    yield from bulk.insertion(Document, [_new_head(each, by_person=by_person) for each in new], computed=_ROOT)
     stale = StaleVersion("a head does not have the previous version")
-    rows = [(_changed_head(each), each[0].base_version or 0) for each in existing]
+    rows = [(_changed_head(each, by_person=by_person), each[0].base_version or 0) for each in existing]
     for columns in dict.fromkeys(tuple(row) for row, _ in rows):
         alike = [(row, expected) for row, expected in rows if tuple(row) == columns]
         changed, expected = [row for row, _ in alike], [each for _, each in alike]
@@ -200,12 +205,12 @@ def store_schemas(documents: Iterable[StoredDocument]) -> None:
         transaction.on_commit(lambda: KNOWN_SCHEMAS.update(new))
 
 
-def _changed_head(versions: Sequence[StoredDocument]) -> bulk.Row:
+def _changed_head(versions: Sequence[StoredDocument], *, by_person: bool) -> bulk.Row:
     """Return the changed columns of a head after new versions of it."""
     normal = [each for each in versions if not each.proposed]
     row: dict[str, object] = {"id": versions[0].id}
     if normal:
-        row |= _head(normal[-1])
+        row |= _head(normal[-1]) | ({"by_person": normal[-1].version} if by_person else {})
     return row | {"last_version": versions[-1].version}
 
 
@@ -224,9 +229,10 @@ def _head(document: StoredDocument) -> bulk.Row:
     }
 
 
-def _new_head(versions: Sequence[StoredDocument]) -> bulk.Row:
+def _new_head(versions: Sequence[StoredDocument], *, by_person: bool) -> bulk.Row:
     document = versions[-1]
     fixed = {"scope_id": document.scope_id, "type": document.type, "created_at": document.created_at}
+    fixed["by_person"] = document.version if by_person else 0
     return {**_head(document), **fixed, "status": DocumentStatus.CURRENT.value}
 
 

@@ -137,7 +137,7 @@ class DocumentRepository(Protocol):
     """Documents: one per scope and type, with all their versions."""
 
     async def save(self, document: Document) -> Document:
-        """Store the document as the next version: `document.version` must be the highest version + 1 (1 for a new one).
+        """Store a person's version as the next one: `document.version` must be the highest version + 1.
 
         A new document keeps its id. A known (scope, type) keeps the id of the stored document.
 

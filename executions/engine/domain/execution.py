@@ -128,19 +128,19 @@ class Step:
         return last if last is not None and last.answered_at is None else None
 
 
-def is_proposal(step: Step, *, head_version: int, by_person: bool) -> bool:
-    """Return whether a new document of the step may only be proposed: a person has made another head meanwhile.
+def is_proposal(step: Step, *, by_person: int) -> bool:
+    """Return whether a new document of the step may only be proposed: a person has moved the head meanwhile.
 
-    A head that the step revises is what the model was shown.
+    A model that revises a version was shown it, and what people had made of the document before.
 
     Args:
         step: The step that has produced the document.
-        head_version: The version of the head.
-        by_person: Whether a person has made that version.
+        by_person: The newest version that a person made the head; 0: none.
     """
-    if not by_person or head_version == step.base_version:
-        return False
-    return step.revision is None or step.revision.document_version != head_version
+    shown = step.base_version or 0
+    if step.revision is not None and not step.revision.about_proposal:
+        shown = max(shown, step.revision.document_version)
+    return by_person > shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

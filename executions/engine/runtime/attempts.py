@@ -130,16 +130,7 @@ class Attempts:
         )
         return [item for item in found if item is not None]
 
-    async def revision(self, execution: Execution) -> RejectedOutput | None:
-        """Return the version that a step revises when it starts, with the requested changes; None: it revises none."""
-        step = execution.steps[self.step_id]
-        if step.revision is None:
-            return None
-        return await self._rejected(replace(step, violations=step.revision.violations), ())
-
-    def first(
-        self, execution: Execution, inputs: tuple[Document, ...], rejected: RejectedOutput | None = None
-    ) -> Attempt | None:
+    async def first(self, execution: Execution, inputs: tuple[Document, ...]) -> Attempt | None:
         """Return the attempt that starts the step, or continues it after answers or a retry.
 
         None: these versions of the documents do not contain the step's item.
@@ -148,6 +139,8 @@ class Attempts:
         if len(self._items(inputs)) < len(keys_of(self.step_id)):
             return None
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
+        revision = step.revision
+        rejected = revision and await self._rejected(replace(step, violations=revision.violations), ())
         plan = Plan(
             number=step.attempt + 1,
             kind=kind if rejected is None else CallKind.REMEDIATE,

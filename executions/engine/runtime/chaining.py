@@ -70,7 +70,7 @@ async def prepare_dependents(
             attempts = Attempts(ports, definition=definition, step_id=step.step_id, documents=documents)
             found = await attempts.inputs(execution, new_document=document)
             inputs = tuple(each for each in found if each is not None)
-            attempt = attempts.first(execution, inputs) if len(inputs) == len(found) else None
+            attempt = await attempts.first(execution, inputs) if len(inputs) == len(found) else None
             if attempt is not None:
                 pulled.append(PreparedStep(step_id=step.step_id, attempt=attempt))
     return pulled

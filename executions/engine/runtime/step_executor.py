@@ -136,8 +136,7 @@ class LLMStepExecutor:
             return None
         if await self._completion.reuse(inputs):
             return None
-        revision = await self._attempts.revision(self._journal.execution)
-        attempt = self._attempts.first(self._journal.execution, inputs, revision)
+        attempt = await self._attempts.first(self._journal.execution, inputs)
         if attempt is None:
             await self._journal.commit(
                 lambda execution, context: core.skip_step(

@@ -176,7 +176,7 @@ class DecisionBatch:
             id=head.id or document.id,
             version=head.last_version + 1,
             base_version=head.version or None,
-            proposed=step is not None and is_proposal(step, head_version=head.version, by_person=head.by_person),
+            proposed=step is not None and is_proposal(step, by_person=head.by_person),
         )
 
     def _head_of(self, document: Document) -> documents.Head:
