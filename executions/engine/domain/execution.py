@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -152,10 +152,11 @@ class StepOutcome:
     decisions: tuple[AcceptanceDecision, ...] = ()
 
 
-def is_accepted(maker: StepOutcome | None, versions: Container[int]) -> bool | None:
+def is_accepted(maker: StepOutcome | None, versions: range) -> bool | None:
     """Return whether the head of a document is accepted, if that is known.
 
-    A head counts as accepted that people have edited since. Staleness asks for False, and reuse for True.
+    A person's version is accepted, unless it took the place of one that waited for a decision: then it waits itself.
+    Staleness asks for False, and reuse for True.
 
     Args:
         maker: The step that made the head, or what people have edited since; None: its execution is gone.
@@ -168,7 +169,9 @@ def is_accepted(maker: StepOutcome | None, versions: Container[int]) -> bool | N
         return None
     if any(each.accepted in versions for each in maker.decisions):
         return True
-    return maker.status is StepStatus.COMPLETED if maker.document_version in versions else None
+    if maker.document_version not in versions:
+        return None
+    return maker.status is StepStatus.COMPLETED or maker.document_version != versions[-1]
 
 
 def slug_of(step_id: str) -> str:

@@ -218,3 +218,14 @@ def test_another_word_for_reuse_is_refused(ada: Caller, report: int) -> None:
     body = {"workflow_id": "report", "scope_type": "project", "scope_id": "alpha", "input": "A.", "reuse": "all"}
     response = ada.post("/executions/", body)
     assert (response.status_code, pointers(response)) == (422, {"/reuse"})
+
+
+def test_a_persons_version_after_a_rejected_one_is_current(ada: Caller) -> None:
+    reports.publish(gated=True)
+    rejected = reports.hand_in(reports.start(ada.user))
+    decision = {"decision": "reject", "document_version": 1}
+    assert ada.post(f"/executions/{rejected.id}/steps/research/acceptance", decision).status_code == 200
+    staleness.follow(since=None)
+    [key] = stale_ids(ada)
+    put(ada, key, "By Ada", 1)
+    assert (ada.get(f"/documents/{key}").json()["stale_because"], stale_ids(ada)) == ([], [])
