@@ -77,8 +77,7 @@ class SnapshotCache:
         """Return the executions, and the scopes with heads of documents, that are not cached for commands."""
         executions = {execution_of(each) for each in commands}
         cached = {each for each in executions if self._executions.get(each, _MISS)[1] is not None}
-        scopes = scopes_of(commands) | starting_scopes(commands, self.executions(commands))
-        return executions - cached, scopes - self._heads.keys()
+        return executions - cached, self._scopes_of(commands) - self._heads.keys()
 
     def needs_locks(self, execution: Execution) -> bool:
         """Return whether an execution is always decided under row locks."""
@@ -122,15 +121,19 @@ class SnapshotCache:
 
     def discard(self, commands: Sequence[Command]) -> None:
         """Drop what commands are about."""
+        for scope_id in self._scopes_of(commands):
+            self._heads.pop(scope_id, None)
         for command in commands:
             self._executions.pop(execution_of(command), None)
-        for scope_id in scopes_of(commands):
-            self._heads.pop(scope_id, None)
 
     def invalidate(self, commands: Sequence[Command]) -> None:
         """Drop what commands are about, after a conflict. `detect_contention` finds out which heads were stale."""
         self._stale |= {each: self._heads[each] for each in scopes_of(commands) & self._heads.keys()}
         self.discard(commands)
+
+    def _scopes_of(self, commands: Sequence[Command]) -> set[UUID]:
+        """Return the scopes on whose heads commands rest, as far as their executions are cached."""
+        return scopes_of(commands) | starting_scopes(commands, self.executions(commands))
 
     def clear(self) -> None:
         """Drop everything: the database is another one than before."""

@@ -5,7 +5,7 @@ A snapshot comes from the cache (`cache.py`), from a plain read or from locked r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -253,11 +253,20 @@ def scopes_of(commands: Iterable[Command]) -> set[UUID]:
 
 
 def starting_scopes(commands: Iterable[Command], executions: Mapping[UUID, Execution]) -> set[UUID]:
-    """Return the scopes of the documents that known steps will make, which commands start with their first calls."""
-    calls = (call for each in commands if isinstance(each, Transition) for call in each.calls)
-    pending = (call.key for call in calls if call.status is CallStatus.PENDING)
-    known = (executions[key.execution_id].steps.get(key.step_id) for key in pending if key.execution_id in executions)
-    return {step.scope.id for step in known if step is not None and step.base_version is None}
+    """Return the scopes of the documents that known steps will make, which commands may start."""
+    steps = (
+        executions[each.execution_id].steps.get(step_id)
+        for each in commands
+        if isinstance(each, Transition) and each.execution_id in executions
+        for step_id in started_steps(each)
+    )
+    return {step.scope.id for step in steps if step is not None and step.base_version is None}
+
+
+def started_steps(command: Transition) -> Iterator[str]:
+    """Yield the ids of the steps that a command may start, with a call of its own or of its decision."""
+    yield from (call.key.step_id for call in command.calls if call.status is CallStatus.PENDING)
+    yield from (step_id for step_id, _ in command.may_start)
 
 
 def scope_of(command: Command) -> UUID | None:

@@ -182,13 +182,27 @@ def _needs_of(commands: Sequence[Command], executions: Mapping[UUID, Execution])
     starting = {call.key.execution_id for call in calls if call.status is CallStatus.PENDING}
     scopes = {executions[each].scope.id for each in starting & executions.keys()}
     budgeted = {Need("spending", each) for each in spending.budgeted_among(scopes)}
-    return steps | budgeted | {Need("heads", each) for each in starting_scopes(commands, executions)}
+    return steps | budgeted | {Need("heads", each) for each in _starting_scopes(commands, executions)}
+
+
+def _starting_scopes(commands: Sequence[Command], executions: Mapping[UUID, Execution]) -> set[UUID]:
+    """Return the scopes of the documents of steps that commands may start, or add and start."""
+    new = {
+        scope_id
+        for each in commands
+        if isinstance(each, Transition) and each.execution_id in executions
+        for step_id, scope_id in each.may_start
+        if step_id not in executions[each.execution_id].steps
+    }
+    return new | starting_scopes(commands, executions)
 
 
 def _steps_of(command: Command, executions: Mapping[UUID, Execution]) -> Iterator[tuple[UUID, str]]:
     """Yield the steps, by execution and step id, whose calls decide about a command: also those that it may start."""
     for call in (command,) if isinstance(command, Call) else command.calls:
         yield call.key.execution_id, call.key.step_id
+    if isinstance(command, Transition):
+        yield from ((command.execution_id, step_id) for step_id, _ in command.may_start)
     if isinstance(command, Transition) and command.document is not None and command.document.step_id is not None:
         made = command.document.step_id
         yield command.execution_id, made
