@@ -34,6 +34,7 @@ LEFT JOIN documents_document AS head ON head.scope_id = v.scope_id AND head.type
 WHERE coalesce(head.version, 0) = v.expected"""
 _ROOT = (("root_id", ROOT_OF_SCOPE.format('v."scope_id"')),)
 _LOCK_HEADS = f"{SELECT_HEADS} FOR NO KEY UPDATE"
+_LOCK_AND_READ_HEADS = f"WITH locked AS ({_LOCK_HEADS}) SELECT * FROM locked UNION ALL ({SELECT_HEADS})"  # noqa: S608 - constants
 
 
 class StaleVersion(StaleWrite):
@@ -122,15 +123,20 @@ class Head:
         return kept if proposed else replace(kept, id=document_id, version=version)
 
 
-def lock_heads(keys: Collection[Key]) -> bulk.LazyResult[dict[Key, Head]]:
-    """Lock all heads of the scopes of these keys until the transaction ends; return them, and the missing ones."""
+def lock_heads(keys: Collection[Key], *, also: Collection[UUID] = ()) -> bulk.LazyResult[dict[Key, Head]]:
+    """Lock all heads of the scopes of these keys until the transaction ends; return them, and the missing ones.
+
+    The same query reads the heads of the scopes `also`, without locks.
+    """
     if not keys:
-        return bulk.LazyResult(None, lambda _: {})
+        cursor = bulk.execute(SELECT_HEADS, [sorted(also)]) if also else None
+        return bulk.LazyResult(cursor, partial(_by_key, ()))
     # A missing head cannot be locked, so the scope is locked too. Writers without locks conflict on the version of the
     # head, or on the unique constraint of (scope, type).
     scope_ids = sorted({scope_id for scope_id, _ in keys})
     lock_scopes(scope_ids)
-    return bulk.LazyResult(bulk.execute(_LOCK_HEADS, [scope_ids]), partial(_by_key, keys))
+    statement, more = (_LOCK_AND_READ_HEADS, [sorted(also)]) if also else (_LOCK_HEADS, [])
+    return bulk.LazyResult(bulk.execute(statement, [scope_ids, *more]), partial(_by_key, keys))
 
 
 def _by_key(keys: Collection[Key], rows: Iterable[HeadRow]) -> dict[Key, Head]:
@@ -141,12 +147,6 @@ def _by_key(keys: Collection[Key], rows: Iterable[HeadRow]) -> dict[Key, Head]:
 def heads(rows: Iterable[HeadRow]) -> Iterator[tuple[UUID, str, Head]]:
     """Convert rows of `SELECT_HEADS` to (scope id, type, head)."""
     return ((scope, kind, Head(head_id, version, last, by)) for head_id, scope, kind, version, last, by in rows)
-
-
-def read_heads(scope_ids: Collection[UUID]) -> bulk.LazyResult[list[tuple[UUID, str, Head]]]:
-    """Query the heads of all documents of scopes, without locks."""
-    cursor = bulk.execute(SELECT_HEADS, [sorted(scope_ids)]) if scope_ids else None
-    return bulk.LazyResult(cursor, lambda rows: list(heads(rows)))
 
 
 def head_checks(expected: Mapping[Key, int]) -> Iterator[bulk.Write]:

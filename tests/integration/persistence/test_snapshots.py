@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import psycopg
 import pytest
 from django.db import transaction
 from django.utils import timezone
 
 from access.user import User
 from common.errors import NotFound
-from documents.repository import Head
+from documents.repository import SELECT_HEADS, Head
 from executions import models
 from executions.composition import PostgresLedger
 from executions.db_threads import in_thread
@@ -20,7 +23,7 @@ from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Journal, Transition
 from executions.engine.transitions import core
 from executions.persistence.call_ledger import Need, NeedsMore, all_calls_of
-from executions.persistence.journal import sources
+from executions.persistence.journal import cache, sources
 from executions.persistence.journal.cache import SnapshotCache
 from executions.persistence.journal.decisions import Snapshot, WriteSet, decide
 from executions.persistence.journal.journal import PostgresJournal
@@ -146,13 +149,38 @@ def test_after_a_conflict_heads_of_steps_that_start_are_read_again(ann: User) ->
         calls=(call(execution.id),),
     )
     for forget in (SnapshotCache.invalidate, SnapshotCache.discard):
-        cache = SnapshotCache()
+        kept = SnapshotCache()
         stale = {scope_id: {"one": Head(execution.id, 1, 1)}}
-        cache.put_missing(
+        kept.put_missing(
             Snapshot(executions={execution.id: execution}, calls=all_calls_of([execution.id]), heads=stale)
         )
-        assert decide([command], cache.snapshot([command]), now=NOW).read_heads == {(scope_id, "one"): 1}
-        forget(cache, [command])
-        assert cache.misses([command]) == ({execution.id}, set())
-        cache.put(execution, all_calls_of([execution.id])[execution.id])
-        assert cache.misses([command]) == (set(), {scope_id})
+        assert decide([command], kept.snapshot([command]), now=NOW).read_heads == {(scope_id, "one"): 1}
+        forget(kept, [command])
+        assert kept.misses([command]) == ({execution.id}, set())
+        kept.put(execution, all_calls_of([execution.id])[execution.id])
+        assert kept.misses([command]) == (set(), {scope_id})
+
+
+@pytest.mark.parametrize("locked", [False, True])
+async def test_heads_are_not_read_for_each_step(ann: User, monkeypatch: pytest.MonkeyPatch, locked: bool) -> None:
+    if locked:
+        monkeypatch.setattr(cache, "MAX_STEPS", 0)
+    read: list[object] = []
+    for cursor in (psycopg.Cursor, psycopg.AsyncCursor):
+        monkeypatch.setattr(cursor, "execute", noting(cursor.execute, read))
+    world = PostgresWorld(FAN_OUT)
+    world.script = {"parts": [items("parts", *map(str, range(12)))]}
+    await world.start()
+    ended = await world.runner("a").run()
+    assert ended.done_steps == 14
+    assert 1 <= read.count(SELECT_HEADS) <= 3
+
+
+def noting(execute: Callable[..., Any], noted: list[object]) -> Callable[..., Any]:
+    """Return what executes a statement, and notes it before."""
+
+    def noted_execute(cursor: Any, statement: object, *rest: Any, **named: Any) -> Any:
+        noted.append(statement)
+        return execute(cursor, statement, *rest, **named)
+
+    return noted_execute
