@@ -139,8 +139,9 @@ class Attempts:
         if len(self._items(inputs)) < len(keys_of(self.step_id)):
             return None
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
-        revision = step.revision
-        rejected = revision and await self._rejected(replace(step, violations=revision.violations), ())
+        rejected = None
+        if step.revision is not None:
+            rejected = await self._rejected(replace(step, violations=step.revision.violations), ())
         plan = Plan(
             number=step.attempt + 1,
             kind=kind if rejected is None else CallKind.REMEDIATE,
