@@ -210,7 +210,9 @@ def _changed_head(versions: Sequence[StoredDocument], *, by_person: bool) -> bul
     normal = [each for each in versions if not each.proposed]
     row: dict[str, object] = {"id": versions[0].id}
     if normal:
-        row |= _head(normal[-1]) | ({"by_person": normal[-1].version} if by_person else {})
+        row |= _head(normal[-1])
+    if normal and by_person:
+        row["by_person"] = normal[-1].version
     return row | {"last_version": versions[-1].version}
 
 

@@ -74,7 +74,7 @@ class WriteSet:
         """Return what the snapshot lacks of calls and heads."""
         return {each.need for each in self.outcomes if isinstance(each, NeedsMore) and each.need is not None}
 
-    def _is_cached(self, key: documents.Key) -> bool:
+    def _is_cached(self, key: tuple[UUID, str]) -> bool:
         return key[0] in self.snapshot.cached_heads
 
     def statement(self) -> tuple[str, list[str]] | None:

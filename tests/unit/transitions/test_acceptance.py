@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from pydantic import JsonValue
 
 from common.errors import NotFound, VersionConflict
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision, PassageComment
@@ -208,9 +209,9 @@ async def edit(world: World) -> Document:
     step, documents = (await world.now()).steps["one"], world.documents
     assert step.document_id is not None
     before = await documents.get(step.document_id)
-    content = {"title": "By Ann", "points": ["by hand"]}
-    person = {"execution_id": None, "author_name": "ann"}
-    after = replace(before, version=before.version + 1, title="By Ann", content=content, **person)
+    content: dict[str, JsonValue] = {"title": "By Ann", "points": ["by hand"]}
+    after = replace(before, version=before.version + 1, title="By Ann", content=content, author_name="ann")
+    after = replace(after, execution_id=None)
     edited = await documents.save(after)
     await world.decide(lambda execution, context: acceptance.follow_edit(execution, edited, context=context))
     return edited

@@ -101,7 +101,7 @@ def head() -> Document:
 
 
 def is_proposed(version: int | None) -> bool:
-    return DocumentVersion.objects.get(version=version).proposed
+    return DocumentVersion.objects.get(version=version or 0).proposed
 
 
 def stored() -> list[tuple[int, Any, bool]]:
