@@ -49,6 +49,7 @@ class Document(models.Model):
     execution_id = models.UUIDField(null=True)  # producer of `version`; NULL: a person
     workflow_id = models.CharField(max_length=63, blank=True, db_default="")  # that produced `version`; empty: a person
     author_name = models.CharField(max_length=150, blank=True, db_default="")  # of `version`; empty: a model
+    by_person = models.PositiveIntegerField(db_default=0)  # newest version that a person made the head; 0: none
     stale = models.BooleanField(db_default=False)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

@@ -20,13 +20,13 @@ from common.errors import StaleWrite
 from documents.models import Document, DocumentStatus, DocumentVersion, Schema
 
 Key = tuple[UUID, str]  # scope id and type
-HeadRow = tuple[UUID, UUID, str, int, int, bool]
+HeadRow = tuple[UUID, UUID, str, int, int, int]
 
 KNOWN_SCHEMAS: set[str] = set()  # hashes of stored schemas, which are never changed or removed
 _MAX_HASHES = 1024
 #: Query for the heads of all documents of scopes (parameter: their ids); pass its rows to `heads`.
 SELECT_HEADS = """
-SELECT id, scope_id, type, version, last_version, execution_id IS NULL
+SELECT id, scope_id, type, version, last_version, by_person
 FROM documents_document WHERE scope_id = ANY(%s) ORDER BY id"""
 _SAME_HEADS = """
 SELECT 1 FROM json_to_recordset(%s::json) AS v(scope_id uuid, type text, expected integer)
@@ -34,6 +34,7 @@ LEFT JOIN documents_document AS head ON head.scope_id = v.scope_id AND head.type
 WHERE coalesce(head.version, 0) = v.expected"""
 _ROOT = (("root_id", ROOT_OF_SCOPE.format('v."scope_id"')),)
 _LOCK_HEADS = f"{SELECT_HEADS} FOR NO KEY UPDATE"
+_LOCK_AND_READ_HEADS = f"WITH locked AS ({_LOCK_HEADS}) SELECT * FROM locked UNION ALL ({SELECT_HEADS})"  # noqa: S608 - constants
 
 
 class StaleVersion(StaleWrite):
@@ -90,7 +91,7 @@ def content_hash(content: Mapping[str, JsonValue] | JsonValue) -> str:
 
 @transaction.atomic
 def save_version(document: StoredDocument) -> StoredDocument:
-    """Store the next version of a (scope, type), and return it with the id of the head.
+    """Store a person's next version of a (scope, type), and return it with the id of the head.
 
     Raises:
         StaleVersion: `document.version` is not the highest version + 1.
@@ -101,7 +102,7 @@ def save_version(document: StoredDocument) -> StoredDocument:
         raise StaleVersion(document.type)
     stored = replace(document, id=head.id or document.id, base_version=head.version or None)
     try:
-        store_versions([stored])
+        store_versions([stored], by_person=True)
     except IntegrityError as error:
         raise StaleVersion(document.type) from error  # a writer without locks has created the first version
     return stored
@@ -114,22 +115,28 @@ class Head:
     id: UUID | None = None
     version: int = 0
     last_version: int = 0  # the highest version; above `version` if the versions after it are proposed
-    by_person: bool = False  # whether a person made `version`
+    by_person: int = 0  # newest version that a person made the head; 0: none
 
     def after(self, document_id: UUID, version: int, *, proposed: bool) -> Head:
         """Return the head after a model's version was stored."""
-        return replace(self, last_version=version) if proposed else Head(document_id, version, version)
+        kept = replace(self, last_version=version)
+        return kept if proposed else replace(kept, id=document_id, version=version)
 
 
-def lock_heads(keys: Collection[Key]) -> bulk.LazyResult[dict[Key, Head]]:
-    """Lock all heads of the scopes of these keys until the transaction ends; return them, and the missing ones."""
+def lock_heads(keys: Collection[Key], *, also: Collection[UUID] = ()) -> bulk.LazyResult[dict[Key, Head]]:
+    """Lock all heads of the scopes of these keys until the transaction ends; return them, and the missing ones.
+
+    The same query reads the heads of the scopes `also`, without locks.
+    """
     if not keys:
-        return bulk.LazyResult(None, lambda _: {})
+        cursor = bulk.execute(SELECT_HEADS, [sorted(also)]) if also else None
+        return bulk.LazyResult(cursor, partial(_by_key, ()))
     # A missing head cannot be locked, so the scope is locked too. Writers without locks conflict on the version of the
     # head, or on the unique constraint of (scope, type).
     scope_ids = sorted({scope_id for scope_id, _ in keys})
     lock_scopes(scope_ids)
-    return bulk.LazyResult(bulk.execute(_LOCK_HEADS, [scope_ids]), partial(_by_key, keys))
+    statement, more = (_LOCK_AND_READ_HEADS, [sorted(also)]) if also else (_LOCK_HEADS, [])
+    return bulk.LazyResult(bulk.execute(statement, [scope_ids, *more]), partial(_by_key, keys))
 
 
 def _by_key(keys: Collection[Key], rows: Iterable[HeadRow]) -> dict[Key, Head]:
@@ -142,12 +149,6 @@ def heads(rows: Iterable[HeadRow]) -> Iterator[tuple[UUID, str, Head]]:
     return ((scope, kind, Head(head_id, version, last, by)) for head_id, scope, kind, version, last, by in rows)
 
 
-def read_heads(scope_ids: Collection[UUID]) -> bulk.LazyResult[list[tuple[UUID, str, Head]]]:
-    """Query the heads of all documents of scopes, without locks."""
-    cursor = bulk.execute(SELECT_HEADS, [sorted(scope_ids)]) if scope_ids else None
-    return bulk.LazyResult(cursor, lambda rows: list(heads(rows)))
-
-
 def head_checks(expected: Mapping[Key, int]) -> Iterator[bulk.Write]:
     """Yield the check that heads have these versions; 0: there is no document."""
     if expected:
@@ -156,17 +157,21 @@ def head_checks(expected: Mapping[Key, int]) -> Iterator[bulk.Write]:
         yield bulk.Write(_SAME_HEADS, bulk.to_json_text(rows), count=len(rows), error=stale, reads=True)
 
 
-def store_versions(documents: Sequence[StoredDocument]) -> None:
+def store_versions(documents: Sequence[StoredDocument], *, by_person: bool = False) -> None:
     """Store the next versions of documents with locked heads. Versions of one document must be in order.
+
+    Args:
+        documents: The versions.
+        by_person: Whether a person makes them the heads.
 
     Raises:
         StaleVersion: a head does not have the previous version.
     """
     store_schemas(documents)
-    bulk.write(version_writes(documents))
+    bulk.write(version_writes(documents, by_person=by_person))
 
 
-def version_writes(documents: Sequence[StoredDocument]) -> Iterator[bulk.Write]:
+def version_writes(documents: Sequence[StoredDocument], *, by_person: bool = False) -> Iterator[bulk.Write]:
     """Yield the writes of the next versions of documents, with their schemas stored already.
 
     Versions of one document must be in order. A write raises `StaleVersion` if a head lacks the previous version.
@@ -180,9 +185,9 @@ def version_writes(documents: Sequence[StoredDocument]) -> Iterator[bulk.Write]:
         key=lambda each: (each[0].scope_id, each[0].type),
     )
     existing = sorted((each for each in versions.values() if each[0].base_version is not None), key=lambda e: e[0].id)
-    yield from bulk.insertion(Document, [_new_head(each) for each in new], computed=_ROOT)
+    yield from bulk.insertion(Document, [_new_head(each, by_person=by_person) for each in new], computed=_ROOT)
     stale = StaleVersion("a head does not have the previous version")
-    rows = [(_changed_head(each), each[0].base_version or 0) for each in existing]
+    rows = [(_changed_head(each, by_person=by_person), each[0].base_version or 0) for each in existing]
     for columns in dict.fromkeys(tuple(row) for row, _ in rows):
         alike = [(row, expected) for row, expected in rows if tuple(row) == columns]
         changed, expected = [row for row, _ in alike], [each for _, each in alike]
@@ -200,12 +205,14 @@ def store_schemas(documents: Iterable[StoredDocument]) -> None:
         transaction.on_commit(lambda: KNOWN_SCHEMAS.update(new))
 
 
-def _changed_head(versions: Sequence[StoredDocument]) -> bulk.Row:
+def _changed_head(versions: Sequence[StoredDocument], *, by_person: bool) -> bulk.Row:
     """Return the changed columns of a head after new versions of it."""
     normal = [each for each in versions if not each.proposed]
     row: dict[str, object] = {"id": versions[0].id}
     if normal:
         row |= _head(normal[-1])
+    if normal and by_person:
+        row["by_person"] = normal[-1].version
     return row | {"last_version": versions[-1].version}
 
 
@@ -224,9 +231,10 @@ def _head(document: StoredDocument) -> bulk.Row:
     }
 
 
-def _new_head(versions: Sequence[StoredDocument]) -> bulk.Row:
+def _new_head(versions: Sequence[StoredDocument], *, by_person: bool) -> bulk.Row:
     document = versions[-1]
     fixed = {"scope_id": document.scope_id, "type": document.type, "created_at": document.created_at}
+    fixed["by_person"] = document.version if by_person else 0
     return {**_head(document), **fixed, "status": DocumentStatus.CURRENT.value}
 
 

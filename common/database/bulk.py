@@ -23,9 +23,9 @@ from pydantic_core import to_json
 
 from common.database import deferred_statements
 
-_PREFER_INDEXES = (
-    "SELECT set_config('enable_seqscan', 'off', true), "
-    "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+_PLANS = (
+    "SELECT set_config('enable_seqscan', %s, true), "
+    "set_config('enable_hashjoin', %s, true), set_config('enable_mergejoin', %s, true)"
 )
 
 T = TypeVar("T")
@@ -60,7 +60,12 @@ def prefer_indexes() -> None:
     The planner does not know how few rows an array holds, and keeps the sequential-scan plan that it made while the
     table was small. All statements of this module find their rows by key.
     """
-    execute(_PREFER_INDEXES, ())
+    execute(_PLANS, ["off"] * 3)
+
+
+def allow_all_plans() -> None:
+    """Undo `prefer_indexes`, for queries of the same transaction over many rows."""
+    execute(_PLANS, ["on"] * 3)
 
 
 @dataclass(frozen=True, slots=True)

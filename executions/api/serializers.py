@@ -211,7 +211,9 @@ class RetryRequest(StrictSerializer):
     """Where to continue: by default with the failed, cancelled and skipped steps."""
 
     from_step = serializers.CharField(
-        required=False, max_length=200, help_text="This step and all its dependents run again, too."
+        required=False,
+        max_length=200,
+        help_text="This step and all its dependents run again, too, and replace their documents.",
     )
 
 

@@ -36,6 +36,7 @@ class Transition:
     decide: Decide
     calls: tuple[Call, ...] = ()  # ledger rows to complete (known key) or to record (new key)
     document: Document | None = None  # its id and version are assigned when it is stored
+    may_start: tuple[tuple[str, UUID], ...] = ()  # steps that `decide` may start beside `calls`, with their scopes
 
 
 def by_runner(
@@ -45,6 +46,7 @@ def by_runner(
     *,
     calls: tuple[Call, ...] = (),
     document: Document | None = None,
+    may_start: tuple[tuple[str, UUID], ...] = (),
 ) -> Transition:
     """Return a transition of a worker, fenced by the execution as the worker has last seen it."""
     return Transition(
@@ -55,6 +57,7 @@ def by_runner(
         decide=decide,
         calls=calls,
         document=document,
+        may_start=may_start,
     )
 
 
@@ -137,7 +140,7 @@ class DocumentRepository(Protocol):
     """Documents: one per scope and type, with all their versions."""
 
     async def save(self, document: Document) -> Document:
-        """Store the document as the next version: `document.version` must be the highest version + 1 (1 for a new one).
+        """Store a person's version as the next one: `document.version` must be the highest version + 1.
 
         A new document keeps its id. A known (scope, type) keeps the id of the stored document.
 

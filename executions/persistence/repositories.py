@@ -80,7 +80,7 @@ class PostgresDocumentRepository:
     """Documents on PostgreSQL."""
 
     async def save(self, document: Document) -> Document:
-        """Store the document as the next version."""
+        """Store a person's document as the next version."""
         return await in_thread(save_document, document)
 
     async def get(self, document_id: UUID, version: int | None = None) -> Document:
@@ -330,7 +330,7 @@ def _child_scope(execution: Execution, step: Step) -> access.ChildScope:
 
 
 def save_document(document: Document) -> Document:
-    """Store a document as the next version of its (scope, type).
+    """Store a person's document as the next version of its (scope, type).
 
     Raises:
         VersionConflict: the newest stored version is not the previous one.

@@ -200,6 +200,11 @@ def proposed_versions(document_ids: Collection[UUID]) -> dict[UUID, int]:
     return {key: version for key, version in wanted if (key, version) in pairs}
 
 
+def scope_of(execution_id: UUID) -> UUID | None:
+    """Return the id of an execution's scope; None: there is no such execution. Permissions are not checked."""
+    return models.Execution.objects.filter(id=execution_id).values_list("scope_id", flat=True).first()
+
+
 def document_of_step(*, execution_id: UUID, step_id: str) -> UUID | None:
     """Return the id of a step's document; None if it has none. Permissions are not checked."""
     rows = models.ExecutionStep.objects.filter(execution_id=execution_id, step_id=step_id)

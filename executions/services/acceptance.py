@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -25,7 +25,7 @@ from executions.queue.jobs import enqueue_advance
 from executions.selectors import executions
 from executions.services import staleness
 from executions.services.documents import Edit, edited_version, lock_head, save_edit, tell_of_edit, validated
-from executions.services.locking import lock_for_update, store_decision
+from executions.services.locking import check_role, lock_for_update, store_decision
 from workflows import repository as workflows
 
 
@@ -101,7 +101,7 @@ def decide_acceptance(
         VersionConflict: another version of the document waits, or the execution has another version.
         PreconditionFailed: the head is no longer `head_version`.
     """
-    others = _lock_others(execution_id, step_id) if said.may_make_version else []
+    others = _lock_others(user, execution_id, step_id) if said.may_make_version else []
     current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
     made = said.at(now, user=user)
     if _is_same_decision(current, step_id, made):
@@ -120,11 +120,12 @@ def decide_acceptance(
     return stored
 
 
-def _lock_others(execution_id: UUID, step_id: str) -> list[UUID]:
+def _lock_others(user: User, execution_id: UUID, step_id: str) -> list[UUID]:
     """Lock the open executions that have made or reused the step's document, and return the ids of the others.
 
-    All executions are locked in the order of their ids, as in all transactions.
+    All executions are locked in the order of their ids, as in all transactions. The role is checked before.
     """
+    check_role(user, execution_id, Role.REVIEWER)
     document_id = executions.document_of_step(execution_id=execution_id, step_id=step_id)
     others = [] if document_id is None else executions.open_executions_of(document_id)
     repositories.lock_rows({execution_id, *others}).value  # noqa: B018 - waits for the locks
@@ -148,7 +149,7 @@ def _final_version(read: Document, said: PersonsDecision, *, user: User, now: da
     if read.proposed:
         head = lock_head(read)
         if said.decision is AcceptanceAction.REJECT:
-            validated(cast(JsonValue, head.content), read.schema)  # the steps after this one read it
+            _check_content(head, read.schema)  # the steps after this one read it
             return head
         if said.decision is AcceptanceAction.REQUEST_CHANGES:
             return read
@@ -158,6 +159,16 @@ def _final_version(read: Document, said: PersonsDecision, *, user: User, now: da
         if said.head_version is not None or head.version != read.version:
             _check_head(head, said.head_version)  # an edit would replace a version that the person has not read
     return _accepted(read, said.edit, user=user, now=now)
+
+
+def _check_content(head: Document, schema: Mapping[str, JsonValue]) -> None:
+    try:
+        validated(cast(JsonValue, head.content), schema)
+    except Invalid as error:
+        places = ((each.pointer.removeprefix("/content") or "/", each) for each in error.errors)
+        told = [FieldError(pointer="", code=each.code, detail=f"At {place}: {each.detail}") for place, each in places]
+        sentence = "The newest version is not valid for this step; edit it, or accept the proposed one."
+        raise Invalid(sentence, told) from error
 
 
 def _accepted(read: Document, edit: AcceptedEdit | None, *, user: User, now: datetime) -> Document:

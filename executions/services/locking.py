@@ -15,6 +15,7 @@ from executions.engine.ports import Transition
 from executions.engine.transitions.core import Decide
 from executions.persistence import repositories
 from executions.persistence.journal import journal
+from executions.selectors import executions
 
 
 def lock_for_update(
@@ -28,14 +29,31 @@ def lock_for_update(
         VersionConflict: the execution's version is not in `expected_versions`.
     """
     execution = repositories.lock(execution_id)
-    try:
-        access.require_in(user, execution.scope.id, need)
-    # the same text as for an unknown id, so that it does not reveal whether the id exists
-    except NotFound as error:
-        raise NotFound("There is no such execution.") from error
+    _require(user, execution.scope.id, need)
     if expected_versions is not None and execution.version not in expected_versions:
         raise VersionConflict("The execution", expected=[*sorted(expected_versions)])
     return execution
+
+
+def check_role(user: User, execution_id: UUID, need: Role) -> None:
+    """Check the user's role before anything is locked.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+        Forbidden: the user's role does not permit it.
+    """
+    scope_id = executions.scope_of(execution_id)
+    if scope_id is None:
+        raise NotFound("There is no such execution.")
+    _require(user, scope_id, need)
+
+
+def _require(user: User, scope_id: UUID, need: Role) -> None:
+    try:
+        access.require_in(user, scope_id, need)
+    # the same text as for an unknown id, so that it does not reveal whether the id exists
+    except NotFound as error:
+        raise NotFound("There is no such execution.") from error
 
 
 def store_decision(execution_id: UUID, decide: Decide, now: datetime) -> Execution:

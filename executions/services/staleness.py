@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from common.database import bulk
 from documents import dependencies
 from documents import repository as documents
 from executions.selectors import staleness
@@ -31,6 +32,7 @@ def refresh(root_id: UUID, changed: Collection[UUID]) -> int:
 
     Call it once in a transaction, after all its changes.
     """
+    bulk.allow_all_plans()  # a decision before has turned some off
     among = dependencies.readers(changed, root_id=root_id, limit=MAX_READERS)
     stale = staleness.stale_in(root_id) if among is None else staleness.stale_among(among)
     return documents.set_stale(root_id, stale, among=among).changed

@@ -59,7 +59,7 @@ class MemoryWorld(World):
     def _tables(self) -> list[dict[Any, Any]]:
         executions = self.ports.repositories.executions
         assert isinstance(executions, InMemoryExecutionRepository)
-        return [executions.rows, self.journal.log, self.ledger.rows, self.documents.versions]
+        return [executions.rows, self.journal.log, self.ledger.rows, self.documents.versions, self.documents.by_person]
 
 
 class PostgresWorld(World):

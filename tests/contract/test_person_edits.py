@@ -183,3 +183,47 @@ async def test_steps_over_items_begin_with_the_versions_of_their_scopes(world_of
     execution = await running
     parts = {each: (execution.steps[each].status, execution.steps[each].document_version) for each in PARTS}
     assert parts == {"part@x": (StepStatus.COMPLETED, 3), "part@y": (StepStatus.WAITING, 3)}
+
+
+@pytest.mark.parametrize("chosen", ["accepted", "revised"])
+async def test_a_version_that_a_person_chose_is_kept_like_an_edit(world_of: WorldType, chosen: str) -> None:
+    world = world_of(definition({"id": STEP, "acceptance": {}}))
+    first, second = Gate(document("Of the first")), Gate(document("Of the second"))
+    running: list[asyncio.Task[Execution]] = []
+    ids: list[UUID] = []
+    for number, gate in enumerate((first, second)):
+        await (world.start_again(reuse=Reuse.NONE) if number else world.start())
+        world.script = {STEP: [gate]}
+        ids.append(world.execution_id)
+        running.append(asyncio.create_task(world.runner(f"runner {number}").run()))
+        await gate.under_way()
+    documents, title = world.ports.repositories.documents, "Of the second"
+    if chosen == "accepted":  # in place of an edit
+        edited = await edit(world, "By Ann")
+        second.opened.set()
+        await running[1]
+        read = await documents.get(edited.id, 2)
+        assert read.proposed
+        await decide(world, AcceptanceAction.ACCEPT, version=2, final=await documents.save(accepted(read)))
+    else:  # after an edit, which the model has read
+        second.opened.set()
+        waiting = (await running[1]).steps[STEP].document_id
+        assert waiting is not None
+        edited = await edit(world, "By Ann")
+        await world.decide(lambda execution, context: acceptance.follow_edit(execution, edited, context=context))
+        await decide(world, AcceptanceAction.REQUEST_CHANGES, version=2, final=edited)
+        title = "With Ann's words"
+        world.script = {STEP: [document(title)]}
+        await world.runner("runner 2").run()
+    first.opened.set()
+    world.execution_id = ids[0]
+    step = (await running[0]).steps[STEP]
+    assert (step.status, step.document_version) == (StepStatus.WAITING, 4)
+    assert step.document_id is not None
+    head, beside = await documents.get(step.document_id), await documents.get(step.document_id, 4)
+    assert (head.version, head.title, beside.title, beside.proposed) == (3, title, "Of the first", True)
+
+
+def accepted(proposed: Document) -> Document:
+    """Return the version that an accepted proposal becomes."""
+    return replace(proposed, version=proposed.version + 1, proposed=False)

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from common.errors import FieldError
+
 CHANGES_REQUESTED = "changes_requested"  # violation code that carries a person's comment
 
 
@@ -59,9 +61,20 @@ class AcceptanceDecision(BaseModel):
         return self.model_dump(include=sent) == later.model_dump(include=sent)
 
     @property
+    def violations(self) -> tuple[FieldError, ...]:
+        """The requested changes as violations of the version, for the model."""
+        general = (PassageComment(pointer="", text=self.comment),) if self.comment else ()
+        return tuple(map(_violation, (*general, *self.comments)))
+
+    @property
     def request(self) -> str:
         """The requested changes as one text, for the model."""
         return "\n".join(each for each in (self.comment, *map(_remark, self.comments)) if each)
+
+
+def _violation(comment: PassageComment) -> FieldError:
+    detail = f"“{comment.quote}”: {comment.text}" if comment.quote else comment.text
+    return FieldError(pointer=comment.pointer, code=CHANGES_REQUESTED, detail=detail)
 
 
 def _remark(comment: PassageComment) -> str:

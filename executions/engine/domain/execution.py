@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from common.errors import FieldError
-from executions.engine.domain.acceptance import AcceptanceDecision
+from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.copying import replace
 from executions.engine.domain.dry_run import DryRunScript
@@ -114,25 +114,33 @@ class Step:
         return any(asked.answered_at is not None for asked in self.rounds)
 
     @property
+    def revision(self) -> AcceptanceDecision | None:
+        """The request for changes that the step's next version follows; None: it revises no version."""
+        last = self.decisions[-1] if self.decisions else None
+        if last is None or last.decision is not AcceptanceAction.REQUEST_CHANGES:
+            return None
+        return last if last.document_version == self.document_version else None
+
+    @property
     def open_round(self) -> ClarificationRound | None:
         """The round of questions that is open, if any."""
         last = self.rounds[-1] if self.rounds else None
         return last if last is not None and last.answered_at is None else None
 
 
-def is_proposal(step: Step, *, head_version: int, by_person: bool) -> bool:
-    """Return whether a new document of the step may only be proposed: a person has made another head meanwhile.
+def is_proposal(step: Step, *, by_person: int) -> bool:
+    """Return whether a new document of the step may only be proposed: a person has moved the head meanwhile.
 
-    A person who decided about the head's version after the step started has seen it.
+    A model that revises a version was shown it, and what people had made of the document before.
 
     Args:
         step: The step that has produced the document.
-        head_version: The version of the head.
-        by_person: Whether a person has made that version.
+        by_person: The newest version that a person made the head; 0: none.
     """
-    if not by_person or head_version == step.base_version:
-        return False
-    return not any(each.document_version == head_version for each in step.decisions)
+    shown = step.base_version or 0
+    if step.revision is not None and not step.revision.about_proposal:
+        shown = max(shown, step.revision.document_version)
+    return by_person > shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,10 +152,11 @@ class StepOutcome:
     decisions: tuple[AcceptanceDecision, ...] = ()
 
 
-def is_accepted(maker: StepOutcome | None, versions: Container[int]) -> bool | None:
+def is_accepted(maker: StepOutcome | None, versions: range) -> bool | None:
     """Return whether the head of a document is accepted, if that is known.
 
-    A head counts as accepted that people have edited since. Staleness asks for False, and reuse for True.
+    A person's version is accepted, unless it took the place of one that waited for a decision: then it waits itself.
+    Staleness asks for False, and reuse for True.
 
     Args:
         maker: The step that made the head, or what people have edited since; None: its execution is gone.
@@ -160,7 +169,9 @@ def is_accepted(maker: StepOutcome | None, versions: Container[int]) -> bool | N
         return None
     if any(each.accepted in versions for each in maker.decisions):
         return True
-    return maker.status is StepStatus.COMPLETED if maker.document_version in versions else None
+    if maker.document_version not in versions:
+        return None
+    return maker.status is StepStatus.COMPLETED or maker.document_version != versions[-1]
 
 
 def slug_of(step_id: str) -> str:

@@ -153,8 +153,8 @@ class Attempts:
         )
         return [item for item in found if item is not None]
 
-    def first(self, execution: Execution, inputs: tuple[Document, ...]) -> Attempt | None:
-        """Return the attempt that starts the step, or continues it after answers.
+    async def first(self, execution: Execution, inputs: tuple[Document, ...]) -> Attempt | None:
+        """Return the attempt that starts the step, or continues it after answers or a retry.
 
         None: these versions of the documents do not contain the step's item.
         """
@@ -162,7 +162,17 @@ class Attempts:
         if len(self._items(inputs)) < len(keys_of(self.step_id)):
             return None
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
-        return self.build(execution, Plan(number=step.attempt + 1, kind=kind, model=self.model, inputs=inputs))
+        rejected = None
+        if step.revision is not None:
+            rejected = await self._rejected(replace(step, violations=step.revision.violations), ())
+        plan = Plan(
+            number=step.attempt + 1,
+            kind=kind if rejected is None else CallKind.REMEDIATE,
+            model=self.model,
+            inputs=inputs,
+            rejected=rejected,
+        )
+        return self.build(execution, plan)
 
     def remediation(self, execution: Execution, earlier: Plan, rejected: RejectedOutput) -> Attempt:
         """Return the attempt that corrects rejected output, with the model that wrote it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
@@ -22,6 +23,7 @@ class PreparedStep:
     """A step that is prepared to start."""
 
     step_id: str
+    scope_id: UUID  # of its document
     attempt: Attempt
 
     def start(self, execution: Execution, context: core.Context, *, also: Sequence[Call] = ()) -> core.Change | None:
@@ -70,9 +72,9 @@ async def prepare_dependents(
             attempts = Attempts(ports, definition=definition, step_id=step.step_id, documents=documents)
             found = await attempts.inputs(execution, new_document=document)
             inputs = tuple(each for each in found if each is not None)
-            attempt = attempts.first(execution, inputs) if len(inputs) == len(found) else None
+            attempt = await attempts.first(execution, inputs) if len(inputs) == len(found) else None
             if attempt is not None:
-                pulled.append(PreparedStep(step_id=step.step_id, attempt=attempt))
+                pulled.append(PreparedStep(step_id=step.step_id, scope_id=step.scope.id, attempt=attempt))
     return pulled
 
 

@@ -84,7 +84,10 @@ class StepCompletion:
 
         try:
             await self._journal.settle_with(
-                settled, with_review_event(complete, self._journal.step_id, judged), document=document
+                settled,
+                with_review_event(complete, self._journal.step_id, judged),
+                document=document,
+                may_start=tuple((each.step_id, each.scope_id) for each in prepared),
             )
         finally:
             self._dependents.documents.keep(self._journal.execution, self._journal.step_id, document)

@@ -136,7 +136,7 @@ class LLMStepExecutor:
             return None
         if await self._completion.reuse(inputs):
             return None
-        attempt = self._attempts.first(self._journal.execution, inputs)
+        attempt = await self._attempts.first(self._journal.execution, inputs)
         if attempt is None:
             await self._journal.commit(
                 lambda execution, context: core.skip_step(

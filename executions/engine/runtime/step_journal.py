@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from common.errors import Conflict, Invalid, NotFound
 from executions.engine.domain.calls import Call, ModelReply
 from executions.engine.domain.copying import replace
@@ -67,12 +69,19 @@ class StepJournal:
         )
 
     async def settle_with(
-        self, call: Call, decide: Decide, following: Call | None = None, *, document: Document | None = None
+        self,
+        call: Call,
+        decide: Decide,
+        following: Call | None = None,
+        *,
+        document: Document | None = None,
+        may_start: tuple[tuple[str, UUID], ...] = (),
     ) -> None:
         """Store a call's end with the decision that follows. If the decision is rejected, store only the call's end."""
         self.open_call = call
         calls = (call,) if following is None else (call, following)
-        await shield_until_done(self._settle(call, self._transition(decide, calls=calls, document=document)))
+        transition = self._transition(decide, calls=calls, document=document, may_start=may_start)
+        await shield_until_done(self._settle(call, transition))
 
     async def _settle(self, call: Call, transition: Transition) -> None:
         try:
@@ -107,8 +116,16 @@ class StepJournal:
         """Store a decision, together with new pending calls."""
         await shield_until_done(self._store(self._transition(decide, calls=calls)))
 
-    def _transition(self, decide: Decide, *, calls: tuple[Call, ...], document: Document | None = None) -> Transition:
-        return by_runner(self.execution.claimed_by, self.execution, decide, calls=calls, document=document)
+    def _transition(
+        self,
+        decide: Decide,
+        *,
+        calls: tuple[Call, ...],
+        document: Document | None = None,
+        may_start: tuple[tuple[str, UUID], ...] = (),
+    ) -> Transition:
+        worker, seen = self.execution.claimed_by, self.execution
+        return by_runner(worker, seen, decide, calls=calls, document=document, may_start=may_start)
 
     async def _store(self, transition: Transition) -> None:
         self.execution = await self.ports.journal.commit(transition)

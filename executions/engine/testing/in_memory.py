@@ -101,10 +101,13 @@ class InMemoryDocumentRepository:
 
     def __init__(self) -> None:
         self.versions: dict[tuple[UUID, str], list[Document]] = {}
+        self.by_person: dict[tuple[UUID, str], int] = {}  # newest version that a person made the head
 
     async def save(self, document: Document) -> Document:
-        """Store the next version."""
+        """Store a person's next version."""
         self.check(document)
+        if not document.proposed:
+            self.by_person[document.scope_id, document.type] = document.version
         return self.add(document)
 
     def check(self, document: Document) -> None:
@@ -246,15 +249,14 @@ class InMemoryJournal:
     def _assign_identity(self, document: Document, current: Execution) -> Document:
         versions = self.documents.versions.get((document.scope_id, document.type), [])
         head = self.documents.head(document.scope_id, document.type)
-        by_person = head is not None and head.execution_id is None
+        by_person = self.documents.by_person.get((document.scope_id, document.type), 0)
         step = current.steps.get(document.step_id or "")
         return replace(
             document,
             id=versions[0].id if versions else document.id,
             version=len(versions) + 1,
             base_version=None if head is None else head.version,
-            proposed=step is not None
-            and is_proposal(step, head_version=0 if head is None else head.version, by_person=by_person),
+            proposed=step is not None and is_proposal(step, by_person=by_person),
         )
 
     def _head_version(self, scope_id: UUID, document_type: str) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from common.errors import FieldError, NotFound, VersionConflict
-from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision, PassageComment
+from common.errors import NotFound, VersionConflict
+from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import IllegalTransition, NotWaiting, unknown_step_message
 from executions.engine.domain.events import AcceptanceDecided, AcceptanceNeeded, DocumentEdited, Event
@@ -139,11 +139,6 @@ def _events_of(step: Step, decision: AcceptanceDecision, final: Document) -> tup
     return (document_edited(final, step_id=step.step_id), decided) if made and final.author_name else (decided,)
 
 
-def _requested_change(comment: PassageComment) -> FieldError:
-    detail = f"“{comment.quote}”: {comment.text}" if comment.quote else comment.text
-    return FieldError(pointer=comment.pointer, code=CHANGES_REQUESTED, detail=detail)
-
-
 def document_edited(document: Document, *, step_id: str | None, repeated: bool = False) -> DocumentEdited:
     """Return the event about a version that a person has made; `repeated` if another log tells of it, too."""
     return DocumentEdited(
@@ -187,8 +182,6 @@ def _accept(execution: Execution, step_id: str, *, target: AcceptanceContext, co
 
 def _request_changes(execution: Execution, step_id: str, decision: AcceptanceDecision, *, context: Context) -> Change:
     """Begin the next attempt with the person's comments. It does not count as an invalid output."""
-    general = (FieldError(pointer="", code=CHANGES_REQUESTED, detail=decision.comment),) if decision.comment else ()
-    violations = (*general, *map(_requested_change, decision.comments))
-    change = core.remediate(execution, step_id, violations=violations, context=context)
+    change = core.remediate(execution, step_id, violations=decision.violations, context=context)
     step = replace(change.execution.steps[step_id], invalid_outputs=0)
     return replace(change, execution=change.execution.with_step(step))

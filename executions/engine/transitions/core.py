@@ -94,7 +94,7 @@ def create(execution: Execution) -> Change:
 def start_step(
     execution: Execution, step_id: str, *, model: str, input_versions: tuple[Pin, ...], context: Context
 ) -> Change:
-    """Begin the next attempt of a ready step.
+    """Begin the next attempt of a ready step. One that revises a document goes on with the requested changes.
 
     Raises:
         IllegalTransition: the step is not pending, or the execution has ended.
@@ -105,12 +105,16 @@ def start_step(
         step,
         attempt=step.attempt + 1,
         invalid_outputs=0,
-        violations=(),
+        violations=() if step.revision is None else step.revision.violations,
         input_versions=input_versions,
         base_version=base,
     )
-    event = StepStarted(step_id=step_id, attempt=step.attempt, role=step.role, model=model, inputs=input_versions)
-    return Change(execution=execution.with_progress(step, now=context.now), events=(event,))
+    events: list[Event] = [
+        StepStarted(step_id=step_id, attempt=step.attempt, role=step.role, model=model, inputs=input_versions)
+    ]
+    if step.violations:
+        events.append(RemediationStarted(step_id=step_id, attempt=step.attempt, violations=step.violations))
+    return Change(execution=execution.with_progress(step, now=context.now), events=tuple(events))
 
 
 def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldError, ...], context: Context) -> Change:

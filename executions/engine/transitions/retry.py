@@ -31,8 +31,8 @@ def retry(
     """Continue a failed or cancelled execution with its unfinished steps; completed steps keep their documents.
 
     `from_step` and all its dependents run again. A step with open questions asks them again. A step whose document
-    waited for a decision waits for it again without a model call; `waiting` has such documents by id. An earlier worker
-    of the execution can write no more.
+    waited for a decision waits for it again without a model call; `waiting` has such documents by id. A step that
+    revised a document revises the same version again. An earlier worker of the execution can write no more.
 
     Raises:
         IllegalTransition: the execution has neither failed nor been cancelled.
@@ -73,6 +73,7 @@ def _reopen(execution: Execution, step: Step, context: Context, *, anew: bool) -
     """Return the execution with the step reopened where it stopped, or from its start (`anew`)."""
     open_round = step.open_round
     awaits_decision = was_awaiting_decision(step) and not anew
+    keeps_document = awaits_decision or (step.revision is not None and not anew)
     status = StepStatus.WAITING if awaits_decision or (open_round and not anew) else StepStatus.PENDING
     rounds = step.rounds if open_round is None else step.rounds[:-1]
     execution = step_transition(execution, step.step_id, status, now=context.now)
@@ -83,7 +84,7 @@ def _reopen(execution: Execution, step: Step, context: Context, *, anew: bool) -
         violations=(),
         failure=None,
         base_version=None if anew else step.base_version,
-        document_id=step.document_id if awaits_decision else None,
-        document_version=step.document_version if awaits_decision else None,
+        document_id=step.document_id if keeps_document else None,
+        document_version=step.document_version if keeps_document else None,
     )
     return execution.with_step(step)

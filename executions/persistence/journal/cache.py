@@ -21,6 +21,7 @@ from executions.persistence.journal.decisions import (
     scope_of,
     scopes_of,
     starting_scopes,
+    unstarted_scopes,
 )
 
 MAX_EXECUTIONS = 4096  # cached at most, and as many scopes
@@ -55,7 +56,7 @@ class SnapshotCache:
         own = {execution.scope.id for execution in executions.values()}
         scopes = (own | scopes_of(commands) | starting_scopes(commands, executions)) & self._heads.keys()
         heads = {each: self._heads[each] for each in scopes if not self._is_contended(each)}
-        return Snapshot(executions=executions, calls=calls, heads=heads)
+        return Snapshot(executions=executions, calls=calls, heads=heads, cached_heads=frozenset(heads))
 
     def executions(self, commands: Sequence[Command]) -> dict[UUID, Execution]:
         """Return the cached executions of commands, also those that need row locks."""
@@ -77,8 +78,16 @@ class SnapshotCache:
         """Return the executions, and the scopes with heads of documents, that are not cached for commands."""
         executions = {execution_of(each) for each in commands}
         cached = {each for each in executions if self._executions.get(each, _MISS)[1] is not None}
-        scopes = scopes_of(commands) | starting_scopes(commands, self.executions(commands))
+        known = self.executions(commands)
+        scopes = self._scopes_of(commands)
+        if starting_scopes(commands, known) - self._heads.keys():  # the other steps start soon, too
+            scopes |= {scope_id for each in known.values() for scope_id in unstarted_scopes(each)}
         return executions - cached, scopes - self._heads.keys()
+
+    def starting_heads(self, commands: Sequence[Command]) -> dict[UUID, Heads]:
+        """Return the cached heads of scopes in which commands start steps."""
+        scopes = starting_scopes(commands, self.executions(commands)) & self._heads.keys()
+        return {each: self._heads[each] for each in scopes if not self._is_contended(each)}
 
     def needs_locks(self, execution: Execution) -> bool:
         """Return whether an execution is always decided under row locks."""
@@ -97,15 +106,14 @@ class SnapshotCache:
             self._executions.popitem(last=False)
 
     def put_missing(self, read: Snapshot) -> None:
-        """Cache what was read because it was missing. What was cached meanwhile is newer, and stays."""
+        """Cache what was read. What was cached meanwhile is newer, and stays: of a head, the highest version."""
         for execution in read.executions.values():
             cached, calls = self._executions.get(execution.id, _MISS)
             if cached is None or (calls is None and cached.version == execution.version):
                 self.put(execution, read.calls.get(execution.id))
         for scope_id, heads in read.heads.items():
-            self._heads.setdefault(scope_id, heads)
-        while len(self._heads) > MAX_EXECUTIONS:
-            self._heads.popitem(last=False)
+            self._heads[scope_id] = _newest(self._heads.get(scope_id, {}), heads)
+        self._limit_heads()
 
     def put_stored(self, stored: WriteSet) -> None:
         """Cache what a write set has made of its snapshot, which came from here."""
@@ -114,6 +122,20 @@ class SnapshotCache:
             call_ledger.add(call_ledger.as_stored(entry), to=calls)
         for execution_id, execution in stored.executions.items():
             self.put(execution, calls[execution_id])
+        self._add_documents(stored)
+
+    def put_locked(self, stored: WriteSet) -> None:
+        """Cache the heads that a transaction has read or locked, as it has left them."""
+        for scope_id, heads in stored.snapshot.heads.items():
+            self._heads[scope_id] = dict(heads)
+        self._add_documents(stored)
+        self._limit_heads()
+
+    def _limit_heads(self) -> None:
+        while len(self._heads) > MAX_EXECUTIONS:
+            self._heads.popitem(last=False)
+
+    def _add_documents(self, stored: WriteSet) -> None:
         for document in stored.documents:
             if document.scope_id in self._heads:
                 heads = self._heads[document.scope_id]
@@ -122,15 +144,19 @@ class SnapshotCache:
 
     def discard(self, commands: Sequence[Command]) -> None:
         """Drop what commands are about."""
+        for scope_id in self._scopes_of(commands):
+            self._heads.pop(scope_id, None)
         for command in commands:
             self._executions.pop(execution_of(command), None)
-        for scope_id in scopes_of(commands):
-            self._heads.pop(scope_id, None)
 
     def invalidate(self, commands: Sequence[Command]) -> None:
         """Drop what commands are about, after a conflict. `detect_contention` finds out which heads were stale."""
         self._stale |= {each: self._heads[each] for each in scopes_of(commands) & self._heads.keys()}
         self.discard(commands)
+
+    def _scopes_of(self, commands: Sequence[Command]) -> set[UUID]:
+        """Return the scopes on whose heads commands rest, as far as their executions are cached."""
+        return scopes_of(commands) | starting_scopes(commands, self.executions(commands))
 
     def clear(self) -> None:
         """Drop everything: the database is another one than before."""
@@ -153,3 +179,9 @@ class SnapshotCache:
 
     def _is_contended(self, scope_id: UUID) -> bool:
         return self._contended.get(scope_id, 0.0) > time.monotonic()
+
+
+def _newest(cached: Heads, read: Heads) -> Heads:
+    none = documents.Head()
+    newer = {kind: head for kind, head in read.items() if head.last_version > cached.get(kind, none).last_version}
+    return {**cached, **newer}

@@ -5,10 +5,11 @@ A snapshot comes from the cache (`cache.py`), from a plain read or from locked r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from uuid import UUID
 
 from common.database import bulk
@@ -19,7 +20,7 @@ from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution, is_proposal
-from executions.engine.domain.states import CallStatus
+from executions.engine.domain.states import CallStatus, StepStatus
 from executions.engine.ports import Transition, is_superseded
 from executions.engine.transitions.core import Change, Context, number_events
 from executions.persistence import event_log, repositories
@@ -30,6 +31,8 @@ Command = Transition | Call  # a call alone: its end is stored apart from any de
 Heads = dict[str, documents.Head]  # of a scope's documents, by type; a missing type has no document
 Outcome = Execution | Exception
 
+MAX_SCOPES = 500  # of one execution, whose heads are read at once
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -38,6 +41,9 @@ class Snapshot:
     executions: Mapping[UUID, Execution] = field(default_factory=dict)
     calls: Mapping[UUID, LoadedCalls] = field(default_factory=dict)  # by execution
     heads: Mapping[UUID, Heads] = field(default_factory=dict)  # by scope
+    cached_heads: frozenset[UUID] = (
+        frozenset()
+    )  # scopes whose heads are from the cache: a check tells if they are stale
     scope_budgets: Mapping[UUID, Decimal] = field(default_factory=dict)  # US dollars a month
     scope_spending: Mapping[UUID, Decimal] = field(default_factory=dict)  # US dollars in this month
     is_locked: bool = False  # an execution that it lacks does not exist, and a transaction writes what is decided
@@ -68,6 +74,9 @@ class WriteSet:
         """Return what the snapshot lacks of calls and heads."""
         return {each.need for each in self.outcomes if isinstance(each, NeedsMore) and each.need is not None}
 
+    def _is_cached(self, key: tuple[UUID, str]) -> bool:
+        return key[0] in self.snapshot.cached_heads
+
     def statement(self) -> tuple[str, list[str]] | None:
         """Return the statement that stores it, guarded by the versions of the snapshot; None: nothing is changed.
 
@@ -75,7 +84,7 @@ class WriteSet:
         """
         writes = [
             *repositories.replacement_writes(self.changed),
-            *([] if self.snapshot.is_locked else documents.head_checks(self.read_heads)),
+            *documents.head_checks({key: version for key, version in self.read_heads.items() if self._is_cached(key)}),
             *documents.version_writes([repositories.stored_document(each) for each in self.documents]),
             *event_log.insert_writes(self.events),
             *self.calls.writes(self.executions),
@@ -176,7 +185,7 @@ class DecisionBatch:
             id=head.id or document.id,
             version=head.last_version + 1,
             base_version=head.version or None,
-            proposed=step is not None and is_proposal(step, head_version=head.version, by_person=head.by_person),
+            proposed=step is not None and is_proposal(step, by_person=head.by_person),
         )
 
     def _head_of(self, document: Document) -> documents.Head:
@@ -253,11 +262,27 @@ def scopes_of(commands: Iterable[Command]) -> set[UUID]:
 
 
 def starting_scopes(commands: Iterable[Command], executions: Mapping[UUID, Execution]) -> set[UUID]:
-    """Return the scopes of the documents that known steps will make, which commands start with their first calls."""
-    calls = (call for each in commands if isinstance(each, Transition) for call in each.calls)
-    pending = (call.key for call in calls if call.status is CallStatus.PENDING)
-    known = (executions[key.execution_id].steps.get(key.step_id) for key in pending if key.execution_id in executions)
-    return {step.scope.id for step in known if step is not None and step.base_version is None}
+    """Return the scopes of the documents that known steps will make, which commands may start."""
+    steps = (
+        executions[each.execution_id].steps.get(step_id)
+        for each in commands
+        if isinstance(each, Transition) and each.execution_id in executions
+        for step_id in started_steps(each)
+    )
+    return {step.scope.id for step in steps if step is not None and step.base_version is None}
+
+
+def unstarted_scopes(execution: Execution) -> set[UUID]:
+    """Return the scopes of the documents of steps that have not started, at most `MAX_SCOPES`."""
+    pending = (step for step in execution.steps.values() if step.base_version is None)
+    scopes = (step.scope.id for step in pending if step.status is StepStatus.PENDING)
+    return set(islice(scopes, MAX_SCOPES))
+
+
+def started_steps(command: Transition) -> Iterator[str]:
+    """Yield the ids of the steps that a command may start, with a call of its own or of its decision."""
+    yield from (call.key.step_id for call in command.calls if call.status is CallStatus.PENDING)
+    yield from (step_id for step_id, _ in command.may_start)
 
 
 def scope_of(command: Command) -> UUID | None:

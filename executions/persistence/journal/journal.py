@@ -25,7 +25,7 @@ from django.db import transaction
 from common.database import bulk
 from common.database.errors import ErrorKind, error_kind
 from common.database.server import database_now, server
-from common.errors import DomainError
+from common.errors import DomainError, VersionConflict
 from executions.db_threads import backoff_delays, in_journal_thread, in_thread
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
@@ -234,6 +234,8 @@ class PostgresJournal:
         stored = await self._commit_locked(left, commands)
         self._cache.discard(commands)
         self._cache.detect_contention(stored.snapshot.heads)
+        if changes == server.changes:
+            self._cache.put_locked(stored)
         for pending, outcome in zip(left, stored.outcomes, strict=True):
             if isinstance(outcome, Execution) and changes == server.changes:
                 self._cache.put(outcome, None)
@@ -244,10 +246,14 @@ class PostgresJournal:
         while True:
             self._check_server()
             maybe_stored = [each.command for each in left if each.maybe_stored]
-            known = self._cache.executions(commands)
-            batch = LockedBatch(commands, now=database_now(), known=known, maybe_stored=maybe_stored)
+            known, heads = self._cache.executions(commands), self._cache.starting_heads(commands)
+            batch = LockedBatch(commands, now=database_now(), known=known, known_heads=heads, maybe_stored=maybe_stored)
             try:
                 return await in_journal_thread(batch.commit)
+            except VersionConflict:
+                if not heads:
+                    raise
+                self._cache.discard(commands)  # a head was stale
             except DatabaseUnavailable:
                 if batch.write_set is not None:
                     mark_maybe_stored(left, batch.write_set)

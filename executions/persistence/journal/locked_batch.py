@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
 from uuid import UUID
 
 from django.db import DataError, transaction
@@ -16,7 +17,7 @@ from documents import repository as documents
 from executions.engine.domain.execution import Execution
 from executions.persistence import repositories
 from executions.persistence.journal import sources
-from executions.persistence.journal.decisions import Command, WriteSet, decide
+from executions.persistence.journal.decisions import Command, Heads, WriteSet, decide
 from executions.persistence.notifier import announce
 from telemetry import ledger
 
@@ -30,6 +31,7 @@ class LockedBatch:
         *,
         now: datetime,
         known: Mapping[UUID, Execution],
+        known_heads: Mapping[UUID, Heads] = MappingProxyType({}),
         maybe_stored: Collection[Command] = (),
     ) -> None:
         """Prepare a transaction.
@@ -38,9 +40,11 @@ class LockedBatch:
             commands: What is to be stored.
             now: The present moment.
             known: Executions that may still be current.
+            known_heads: Heads of scopes in which steps start, which may still be current.
             maybe_stored: Commands that may have been stored already.
         """
-        self._commands, self._now, self._known, self._maybe_stored = commands, now, known, maybe_stored
+        self._commands, self._now, self._maybe_stored = commands, now, maybe_stored
+        self._known, self._known_heads = known, known_heads
         self._server_changes = server.changes
         self.write_set: WriteSet | None = None  # None: nothing was sent
 
@@ -64,8 +68,8 @@ class LockedBatch:
 
     def _decide(self) -> WriteSet:
         # The connection of this transaction may be to another server than the one that `known` is of.
-        known = self._known if server.changes == self._server_changes else {}
-        snapshot = sources.lock(self._commands, known=known, now=self._now)
+        known, heads = (self._known, self._known_heads) if server.changes == self._server_changes else ({}, {})
+        snapshot = sources.lock(self._commands, known=known, known_heads=heads, now=self._now)
         while True:
             write_set = decide(self._commands, snapshot, now=self._now, maybe_stored=self._maybe_stored)
             if not write_set.needs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import chain
+from types import MappingProxyType
 from uuid import UUID
 
 from common.database import bulk
@@ -27,6 +27,7 @@ from executions.persistence.journal.decisions import (
     documents_of,
     execution_of,
     starting_scopes,
+    unstarted_scopes,
 )
 from telemetry import ledger, selectors, spending
 
@@ -46,10 +47,11 @@ async def read(
     # The executions first: a later change of a call that matters to them changes their version.
     rows = await connection.fetch_all([(query, [list(execution_ids)]) for query in QUERIES])
     executions = from_rows(*rows)
-    cached = {each.id: each.scope.id for each in executions.values() if not needs_locks(each)}
-    scopes = {*scope_ids, *cached.values()}
+    cached = [each.id for each in executions.values() if not needs_locks(each)]
+    scopes = {*scope_ids, *(each.scope.id for each in executions.values())}
+    scopes |= {scope_id for each in executions.values() for scope_id in unstarted_scopes(each)}
     calls, heads = await connection.fetch_all(
-        [(ledger.SELECT_CALLS_OF_EXECUTIONS, [list(cached)]), (documents.SELECT_HEADS, [list(scopes)])]
+        [(ledger.SELECT_CALLS_OF_EXECUTIONS, [cached]), (documents.SELECT_HEADS, [list(scopes)])]
     )
     return Snapshot(
         executions=executions,
@@ -58,7 +60,13 @@ async def read(
     )
 
 
-def lock(commands: Sequence[Command], *, known: Mapping[UUID, Execution], now: datetime) -> Snapshot:
+def lock(
+    commands: Sequence[Command],
+    *,
+    known: Mapping[UUID, Execution],
+    known_heads: Mapping[UUID, Heads] = MappingProxyType({}),
+    now: datetime,
+) -> Snapshot:
     """Lock and read what commands are decided on, in the order of all transactions.
 
     First executions, then budgets of scopes, then scopes with heads of documents, each in order of id.
@@ -66,13 +74,14 @@ def lock(commands: Sequence[Command], *, known: Mapping[UUID, Execution], now: d
     Args:
         commands: What is to be decided.
         known: Executions that may still be current. If all are known, the rest is read in the same round trip.
+        known_heads: Heads of scopes in which steps start, which may still be current.
         now: The present moment.
     """
     wanted = {execution_of(each) for each in commands}
 
     def query(executions: Mapping[UUID, Execution]) -> _LockQueries:
         return _LockQueries(
-            _needs_of(commands, executions),
+            {each for each in _needs_of(commands, executions) if each.kind != "heads" or each.id not in known_heads},
             now=now,
             budgets_of={each.scope.id for each in executions.values()},
             heads={(each.scope_id, each.type) for each in documents_of(commands)},
@@ -87,7 +96,10 @@ def lock(commands: Sequence[Command], *, known: Mapping[UUID, Execution], now: d
         with bulk.pipeline():
             queries = query(executions)
     calls = {each: LoadedCalls() for each in executions}
-    return queries.add_to(Snapshot(executions=executions, calls=calls, is_locked=True))
+    cached = frozenset(known_heads)
+    return queries.add_to(
+        Snapshot(executions=executions, calls=calls, heads=dict(known_heads), cached_heads=cached, is_locked=True)
+    )
 
 
 def load_more(snapshot: Snapshot, needs: Collection[Need], *, now: datetime) -> Snapshot:
@@ -115,20 +127,21 @@ class _LockQueries:
         self._spending = {
             each.id: spending.monthly_spending(each.id, now=now) for each in needs if each.kind == "spending"
         }
-        self._heads = documents.lock_heads(heads)
         locked = {scope_id for scope_id, _ in heads}
-        self._read_heads = documents.read_heads({each.id for each in needs if each.kind == "heads"} - locked)
+        read = {each.id for each in needs if each.kind == "heads"}
+        self._scopes = locked | read
+        self._heads = documents.lock_heads(heads, also=read - locked)
 
     def add_to(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with what was found."""
         sums = {each: found.value for each, found in self._spending.items()}
         calls = self._add_calls(dict(snapshot.calls))
-        locked = ((*key, head) for key, head in self._heads.value.items())
-        read = {each.id for each in self._needs if each.kind == "heads"}
+        found = ((*key, head) for key, head in self._heads.value.items())
         return replace(
             snapshot,
             calls=calls,
-            heads={**snapshot.heads, **_heads_of(chain(locked, self._read_heads.value), read)},
+            heads={**snapshot.heads, **_heads_of(found, self._scopes)},
+            cached_heads=snapshot.cached_heads - self._scopes,
             scope_budgets={**snapshot.scope_budgets, **self._budgets.value},
             scope_spending={**snapshot.scope_spending, **sums},
         )
@@ -182,13 +195,27 @@ def _needs_of(commands: Sequence[Command], executions: Mapping[UUID, Execution])
     starting = {call.key.execution_id for call in calls if call.status is CallStatus.PENDING}
     scopes = {executions[each].scope.id for each in starting & executions.keys()}
     budgeted = {Need("spending", each) for each in spending.budgeted_among(scopes)}
-    return steps | budgeted | {Need("heads", each) for each in starting_scopes(commands, executions)}
+    return steps | budgeted | {Need("heads", each) for each in _starting_scopes(commands, executions)}
+
+
+def _starting_scopes(commands: Sequence[Command], executions: Mapping[UUID, Execution]) -> set[UUID]:
+    """Return the scopes of the documents of steps that commands may start, or add and start."""
+    new = {
+        scope_id
+        for each in commands
+        if isinstance(each, Transition) and each.execution_id in executions
+        for step_id, scope_id in each.may_start
+        if step_id not in executions[each.execution_id].steps
+    }
+    return new | starting_scopes(commands, executions)
 
 
 def _steps_of(command: Command, executions: Mapping[UUID, Execution]) -> Iterator[tuple[UUID, str]]:
     """Yield the steps, by execution and step id, whose calls decide about a command: also those that it may start."""
     for call in (command,) if isinstance(command, Call) else command.calls:
         yield call.key.execution_id, call.key.step_id
+    if isinstance(command, Transition):
+        yield from ((command.execution_id, step_id) for step_id, _ in command.may_start)
     if isinstance(command, Transition) and command.document is not None and command.document.step_id is not None:
         made = command.document.step_id
         yield command.execution_id, made

@@ -43,10 +43,13 @@ def test_the_migrations_fill_the_columns_of_documents_that_exist(
 ) -> None:
     root = scope_of(alice)
     child = Scope.objects.create(parent=root, root=root, type="epic", key="one")
-    store(root, type="by a person", content={"text": "Größe \ud800", "zeta": 1})
+    store(root, type="by a person", content={"text": "Größe \ud800", "zeta": 1}, author_name="ann")
     made = store(child, provenance={"workflow_id": "old"}, content={"text": "first"})
     store(child, version=2, provenance={"workflow_id": "concept"}, content={"text": "second"})
     index.index_documents()
+    migrate([("documents", "0007_picture_size")])
+    migrate()
+    assert set(Document.objects.values_list("type", "by_person")) == {("by a person", 1), ("plan", 0)}
     migrate(OLD)
     fill = MigrationExecutor(connection).loader.get_migration("documents", "0003_fill_columns")
     for name in ("HEADS", "VERSIONS"):  # several batches

@@ -31,6 +31,7 @@ from executions.engine.ports import Transition
 from executions.engine.transitions import claims, core
 from executions.persistence import repositories
 from executions.persistence.call_ledger import all_calls_of
+from executions.persistence.journal import cache
 from executions.persistence.journal import connection as line
 from executions.persistence.journal import journal as journal_module
 from executions.persistence.journal.cache import MAX_STEPS, SnapshotCache
@@ -248,6 +249,30 @@ async def test_where_others_write_documents_it_is_not_tried_for_a_while(
     assert (await complete(journal, second)).steps["one"].document_version == 3
     assert told.text.count(LOCKS) == 1  # nothing was refused this time
     assert LEFT in told.text
+
+
+@pytest.mark.parametrize("locked", [False, True])
+async def test_a_step_begins_with_the_version_that_a_person_has_made_since_its_claim(
+    journal: PostgresJournal, ann: User, monkeypatch: pytest.MonkeyPatch, locked: bool
+) -> None:
+    if locked:
+        monkeypatch.setattr(cache, "MAX_STEPS", 0)
+    first, second = [await claimed(journal, await in_thread(start, ann)) for _ in range(2)]
+    theirs = repositories.stored_document(replace(paper(first), version=1))
+    for number, execution in enumerate((first, second), 1):
+        await in_thread(documents.save_version, replace(theirs, version=number))
+        assert (await begin(journal, execution)).steps["one"].base_version == number
+
+
+async def test_a_claim_reads_the_heads_anew(
+    journal: PostgresJournal, ann: User, told: pytest.LogCaptureFixture
+) -> None:
+    first = await claimed(journal, await in_thread(start, ann))
+    await in_thread(documents.save_version, repositories.stored_document(replace(paper(first), version=1)))
+    second = await claimed(journal, await in_thread(start, ann))
+    for execution in (first, second):
+        assert (await begin(journal, execution)).steps["one"].base_version == 1
+    assert LOCKS not in told.text
 
 
 async def test_a_late_booking_elsewhere_is_part_of_the_totals(journal: PostgresJournal, ann: User) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from uuid import UUID
 
 import pytest
@@ -187,3 +188,20 @@ def test_a_start_leaves_one_job_under_the_lock_of_its_execution(ann: User) -> No
     assert job.queueing_lock is None
     named = {"execution_id": str(stored.id), "scope": str(stored.scope.id), "user": str(ann.pk)}
     assert job.args == {**named, "turn": 0}
+
+
+# --- steps that began before the base of a step was stored --------------------------------------------------------
+
+
+def test_a_step_that_goes_on_after_the_upgrade_replaces_no_version_of_a_person(ann: User) -> None:
+    stored = ask(start(ann, ASKING).id)
+    steps = models.ExecutionStep.objects.filter(execution_id=stored.id)
+    steps.update(base_version=None)
+    upgrade = import_module("executions.migrations.0005_base_of_begun_steps")
+    with connection.cursor() as cursor:
+        cursor.execute(upgrade.FILL)
+    assert dict(steps.values_list("step_id", "base_version")) == {"one": 0, "two": None}
+    repositories.save_document(replace(paper(stored), version=1, execution_id=None, author_name="ann"))
+    answer(ann, stored.id, "Two.")
+    begun = begin(claim(stored.id))
+    assert begun.steps["one"].base_version == 0

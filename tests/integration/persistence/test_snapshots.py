@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import psycopg
 import pytest
 from django.db import transaction
 from django.utils import timezone
 
 from access.user import User
 from common.errors import NotFound
+from documents.repository import SELECT_HEADS, Head
 from executions import models
 from executions.composition import PostgresLedger
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import Totals
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus
-from executions.engine.ports import Transition
+from executions.engine.ports import Journal, Transition
 from executions.engine.transitions import core
-from executions.persistence.call_ledger import Need, NeedsMore
-from executions.persistence.journal import sources
+from executions.persistence.call_ledger import Need, NeedsMore, all_calls_of
+from executions.persistence.journal import cache, sources
+from executions.persistence.journal.cache import SnapshotCache
 from executions.persistence.journal.decisions import Snapshot, WriteSet, decide
 from executions.persistence.journal.journal import PostgresJournal
 from telemetry.models import ModelCall
-from tests.factories.engine import document
+from tests.contract.backends import PostgresWorld
+from tests.factories.collections import collection, items, over
+from tests.factories.engine import definition, document
 from tests.factories.executions import begin, call, claim, paper, start
 
 NOW = timezone.now()
+FAN_OUT = definition(
+    {"id": "parts", "output_schema": collection("parts")},
+    {"id": "part", "for_each": over("parts", "part")},
+    {"id": "summary", "inputs": ["parts"]},
+)
 
 
 def nothing(execution: Execution, _: core.Context) -> core.Change:
@@ -100,3 +112,75 @@ async def test_a_late_call_of_an_execution_that_is_gone_is_told_so(ann: User) ->
     late = replace(call(execution.id), status=CallStatus.COMMITTED, reply=document(), finished_at=NOW)
     with pytest.raises(NotFound):
         await PostgresLedger(PostgresJournal()).settle(late)
+
+
+@dataclass
+class Lacking:
+    """A journal that tells what decisions about new documents lack under locks."""
+
+    journal: Journal
+    found: list[list[set[Need]]] = field(default_factory=list)
+
+    async def commit(self, command: Transition) -> Execution:
+        """Decide under locks, undo it, and store the transition."""
+        if command.document is not None:
+            self.found.append((await in_thread(until_decided, command))[0])
+        return await self.journal.commit(command)
+
+
+async def test_steps_that_start_together_are_decided_at_once(ann: User) -> None:
+    world = PostgresWorld(FAN_OUT)
+    world.script = {"parts": [items("parts", "x", "y", "z")]}
+    lacking = Lacking(world.ports.journal)
+    world.ports = replace(world.ports, journal=lacking)
+    await world.start()
+    ended = await world.runner("a").run()
+    assert len(ended.steps) == len(lacking.found) == 5
+    assert not any(lacking.found)
+
+
+def test_after_a_conflict_heads_of_steps_that_start_are_read_again(ann: User) -> None:
+    execution = claim(start(ann).id)
+    scope_id = execution.scope.id
+    command = Transition(
+        execution_id=execution.id,
+        fencing_token=execution.fencing_token,
+        decide=lambda now, context: core.start_step(now, "one", model="m", input_versions=(), context=context),
+        calls=(call(execution.id),),
+    )
+    for forget in (SnapshotCache.invalidate, SnapshotCache.discard):
+        kept = SnapshotCache()
+        stale = {scope_id: {"one": Head(execution.id, 1, 1)}}
+        kept.put_missing(
+            Snapshot(executions={execution.id: execution}, calls=all_calls_of([execution.id]), heads=stale)
+        )
+        assert decide([command], kept.snapshot([command]), now=NOW).read_heads == {(scope_id, "one"): 1}
+        forget(kept, [command])
+        assert kept.misses([command]) == ({execution.id}, set())
+        kept.put(execution, all_calls_of([execution.id])[execution.id])
+        assert kept.misses([command]) == (set(), {scope_id})
+
+
+@pytest.mark.parametrize("locked", [False, True])
+async def test_heads_are_not_read_for_each_step(ann: User, monkeypatch: pytest.MonkeyPatch, locked: bool) -> None:
+    if locked:
+        monkeypatch.setattr(cache, "MAX_STEPS", 0)
+    read: list[object] = []
+    for cursor in (psycopg.Cursor, psycopg.AsyncCursor):
+        monkeypatch.setattr(cursor, "execute", noting(cursor.execute, read))
+    world = PostgresWorld(FAN_OUT)
+    world.script = {"parts": [items("parts", *map(str, range(12)))]}
+    await world.start()
+    ended = await world.runner("a").run()
+    assert ended.done_steps == 14
+    assert 1 <= read.count(SELECT_HEADS) <= 3
+
+
+def noting(execute: Callable[..., Any], noted: list[object]) -> Callable[..., Any]:
+    """Return what executes a statement, and notes it before."""
+
+    def noted_execute(cursor: Any, statement: object, *rest: Any, **named: Any) -> Any:
+        noted.append(statement)
+        return execute(cursor, statement, *rest, **named)
+
+    return noted_execute

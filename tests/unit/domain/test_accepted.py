@@ -30,9 +30,12 @@ def said(decision: AcceptanceAction, version: int, accepted: int | None = None) 
         (DONE, 2, (), True),  # without acceptance
         (DONE, 3, (said(ACCEPT, 2, 3),), True),  # with an edit
         (DONE, 3, (said(ACCEPT, 3),), True),  # edited before, and stored by an earlier release
-        (OPEN, 2, (), False),
+        (OPEN, 3, (), False),  # edited while it waited
+        (OPEN, 2, (), True),  # a person chose a later version
         (OPEN, 3, (said(ASK, 1),), False),
-        (StepStatus.CANCELLED, 2, (), False),
+        (StepStatus.CANCELLED, 3, (), False),
+        (StepStatus.CANCELLED, 2, (), True),
+        (FAILED, 2, (said(REJECT, 2),), True),  # a person has written another one
         (FAILED, 3, (said(REJECT, 3),), False),
         (StepStatus.PENDING, None, (said(ACCEPT, 2, 2),), True),  # run again, and accepted before
         (StepStatus.PENDING, None, (), None),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from pydantic import JsonValue
 
 from common.errors import NotFound, VersionConflict
-from executions.engine.domain.acceptance import AcceptanceAction
-from executions.engine.domain.errors import NotWaiting
+from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision, PassageComment
+from executions.engine.domain.copying import replace
+from executions.engine.domain.errors import ModelError, NotWaiting
+from executions.engine.domain.execution import Document
 from executions.engine.domain.states import CallKind, ExecutionStatus, FailureCode, StepStatus, WaitingOn
-from executions.engine.transitions import core
+from executions.engine.transitions import acceptance, core
 from tests.factories.collections import collection, items, over
-from tests.factories.engine import Gate, Reply, World, definition, document, invalid
+from tests.factories.engine import Gate, Reply, World, definition, document, invalid, question
 
 GATED = definition({"id": "one", "acceptance": {"instructions": "Is it true?"}}, {"id": "two", "inputs": ["one"]})
 BESIDE = definition({"id": "one", "acceptance": {}}, {"id": "two", "inputs": ["one"]}, {"id": "other"})
@@ -199,3 +202,61 @@ async def test_a_retry_after_a_rejection_makes_the_document_again_with_what_was_
     waiting = await world.run("b")
     assert (waiting.status, waiting.steps["one"].document_version) == (ExecutionStatus.WAITING, 2)
     assert "Not what we do." in world.asked[-1].prompt
+
+
+async def edit(world: World) -> Document:
+    """Let a person edit the document that waits."""
+    step, documents = (await world.now()).steps["one"], world.documents
+    assert step.document_id is not None
+    before = await documents.get(step.document_id)
+    content: dict[str, JsonValue] = {"title": "By Ann", "points": ["by hand"]}
+    after = replace(before, version=before.version + 1, title="By Ann", content=content, author_name="ann")
+    after = replace(after, execution_id=None)
+    edited = await documents.save(after)
+    await world.decide(lambda execution, context: acceptance.follow_edit(execution, edited, context=context))
+    return edited
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled", "asked"])
+async def test_a_revision_begins_again_with_the_version_that_was_read(end: str) -> None:
+    gate = Gate(document("Too late"))
+    ended: dict[str, Reply] = {
+        "failed": ModelError(FailureCode.PROVIDER_REJECTED, "No."),
+        "cancelled": gate,
+        "asked": question(),
+    }
+    revised = document("By Ann")
+    world = World(definition({"id": "one", "acceptance": {}, "clarification": {"max_rounds": 1}}))
+    world.script = {"one": [document("First"), ended[end], document("From scratch"), revised]}
+    await world.start()
+    await world.run()
+    edited = await edit(world)
+    remark = PassageComment(pointer="/points/0", text="a better word")
+    said = AcceptanceDecision(
+        decision=AcceptanceAction.REQUEST_CHANGES,
+        document_version=2,
+        comments=(remark,),
+        only_commented=True,
+        decided_by="ann",
+        decided_at=world.ports.clock.now(),
+    )
+    target = acceptance.AcceptanceContext(read=edited, final=edited, definition=world.definition)
+    await world.decide(
+        lambda execution, context: acceptance.decide(execution, "one", said, target=target, context=context)
+    )
+    running = asyncio.create_task(world.runner("b").run())
+    if end == "cancelled":
+        await gate.under_way()
+        await world.cancel()
+        gate.opened.set()
+    await running
+    await (world.answer("one", {"How many?": "Two."}) if end == "asked" else world.retry())
+    waiting = await world.run("c")
+    step = waiting.steps["one"]
+    assert (step.status, step.document_version) == (StepStatus.WAITING, 3)
+    begun, sent_back = world.asked[-2:]
+    assert "By Ann" in begun.prompt
+    assert "a better word" in begun.prompt
+    assert "From scratch" in sent_back.prompt  # it has changed what had to stay
+    head = await world.documents.get(edited.id)
+    assert (head.version, head.title) == (3, "By Ann")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from documents.models import Document, DocumentVersion
+from executions import models
 from executions.engine.domain.execution import Execution
 from executions.engine.transitions import acceptance
 from executions.models import ExecutionEvent
 from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.integration.api.checks import pointers
+from tests.support.two_connections import elsewhere
 
 pytestmark = pytest.mark.django_db
 
@@ -278,3 +281,21 @@ def test_a_proposal_is_told_of_as_long_as_it_waits(ada: Caller) -> None:
     ada.post(f"/executions/{first.id}/cancel")
     ada.post(f"/executions/{first.id}/retry", {"from_step": "research"})
     assert proposals(ada) == (None, None)
+
+
+def test_a_newest_version_that_does_not_fit_the_step_is_not_kept(ada: Caller, proposed: Execution) -> None:
+    DocumentVersion.objects.filter(version=2).update(content={"text": "Without a title"})
+    response = decide(ada, proposed, {"decision": "reject", "document_version": 3})
+    assert (response.status_code, pointers(response)) == (422, {""})
+    assert response.json()["detail"].startswith("The newest version is not valid for this step")
+    assert proposals(ada) == (3, 3)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stranger_does_not_wait_for_a_lock(ada: Caller, eve: Caller) -> None:
+    reports.publish(gated=True)
+    waiting = reports.hand_in(reports.start(ada.user))
+    with transaction.atomic():
+        models.Execution.objects.select_for_update().get(id=waiting.id)
+        body = {**ACCEPT, "content": {"title": "By Eve"}}
+        assert elsewhere(lambda: decide(eve, waiting, body)).status_code == 404

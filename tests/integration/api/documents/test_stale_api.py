@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from access.models import Scope
@@ -218,3 +218,27 @@ def test_another_word_for_reuse_is_refused(ada: Caller, report: int) -> None:
     body = {"workflow_id": "report", "scope_type": "project", "scope_id": "alpha", "input": "A.", "reuse": "all"}
     response = ada.post("/executions/", body)
     assert (response.status_code, pointers(response)) == (422, {"/reuse"})
+
+
+def test_a_persons_version_after_a_rejected_one_is_current(ada: Caller) -> None:
+    reports.publish(gated=True)
+    rejected = reports.hand_in(reports.start(ada.user))
+    decision = {"decision": "reject", "document_version": 1}
+    assert ada.post(f"/executions/{rejected.id}/steps/research/acceptance", decision).status_code == 200
+    staleness.follow(since=None)
+    [key] = stale_ids(ada)
+    put(ada, key, "By Ada", 1)
+    assert (ada.get(f"/documents/{key}").json()["stale_because"], stale_ids(ada)) == ([], [])
+
+
+def test_all_plans_are_allowed_where_staleness_is_looked_for(ada: Caller) -> None:
+    reports.publish(gated=True)
+    waiting = reports.hand_in(reports.start(ada.user))
+    decision = {"decision": "request_changes", "comment": "Shorter.", "document_version": 1}
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW enable_hashjoin")
+        assert cursor.fetchone() == ("off",)  # for the rest of the transaction, which is the test's
+        response = ada.post(f"/executions/{waiting.id}/steps/research/acceptance", decision)
+        assert response.status_code == 200, response.content
+        cursor.execute("SHOW enable_hashjoin")
+        assert cursor.fetchone() == ("on",)
