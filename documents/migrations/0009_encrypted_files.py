@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("documents", "0007_picture_size"),
+        ("documents", "0008_by_person"),
     ]
 
     operations = [
