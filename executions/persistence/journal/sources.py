@@ -81,7 +81,7 @@ def lock(
 
     def query(executions: Mapping[UUID, Execution]) -> _LockQueries:
         return _LockQueries(
-            {each for each in _needs_of(commands, executions) if each.kind != "heads" or each.id not in known_heads},
+            _needs_of(commands, executions, known_heads),
             now=now,
             budgets_of={each.scope.id for each in executions.values()},
             heads={(each.scope_id, each.type) for each in documents_of(commands)},
@@ -188,14 +188,19 @@ def _heads_of(found: Iterable[tuple[UUID, str, documents.Head]], scope_ids: Coll
     return heads
 
 
-def _needs_of(commands: Sequence[Command], executions: Mapping[UUID, Execution]) -> set[Need]:
+def _needs_of(
+    commands: Sequence[Command], executions: Mapping[UUID, Execution], known_heads: Collection[UUID]
+) -> set[Need]:
     """Return what decisions about commands will surely need."""
     steps = {Need("calls", *step) for each in commands for step in _steps_of(each, executions)}
     calls = (call for each in commands if isinstance(each, Transition) for call in each.calls)
     starting = {call.key.execution_id for call in calls if call.status is CallStatus.PENDING}
     scopes = {executions[each].scope.id for each in starting & executions.keys()}
     budgeted = {Need("spending", each) for each in spending.budgeted_among(scopes)}
-    return steps | budgeted | {Need("heads", each) for each in _starting_scopes(commands, executions)}
+    heads = _starting_scopes(commands, executions).difference(known_heads)
+    if heads:  # the other steps start soon, too
+        heads |= {scope_id for each in executions.values() for scope_id in unstarted_scopes(each)}
+    return steps | budgeted | {Need("heads", each) for each in heads.difference(known_heads)}
 
 
 def _starting_scopes(commands: Sequence[Command], executions: Mapping[UUID, Execution]) -> set[UUID]:
