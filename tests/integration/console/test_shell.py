@@ -30,8 +30,8 @@ CODE_IN_TEMPLATES = re.compile(
 )
 #: Forms without a twin, by action or class: a session has none in the API, and pages name their own versions.
 ALONE = {"/logout/", "chosen"}
-#: Fields of pages alone: the token, what a button shows, and the version with which a text began.
-OF_PAGES = {"csrfmiddlewaretoken", "show", "base"}
+#: Fields of pages alone: the token, what a button shows, and the versions with which a text began.
+OF_PAGES = {"csrfmiddlewaretoken", "show", "base", "head_base"}
 
 
 @pytest.fixture
