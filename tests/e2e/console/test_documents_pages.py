@@ -129,7 +129,8 @@ def test_focus_and_typed_text_survive_an_event(library: Machine, page: Page) -> 
     name.press("Enter")
     expect(page.locator("#versions .notice")).to_have_count(0)
     page.get_by_role("searchbox").press_sequentially("and then")
-    text = page.locator(".doc-content").text_content()  # also what shows under the pointer alone
+    expect(page.locator(".permalink").first).to_be_attached()  # the script of the page has added them
+    text = page.locator(".doc-content").text_content()
     make_version(library)
     expect(page.locator("#versions")).to_contain_text("is newer.")
     expect(page.get_by_role("searchbox")).to_be_focused()
