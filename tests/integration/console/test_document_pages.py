@@ -41,13 +41,6 @@ def ada(db: None) -> User:
     return user
 
 
-@pytest.fixture
-def browser(ada: User) -> Client:
-    client = Client()
-    client.force_login(ada)
-    return client
-
-
 def text_of(page: Any) -> str:
     """Return what a page says."""
     body = page.content.decode().partition("<body")[2]

@@ -77,18 +77,6 @@ def text_of(page: Any) -> str:
 
 
 @pytest.fixture
-def ada(db: None) -> User:
-    return ensure_user(name="ada")
-
-
-@pytest.fixture
-def browser(ada: User) -> Client:
-    client = Client()
-    client.force_login(ada)
-    return client
-
-
-@pytest.fixture
 def plan(ada: User) -> UUID:
     return store(scope_of(ada), content=CONTENT, schema=LOOSE)
 

@@ -21,16 +21,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def ada(db: None) -> User:
-    return ensure_user(name="ada")
-
-
-@pytest.fixture
-def browser(ada: User) -> Client:
+def browser(browser: Client) -> Client:
     reports.publish(gated=True)
-    client = Client()
-    client.force_login(ada)
-    return client
+    return browser
 
 
 def articles(page: Any) -> list[str]:

@@ -15,7 +15,6 @@ from django.urls import reverse
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from access.services import ensure_user
 from access.user import User
 from console.shell import zone_of
 from documents.comments import add_comment
@@ -32,18 +31,6 @@ CODE_IN_TEMPLATES = re.compile(
 ALONE = {"/logout/", "chosen"}
 #: Fields of pages alone: the token, what a button shows, and the versions with which a text began.
 OF_PAGES = {"csrfmiddlewaretoken", "show", "base", "head_base"}
-
-
-@pytest.fixture
-def ada(db: None) -> User:
-    return ensure_user(name="ada")
-
-
-@pytest.fixture
-def browser(ada: User) -> Client:
-    client = Client()
-    client.force_login(ada)
-    return client
 
 
 class Forms(HTMLParser):
