@@ -18,7 +18,7 @@ from console.document_text import ANCHORS
 from console.edit_pages import person
 from console.forms import POINTER, CommentForm, PassageForm
 from console.passages import find_passage, label_of, places
-from console.shell import STORED, form_view, is_htmx, part_view, stored
+from console.shell import STORED, form_view, is_htmx, number_in, part_view, stored
 from documents import comments as remarks
 from documents import selectors
 from documents.rendering.content.tree import anchor_of
@@ -170,6 +170,7 @@ def passage_path(row: Any) -> str:
 
 def _version(request: HttpRequest, document_id: UUID) -> Any:
     given = (request.POST.get("document_version") or "") if request.method == "POST" else request.GET.get("v", "")
-    if given and not (given.isascii() and given.isdigit() and len(given) < 10):
+    number = number_in(given)
+    if given and number is None:
         raise NotFound
-    return selectors.version(user=request.user, document_id=document_id, number=int(given) if given else None)
+    return selectors.version(user=request.user, document_id=document_id, number=number)

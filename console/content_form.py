@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from common.limits import limits
 from console.sent_content import TEXTS, Empty, Kind, Unread, json_text, name_of
 from documents.rendering.content.schema_view import SchemaView, humanize, resolve
@@ -79,9 +80,8 @@ class _Place:
     is_item: bool = False
 
     def below(self, name: str, **changes: Any) -> _Place:
-        escaped = name.replace("~", "~0").replace("/", "~1")
         given = {"label": "", "empty": Empty.KEEP, "is_item": False, **changes}
-        return replace(self, path=f"{self.path}/{escaped}", depth=self.depth + 1, **given)
+        return replace(self, path=f"{self.path}{pointer(name)}", depth=self.depth + 1, **given)
 
 
 @dataclass(slots=True)

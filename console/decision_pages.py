@@ -21,7 +21,7 @@ from console.comment_pages import comments_of, passage_of, passage_path
 from console.edit_pages import difference_of, person
 from console.editor import Editing
 from console.forms import DecisionForm, NoteForm, PassageForm
-from console.shell import form_view, is_htmx, part_view, show_page, stored
+from console.shell import form_view, is_htmx, number_in, part_view, show_page, stored
 from documents import selectors as documents
 from documents.comparison.merge import merge
 from executions.engine.domain.acceptance import AcceptanceAction, PassageComment
@@ -250,18 +250,18 @@ def _query(request: HttpRequest) -> str:
 
 def _number(given: str | None, default: int) -> int:
     """Return a version that a form names; another one if it names none."""
-    text = given or ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else default
+    found = number_in(given or "")
+    return default if found is None else found
 
 
 @part_view
 def state(request: HttpRequest, execution_id: UUID, step_id: str) -> HttpResponse:
     """Render whether the shown version still waits, and who has decided."""
     waiting = Waiting.of(request, execution_id, step_id)
-    given = request.GET.get("v", "")
-    if not (given.isascii() and given.isdigit() and len(given) < 10):
+    version = number_in(request.GET.get("v", ""))
+    if version is None:
         raise NotFound
-    return render(request, "console/decision_state.html", {"waiting": waiting, **_state(waiting, int(given))})
+    return render(request, "console/decision_state.html", {"waiting": waiting, **_state(waiting, version)})
 
 
 def _state(waiting: Waiting, version: int) -> dict[str, Any]:

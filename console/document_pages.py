@@ -19,7 +19,7 @@ from common.errors import NotFound
 from console.comment_pages import comments_of, passage_path
 from console.forms import DocumentFilterForm
 from console.provenance import describe
-from console.shell import page_view, part_view, show_page, stream_of
+from console.shell import number_in, page_view, part_view, show_page, stream_of
 from documents import selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_html
@@ -184,9 +184,9 @@ def _number(request: HttpRequest, name: str = "v") -> int | None:
     given = request.GET.get(name)
     if given is None:
         return None
-    if not (given.isascii() and given.isdigit() and len(given) < 10):
+    if (number := number_in(given)) is None:
         raise NotFound
-    return int(given)
+    return number
 
 
 def _versions(row: Any) -> dict[str, Any]:

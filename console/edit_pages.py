@@ -18,7 +18,7 @@ from common.errors import Invalid, Malformed, NotFound, PreconditionFailed
 from console.content_form import MISSING
 from console.editor import Editing
 from console.forms import NewDocumentForm, NoteForm, RestoreForm
-from console.shell import form_view, part_view, show_page, stored, stream_of
+from console.shell import form_view, number_in, part_view, show_page, stored, stream_of
 from documents import selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_html
@@ -197,9 +197,9 @@ def version_in(request: HttpRequest, name: str) -> int:
         Malformed: it names none.
     """
     given = (request.POST if request.method == "POST" else request.GET).get(name, "")
-    if not (given.isascii() and given.isdigit() and len(given) < 10):
+    if (number := number_in(given)) is None:
         raise Malformed
-    return int(given)
+    return number
 
 
 def has_own_title(content: Any) -> bool:

@@ -7,12 +7,12 @@ the document has it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from common.json_pointer import pointer
 from documents.comparison.labels import SchemaView, item_label
-from documents.comparison.values import ABSENT, INDEX, parts_of, pointer, resolve
+from documents.comparison.values import ABSENT, INDEX, parts_of, resolve, texts_of
 
 MAX_QUOTE = 10_000  # characters
 MAX_PLACES = 300  # of one document that are offered
@@ -45,7 +45,7 @@ def find_passage(content: Any, *, near: str, quote: str) -> Passage:
     place = _place_of(content, near)
     wanted = _plain(quote[:MAX_QUOTE])[0].strip()
     if wanted:
-        texts = [*_texts(content)]
+        texts = [*texts_of(content)]
         first = next((i for i, (parts, _) in enumerate(texts) if parts[: len(place)] == place), 0)
         for parts, text in [*texts[first:], *texts[:first]]:
             found = _found(text, wanted)
@@ -88,19 +88,6 @@ def _place_of(content: Any, anchor: str) -> tuple[str, ...]:
     while parts and resolve(content, parts) is ABSENT:
         parts = parts[:-1]
     return parts
-
-
-def _texts(value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield all texts of a content with their paths."""
-    waiting: list[tuple[tuple[str, ...], Any]] = [((), value)]
-    while waiting:
-        parts, each = waiting.pop()
-        if isinstance(each, str):
-            yield parts, each
-        elif isinstance(each, dict):
-            waiting += [((*parts, name), inner) for name, inner in reversed(each.items())]
-        elif isinstance(each, list):
-            waiting += [((*parts, str(index)), inner) for index, inner in reversed([*enumerate(each)])]
 
 
 def _found(text: str, wanted: str) -> tuple[int, int] | None:

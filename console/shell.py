@@ -79,6 +79,11 @@ def is_htmx(request: HttpRequest) -> bool:
     return "HX-Request" in request.headers
 
 
+def number_in(text: str) -> int | None:
+    """Return the number, such as one of a version, that an address or a form names; None if it names none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
 def stored(request: HttpRequest, path: str) -> HttpResponse:
     """Lead to a page after a form was stored. The browser forgets the kept input of the form."""
     if is_htmx(request):

@@ -19,8 +19,8 @@ from gripcontrol import parse_grip_uri
 
 from common.database.server import database_now
 from documents.search import index
+from executions.llm.file_support import rules_of
 from executions.llm.known_providers import is_known
-from executions.llm.reading import rules_of
 from telemetry.pricing import prices
 
 

@@ -39,6 +39,7 @@ from common.errors import (
     Unavailable,
     UnsupportedType,
 )
+from common.json_pointer import pointer
 from common.limits import MAX_ERRORS
 from executions.engine.domain.errors import (
     AlreadyClaimed,
@@ -215,8 +216,7 @@ def _field_errors(detail: object, path: tuple[str, ...]) -> Iterator[dict[str, s
             nested = isinstance(inner, Mapping | list)
             yield from _field_errors(inner, (*path, str(index)) if nested else path)
     else:
-        pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-        yield {"pointer": pointer, "code": str(getattr(detail, "code", "invalid")), "detail": str(detail)}
+        yield {"pointer": pointer(*path), "code": str(getattr(detail, "code", "invalid")), "detail": str(detail)}
 
 
 def _count(detail: object) -> int:

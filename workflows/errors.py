@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from common.errors import FieldError, Invalid
+from common.json_pointer import pointer
 from common.limits import limits
 from common.sources.text_source import max_levels
 
@@ -95,11 +96,6 @@ def _inside(value: object) -> list[tuple[str | int, object]]:
 def storable(text: str) -> str:
     """Return an external text with characters that PostgreSQL cannot store replaced by U+FFFD."""
     return UNSTORABLE.sub("\ufffd", text)
-
-
-def pointer(*parts: str | int) -> str:
-    """Return the RFC 6901 JSON Pointer of a path."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def parts_of(path: str) -> list[str]:

@@ -11,13 +11,14 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from common.limits import limits
 from common.sources.json_source import read_json
 from common.sources.text_source import FileError, SourceError, read_bytes, read_text
 from common.sources.yaml_source import TruncatedText, read_yaml
 from documents.rendering.errors import HouseStyleError
 from documents.rendering.render import check_house
-from workflows.definitions.definition import DefinitionError, WorkflowDefinition, pointer
+from workflows.definitions.definition import DefinitionError, WorkflowDefinition
 from workflows.definitions.parser import parse_definition
 from workflows.errors import FieldErrorInFile, FieldErrorInText
 

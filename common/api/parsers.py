@@ -15,6 +15,7 @@ from django.core.handlers.asgi import ASGIRequest
 from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.parsers import JSONParser
 
+from common.json_pointer import pointer
 from common.limits import MAX_ERRORS, limits
 
 _MAX_NUMBER = int(sys.float_info.max)
@@ -177,7 +178,7 @@ def _steps(path: ValuePath) -> list[str]:
 
 
 def _pointer(path: ValuePath) -> str:
-    return "".join("/" + _truncate(step).replace("~", "~0").replace("/", "~1") for step in _steps(path))
+    return pointer(*map(_truncate, _steps(path)))
 
 
 def _truncate(name: str) -> str:

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
+from common.json_pointer import pointer
 from documents.comparison.alignment import Budget
 from documents.comparison.edits import ArrayEdit, Edit, ItemEdit, ObjectEdit, Replaced, find_edits
 from documents.comparison.labels import Schema, SchemaView, item_label
 from documents.comparison.matching import Context
-from documents.comparison.values import ABSENT, MaybeValue, child, pointer
+from documents.comparison.values import ABSENT, MaybeValue, child
 from documents.comparison.words import Run, compare_texts
 
 

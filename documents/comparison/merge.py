@@ -8,9 +8,10 @@ from typing import NamedTuple, TypeAlias
 
 from pydantic import JsonValue
 
+from common.json_pointer import pointer
 from documents.comparison.labels import Schema, SchemaView
 from documents.comparison.matching import key_name
-from documents.comparison.values import ABSENT, MAX_DEPTH, MaybeValue, is_equal, pointer
+from documents.comparison.values import ABSENT, MAX_DEPTH, MaybeValue, is_equal
 
 _Key: TypeAlias = str | int | float
 

@@ -9,12 +9,13 @@ from functools import cached_property
 
 from pydantic import JsonValue
 
+from common.json_pointer import pointer
 from documents.comparison.alignment import Budget
 from documents.comparison.edits import ArrayEdit, Edit, ObjectEdit, Replaced, find_edits
 from documents.comparison.labels import Schema, SchemaView
 from documents.comparison.matching import Context
 from documents.comparison.quotes import Range, context_of, find_quote, find_similar
-from documents.comparison.values import ABSENT, MaybeValue, Parts, child, is_equal, parts_of, pointer, resolve
+from documents.comparison.values import ABSENT, MaybeValue, Parts, child, is_equal, parts_of, resolve, texts_of
 from documents.comparison.words import tokens
 
 MIN_UNIQUE = 12  # characters of a quote that is looked for in other texts of the document
@@ -119,7 +120,7 @@ class PassageFinder:
 
     @cached_property
     def _texts(self) -> dict[Parts, str]:
-        return dict(_texts(self._after))
+        return dict(texts_of(self._after))
 
     @cached_property
     def _words(self) -> dict[Parts, frozenset[str]]:
@@ -190,19 +191,6 @@ class _Passage:
 
 def _location(found: Found, parts: Parts, start: int, *, quote: str) -> Location:
     return Location(pointer(*parts), found, quote, start, start + len(quote))
-
-
-def _texts(value: JsonValue) -> Iterator[tuple[Parts, str]]:
-    """Yield all texts of a document with their places, in order."""
-    waiting: list[tuple[Parts, JsonValue]] = [((), value)]
-    while waiting:
-        parts, each = waiting.pop()
-        if isinstance(each, str):
-            yield parts, each
-        elif isinstance(each, dict):
-            waiting += [((*parts, name), inner) for name, inner in reversed(each.items())]
-        elif isinstance(each, list):
-            waiting += [((*parts, str(index)), each[index]) for index in reversed(range(len(each)))]
 
 
 def _words(text: str) -> frozenset[str]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from common.limits import limits
 from documents.comparison.values import (
     ABSENT,
@@ -22,7 +23,6 @@ from documents.comparison.values import (
     depth_of,
     is_equal,
     parts_of,
-    pointer,
     resolve,
     text_bytes,
 )

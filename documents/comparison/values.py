@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Final, TypeAlias
 
@@ -28,11 +28,6 @@ MaybeValue: TypeAlias = JsonValue | Absent
 
 class InvalidPointer(ValueError):
     """The text is no JSON Pointer."""
-
-
-def pointer(*parts: str | int) -> str:
-    """Return the RFC 6901 JSON Pointer of a path."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def parts_of(text: str) -> Parts:
@@ -151,3 +146,16 @@ def copy_of(value: JsonValue) -> JsonValue:
     if isinstance(value, dict):
         return {name: copy_of(each) for name, each in value.items()}
     return [copy_of(each) for each in value] if isinstance(value, list) else value
+
+
+def texts_of(value: JsonValue) -> Iterator[tuple[Parts, str]]:
+    """Yield all texts of a value with their paths, in order."""
+    waiting: list[tuple[Parts, JsonValue]] = [((), value)]
+    while waiting:
+        parts, each = waiting.pop()
+        if isinstance(each, str):
+            yield parts, each
+        elif isinstance(each, dict):
+            waiting += [((*parts, name), inner) for name, inner in reversed(each.items())]
+        elif isinstance(each, list):
+            waiting += [((*parts, str(index)), each[index]) for index in reversed(range(len(each)))]

@@ -148,14 +148,17 @@ def use_files(*, user: Person, file_ids: Collection[UUID], root_id: UUID) -> dic
 
 def bytes_in(root_id: UUID) -> int:
     """Return the bytes of all files that are used in a root scope."""
-    total: int | None = File.objects.filter(scope=root_id).aggregate(total=Sum("size"))["total"]
-    return total or 0
+    return _bytes_of(File.objects.filter(scope=root_id))
 
 
 def size_of(file_ids: Collection[UUID]) -> int:
     """Return the bytes of these files. Permissions are not checked."""
-    total: int | None = File.objects.filter(id__in=file_ids).aggregate(total=Sum("size"))["total"]
-    return total or 0
+    return _bytes_of(File.objects.filter(id__in=file_ids))
+
+
+def _bytes_of(rows: QuerySet[File]) -> int:
+    total: int = rows.aggregate(total=Sum("size", default=0))["total"]
+    return total
 
 
 def file_texts(file_ids: Iterable[UUID], *, root_id: UUID | None) -> list[FileText]:

@@ -16,11 +16,11 @@ from documents.files import storage
 from executions.db_threads import retry_while_unavailable
 from executions.engine.domain.calls import ModelReply, ModelRequest, Reading, max_input_tokens
 from executions.engine.ports import OnText, RateLimitPermit
+from executions.llm.file_support import Rule, reading_of, rules_of
 from executions.llm.known_providers import REHEARSAL, is_known
 from executions.llm.lazy_import import run_in_loader
 from executions.llm.pydantic_ai.options import Options, Output
 from executions.llm.rate_limiter import RateLimiter
-from executions.llm.reading import Rule, reading_of, rules_of
 from executions.llm.rehearsal import model as rehearsal
 from telemetry.pricing import prices
 

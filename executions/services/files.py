@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from access.selectors import Person
 from common.errors import FieldError, Invalid
+from common.json_pointer import pointer
 from common.limits import limits
 from documents.files import storage
 from documents.files.storage import UsableFile
@@ -17,7 +18,6 @@ from executions.engine.domain.brief import FILE, FILES, BriefFile, answered_file
 from executions.engine.domain.errors import InvalidAnswers
 from executions.engine.domain.execution import Brief, Execution
 from executions.persistence.repositories import get_files
-from workflows.definitions.definition import pointer
 
 _UNKNOWN = "There is no such file that you can use in this scope."
 

@@ -15,6 +15,7 @@ from access.selectors import named_root_scopes
 from access.user import User
 from common.database.joint_queries import run_together
 from common.errors import FieldError, Invalid, NotFound
+from common.json_pointer import pointer
 from documents import repository as documents
 from executions.composition import build_ports
 from executions.engine.domain.answer_validation import question_errors
@@ -24,7 +25,7 @@ from executions.engine.domain.execution import Brief
 from telemetry import spending
 from telemetry.pricing import prices
 from workflows import repository as workflows
-from workflows.definitions.definition import BriefPolicy, WorkflowDefinition, pointer
+from workflows.definitions.definition import BriefPolicy, WorkflowDefinition
 from workflows.selectors import no_step, no_version, no_workflow
 
 

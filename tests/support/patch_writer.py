@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
+from common.json_pointer import pointer
 from documents.comparison.edits import ArrayEdit, Edit, ObjectEdit, Replaced, find_edits
 from documents.comparison.labels import Schema, SchemaView
 from documents.comparison.matching import Context
-from documents.comparison.values import ABSENT, MaybeValue, child, pointer
+from documents.comparison.values import ABSENT, MaybeValue, child
 
 _MAX_SEARCHES = 1_000_000  # items that are looked through to find the places of moved ones
 

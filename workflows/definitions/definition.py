@@ -26,7 +26,7 @@ from workflows.definitions.policies import (
     Sha256,
     Template,
 )
-from workflows.errors import DefinitionError, pointer
+from workflows.errors import DefinitionError
 from workflows.json_schema.validation import JsonSchema, validator_of
 
 __all__ = [
@@ -44,7 +44,6 @@ __all__ = [
     "Slug",
     "StepDefinition",
     "WorkflowDefinition",
-    "pointer",
     "validator_of",
 ]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from common.limits import limits
 from workflows.definitions.definition import WorkflowDefinition
 from workflows.definitions.for_each import MAX_DEPTH, ForEach
-from workflows.errors import pointer
 from workflows.json_schema.collections import has_key, items_at
 from workflows.json_schema.subschemas import TooManyAlternatives
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from common.errors import FieldError
-from workflows.errors import pointer
+from common.json_pointer import pointer
 from workflows.json_schema.validation import json_errors
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from documents.rendering.content.template import check
 from workflows.definitions.definition import WorkflowDefinition
-from workflows.errors import FieldErrorInText, pointer
+from workflows.errors import FieldErrorInText
 
 
 def template_errors(definition: WorkflowDefinition) -> Iterator[FieldError]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from common.listings import listed
 from workflows.definitions.definition import StepDefinition, WorkflowDefinition
 from workflows.definitions.for_each_checks import iteration_errors
 from workflows.definitions.placeholders import ITEM_NAMES, NAMES, invalid_placeholders, placeholders
 from workflows.definitions.policies import ALIASES, OnExhausted, is_model
-from workflows.errors import pointer
 from workflows.json_schema.validation import JsonSchema, has_title, schema_errors
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from common.errors import FieldError
-from workflows.errors import pointer
+from common.json_pointer import pointer
 from workflows.json_schema.graph import SchemaGraph, SchemaNode
 from workflows.json_schema.satisfiability import Satisfiability
 from workflows.json_schema.types import numbers_of, types_of, types_of_value

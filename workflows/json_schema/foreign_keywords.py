@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from common.errors import FieldError
-from workflows.errors import pointer
+from common.json_pointer import pointer
 from workflows.json_schema.graph import SchemaGraph, SchemaNode
 
 #: Keywords that JSON Schema never had, with their replacements.

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urljoin
 
-from workflows.errors import parts_of, pointer
+from common.json_pointer import pointer
+from workflows.errors import parts_of
 
 _INDEX = re.compile(r"[0-9]{1,8}")
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")

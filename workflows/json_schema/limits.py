@@ -10,8 +10,8 @@ from typing import Any
 import jsonschema_rs
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from common.limits import limits
-from workflows.errors import pointer
 from workflows.json_schema.graph import SchemaGraph, SchemaNode
 
 _PATTERN_SECONDS = 0.4  # thread time to compile all patterns of a definition

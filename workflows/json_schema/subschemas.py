@@ -16,7 +16,7 @@ from jsonschema_specifications import REGISTRY
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import lookup_recursive_ref
 
-from workflows.errors import pointer
+from common.json_pointer import pointer
 from workflows.json_schema.dialects import Dialect, UnknownDialect, dialect_of
 
 _BASE = "https://schema.invalid/"  # base URI of a schema without an $id

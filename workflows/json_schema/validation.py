@@ -12,8 +12,8 @@ import jsonschema_rs
 from pydantic import JsonValue
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from common.limits import limits
-from workflows.errors import pointer
 from workflows.json_schema.dialects import DIALECTS, Dialect, UnknownDialect, dialect_of
 from workflows.json_schema.subschemas import (
     Subschema,

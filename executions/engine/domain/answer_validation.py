@@ -10,9 +10,9 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from executions.engine.domain.clarification import MAX_NUMBER, MAX_TEXT, AnswerType, Question, QuestionDraft
 from executions.engine.domain.errors import InvalidAnswers
-from workflows.definitions.definition import pointer
 from workflows.errors import UNSTORABLE
 
 #: Values that count as no answer: the question's default replaces them.

@@ -12,6 +12,7 @@ from typing import assert_never
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from executions.engine.domain.answer_validation import question_errors
 from executions.engine.domain.calls import FinishReason, ModelReply, ToolCall
 from executions.engine.domain.clarification import QuestionDraft
@@ -31,7 +32,6 @@ from executions.engine.prompting.submissions import (
     match_tool,
     unwrap_document,
 )
-from workflows.definitions.definition import pointer
 from workflows.errors import UNSTORABLE, storable
 
 MAX_VIOLATIONS = 20

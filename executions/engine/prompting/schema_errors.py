@@ -16,8 +16,9 @@ import jsonschema_rs
 from pydantic import JsonValue
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from executions.engine.domain.copying import IdentityKey
-from workflows.definitions.definition import pointer, validator_of
+from workflows.definitions.definition import validator_of
 from workflows.json_schema.graph import SchemaGraph, SchemaNode
 from workflows.json_schema.validation import PartValidators, matches
 

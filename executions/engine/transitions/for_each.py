@@ -10,6 +10,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from common.errors import FieldError, Invalid
+from common.json_pointer import pointer
 from common.limits import limits
 from executions.engine.domain.calls import Material
 from executions.engine.domain.copying import replace
@@ -22,7 +23,7 @@ from executions.engine.transitions.core import Change
 from executions.engine.transitions.planner import instance_id, new_step
 from workflows.definitions.definition import ForEach, WorkflowDefinition
 from workflows.definitions.for_each import MAX_DEPTH
-from workflows.errors import parts_of, pointer
+from workflows.errors import parts_of
 
 MAX_KEY = 40  # characters; three keys and a slug fit into the step id columns
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

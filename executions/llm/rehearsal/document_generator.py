@@ -15,13 +15,13 @@ from itertools import chain, islice
 import jsonschema_rs
 from pydantic import JsonValue
 
+from common.json_pointer import pointer
 from executions.llm.rehearsal.effort import MAX_DEPTH, Effort, Spot
 from executions.llm.rehearsal.extraction import Facts
 from executions.llm.rehearsal.numbers import numbers_for
 from executions.llm.rehearsal.shapes import Shape
 from executions.llm.rehearsal.strings import KEYS, Strings
 from executions.llm.rehearsal.unwritable import Exhausted, Unwritable
-from workflows.errors import pointer
 from workflows.json_schema.collections import Alternative
 from workflows.json_schema.subschemas import TooManyAlternatives, UnresolvableReference, alternatives, kinds_of, root_of
 from workflows.json_schema.validation import JsonSchema, PartValidators, validator_of

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from executions.llm.rehearsal.document_generator import DocumentGenerator
 from executions.llm.rehearsal.extraction import Facts
 from executions.llm.rehearsal.unwritable import Unwritable
-from workflows.definitions.definition import WorkflowDefinition, pointer
+from workflows.definitions.definition import WorkflowDefinition
 
 
 def unwritable(definition: WorkflowDefinition) -> Iterator[FieldError]:

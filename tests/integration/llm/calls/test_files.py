@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -22,9 +22,9 @@ from executions.db_threads import in_thread
 from executions.engine.domain.calls import TEXT_ONLY, Attachment, ModelRequest
 from executions.engine.domain.states import ExecutionStatus
 from executions.engine.runtime.runner import ExecutionRunner
+from executions.llm.file_support import reading_of, rules_of
 from executions.llm.pydantic_ai import providers
 from executions.llm.pydantic_ai.options import Options, Output
-from executions.llm.reading import reading_of, rules_of
 from executions.persistence import notifier
 from executions.persistence.journal import connection as line
 from executions.services.prompts import get_prompt
@@ -36,22 +36,13 @@ from tests.factories.files.workbooks import picture
 from tests.integration.llm import wire_formats
 from tests.integration.llm.calls.test_failures import request_to
 from tests.integration.llm.model_server import DOCUMENT, Answer, model_server
-from tests.integration.llm.models import forget_models
 from tests.integration.llm.text_listeners import ignore
+
+pytestmark = pytest.mark.usefixtures("keys")
 
 OPENAI, ANTHROPIC = "openai:gpt-5", "anthropic:claude-sonnet-5-5"
 SITE, PLAN = picture("PNG"), pdfs.simple("Lend 400 tools.", "From three branches.")
 FILES = {sha256(each).hexdigest(): each for each in (PLAN, SITE)}
-
-
-@pytest.fixture(autouse=True)
-async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Keys that no real provider knows, and clients that are made anew."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    await forget_models()
-    yield
-    await forget_models()
 
 
 def attachments(*, shared: bool) -> Iterator[Attachment]:

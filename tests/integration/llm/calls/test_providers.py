@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,8 +19,9 @@ from executions.engine.domain.states import FailureCode
 from executions.llm.pydantic_ai import providers
 from executions.llm.pydantic_ai.options import Options
 from tests.integration.llm.calls.test_failures import request_to
-from tests.integration.llm.models import forget_models
 from tests.integration.llm.text_listeners import ignore
+
+pytestmark = pytest.mark.usefixtures("keys")
 
 DOCUMENT = {"title": "T", "points": ["p"]}
 
@@ -54,16 +55,6 @@ def _server(status: int, body: object, *, seconds: float = 0.0) -> Iterator[tupl
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-@pytest.fixture(autouse=True)
-async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Keys that no real provider knows, and clients that are made anew."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    await forget_models()
-    yield
-    await forget_models()
 
 
 async def _ask(

@@ -20,9 +20,10 @@ from tests.integration.llm import local_servers as local
 from tests.integration.llm import wire_formats
 from tests.integration.llm.local_servers import DOCUMENT, PIECES, TEXT, call, chunk
 from tests.integration.llm.model_server import Answer, model_server
-from tests.integration.llm.models import forget_models
 from tests.integration.llm.replies.test_output_modes import SCHEMA, asked_of
 from tests.integration.llm.text_listeners import ignore
+
+pytestmark = pytest.mark.usefixtures("keys")
 
 OPENAI, ANTHROPIC = "openai:gpt-5", "anthropic:claude-sonnet-5-5"
 MARK = "\ufeff"
@@ -32,16 +33,6 @@ WHOLE = {
 }
 CALL = [call(index=0, id="c", name="submit_document", arguments=""), *(call(index=0, arguments=p) for p in PIECES)]
 REASONS = [None, "", "eos", "stop_sequence", "stop"]
-
-
-@pytest.fixture(autouse=True)
-async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Keys that no real provider knows, and clients that are made anew."""
-    for name in ("OPENAI", "ANTHROPIC"):
-        monkeypatch.setenv(f"{name}_API_KEY", "sk-test")
-    await forget_models()
-    yield
-    await forget_models()
 
 
 async def reply_to(

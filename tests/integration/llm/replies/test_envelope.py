@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import jsonschema_rs
@@ -18,9 +17,10 @@ from tests.factories.engine import reply
 from tests.integration.llm import wire_formats
 from tests.integration.llm.local_servers import DOCUMENT
 from tests.integration.llm.model_server import Answer, model_server
-from tests.integration.llm.models import forget_models
 from tests.integration.llm.replies.test_output_modes import SCHEMA, asked_of
 from tests.integration.llm.text_listeners import ignore
+
+pytestmark = pytest.mark.usefixtures("keys")
 
 OPENAI, ANTHROPIC = "openai:gpt-5", "anthropic:claude-sonnet-5-5"
 QUESTION = {"text": "Who decides?", "why": "", "answer_type": "free_text", "required": True}
@@ -114,16 +114,6 @@ SCHEMAS: dict[str, tuple[dict[str, Any], Any, Any]] = {
         {"$ref": {"$ref": "#/$defs/x"}, "enum": "T"},
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Keys that no real provider knows, and clients that are made anew."""
-    for name in ("OPENAI", "ANTHROPIC"):
-        monkeypatch.setenv(f"{name}_API_KEY", "sk-test")
-    await forget_models()
-    yield
-    await forget_models()
 
 
 @pytest.mark.parametrize(("schema", "good", "bad"), SCHEMAS.values(), ids=SCHEMAS)

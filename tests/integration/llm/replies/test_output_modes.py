@@ -26,6 +26,8 @@ from tests.integration.llm.models import forget_models
 from tests.integration.llm.text_listeners import ignore
 from workflows.loader import load_catalog
 
+pytestmark = pytest.mark.usefixtures("keys")
+
 OPENAI, ANTHROPIC, GOOGLE = "openai:gpt-5", "anthropic:claude-sonnet-5-5", "google:gemini-3.8-flash"
 TEXT = json.dumps(DOCUMENT)
 SCHEMA: dict[str, JsonValue] = {
@@ -34,16 +36,6 @@ SCHEMA: dict[str, JsonValue] = {
     "required": ["title", "points"],
     "additionalProperties": False,
 }
-
-
-@pytest.fixture(autouse=True)
-async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Keys that no real provider knows, and clients that are made anew."""
-    for name in ("OPENAI", "ANTHROPIC", "GOOGLE"):
-        monkeypatch.setenv(f"{name}_API_KEY", "sk-test")
-    await forget_models()
-    yield
-    await forget_models()
 
 
 def asked_of(model: str, *, questions: int = 0) -> ModelRequest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,9 @@ from executions.llm.pydantic_ai.options import Options
 from tests.integration.llm import wire_formats
 from tests.integration.llm.calls.test_failures import request_to
 from tests.integration.llm.model_server import Answer, model_server
-from tests.integration.llm.models import forget_models
 from tests.integration.llm.text_listeners import ignore
+
+pytestmark = pytest.mark.usefixtures("keys")
 
 WHY = "That would help to build a weapon."
 RESPONSE: dict[str, Any] = {
@@ -70,17 +71,6 @@ def _stream_of_responses() -> str:
     ]
     numbered = (json.dumps({**event, "sequence_number": number}) for number, event in enumerate(events))
     return "".join(f"data: {event}\n\n" for event in numbered)
-
-
-@pytest.fixture(autouse=True)
-async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Keys that no real provider knows, and clients that are made anew."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    monkeypatch.setenv("GOOGLE_API_KEY", "sk-test")
-    await forget_models()
-    yield
-    await forget_models()
 
 
 async def _reply(monkeypatch: pytest.MonkeyPatch, model: str, answer: Answer, *, streaming: bool) -> ModelReply:

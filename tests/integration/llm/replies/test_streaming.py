@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -20,17 +19,7 @@ from tests.integration.llm.model_server import DOCUMENT, Answer, Line, Misbehavi
 from tests.integration.llm.models import forget_models
 from tests.integration.llm.text_listeners import ignore
 
-pytestmark = pytest.mark.parametrize("model", MODELS)
-
-
-@pytest.fixture(autouse=True)
-async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Keys that no real provider knows, and clients that are made anew."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    await forget_models()
-    yield
-    await forget_models()
+pytestmark = [pytest.mark.parametrize("model", MODELS), pytest.mark.usefixtures("keys")]
 
 
 async def _complete(

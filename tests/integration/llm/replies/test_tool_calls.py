@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,23 +17,14 @@ from tests.integration.llm import local_servers as local
 from tests.integration.llm import wire_formats
 from tests.integration.llm.local_servers import DOCUMENT, PIECES, TEXT, call
 from tests.integration.llm.model_server import Answer, model_server
-from tests.integration.llm.models import forget_models
 from tests.integration.llm.replies.test_output_modes import SCHEMA, asked_of
 from tests.integration.llm.text_listeners import ignore
+
+pytestmark = pytest.mark.usefixtures("keys")
 
 OPENAI, ANTHROPIC = "openai:gpt-5", "anthropic:claude-sonnet-5-5"
 NAME = "submit_document"
 ASK = {"questions": [{"text": "Who decides?"}]}
-
-
-@pytest.fixture(autouse=True)
-async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Keys that no real provider knows, and clients that are made anew."""
-    for name in ("OPENAI", "ANTHROPIC"):
-        monkeypatch.setenv(f"{name}_API_KEY", "sk-test")
-    await forget_models()
-    yield
-    await forget_models()
 
 
 async def reply_to(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -15,21 +14,12 @@ from executions.llm.pydantic_ai import providers
 from executions.llm.pydantic_ai.options import Options
 from tests.integration.llm.calls.test_failures import request_to
 from tests.integration.llm.model_server import Answer, Line, Misbehaviour, model_server
-from tests.integration.llm.models import forget_models
 from tests.integration.llm.text_listeners import ignore
 from tests.integration.llm.usage.counted_answers import ANTHROPIC, GOOGLE, OPENAI, RESPONSES, answer
 
+pytestmark = pytest.mark.usefixtures("keys")
+
 STREAMING = pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
-
-
-@pytest.fixture(autouse=True)
-async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Keys that no real provider knows, and clients that are made anew."""
-    for name in ("OPENAI", "ANTHROPIC", "GOOGLE"):
-        monkeypatch.setenv(f"{name}_API_KEY", "sk-test")
-    await forget_models()
-    yield
-    await forget_models()
 
 
 async def reply(monkeypatch: pytest.MonkeyPatch, model: str, *said: Line, streaming: bool | None = None) -> ModelReply:
