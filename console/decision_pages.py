@@ -99,10 +99,10 @@ class Waiting:
     def base(self) -> Any | None:
         """Return the newest version that the step of a proposed version knew; None if there is none.
 
-        It is from before the step, or a person has decided about it.
+        The step began with it, or a person has decided about it.
         """
         seen = [each.document_version for each in self.details.decisions]
-        known = Q(created_at__lte=self.details.step.started_at) | Q(version__in=seen)
+        known = Q(version__lte=self.details.step.base_version or 0) | Q(version__in=seen)
         rows = documents.versions(user=self.user, document_id=self.row.document_id).select_related("schema")
         rows = rows.filter(known, version__lt=self.row.version, proposed=False)
         return rows.order_by("-version").first()

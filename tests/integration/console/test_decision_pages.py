@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -209,6 +210,25 @@ def test_a_proposed_version_shows_both_differences_and_is_merged(
         "title": "Other findings",
         "points": ["One"],
     }
+
+
+def test_a_proposed_version_is_compared_with_the_one_that_its_step_began_with(
+    ada: User, browser: Client, waiting: Execution
+) -> None:
+    decide(ada, waiting, AcceptanceAction.ACCEPT)
+    begun, call = reports.begin(reports.claim(reports.start(ada)))
+    before = timezone.now() - timedelta(minutes=1)  # the edit took its time before it was stored
+    edited = replace_with({"title": "Our findings"})
+    edit_document(user=ada, document_id=document_id_of(waiting), edit=edited, expected_versions=None, now=before)
+    reports.move(
+        begun,
+        lambda now, context: acceptance.request_acceptance(now, "research", context=context),
+        calls=(reports.answered(call),),
+        document=reports.paper(begun, "research"),
+    )
+    told = text_of(browser.get(path_of(begun)))
+    assert "Changes to version 1, which the step knew" in told
+    assert "What people have changed since version 1" in told
 
 
 def test_a_viewer_reads_and_cannot_decide(browser: Client, waiting: Execution) -> None:
