@@ -86,7 +86,8 @@ class BoundedRequest(WebRequest):
         self.flow_control = FlowControl()
         self._received = 0
         self._is_rejected = False
-        super().__init__(*arguments, **options)
+        # Django parses forms. Twisted would do it too, for a large file for seconds, while all other requests wait.
+        super().__init__(*arguments, parsePOSTFormSubmission=False, **options)
 
     def __repr__(self) -> str:
         """Return a text for logs, without the query, which may contain secrets."""

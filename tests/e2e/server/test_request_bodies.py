@@ -162,6 +162,12 @@ def test_a_form_in_chunks_logs_in(served: Machine, kind: str) -> None:
     assert (response.status_code, response.headers["Location"]) == (302, "/executions/")
 
 
+def test_the_application_parses_forms_and_not_the_server_before_it(client: httpx.Client) -> None:
+    response = client.post("/files", content=b"no parts", headers={"Content-Type": "multipart/form-data"})
+    assert (response.status_code, response.json()["code"]) == (400, "parse-error")
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
 def test_a_charset_that_is_slow_to_decode_blocks_no_request(served: Machine) -> None:
     body = b'{"username": "' + b"a" * 800_000 + b'-"}'
     headers = {"Content-Type": "application/json; charset=punycode"}
