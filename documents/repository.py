@@ -119,8 +119,9 @@ class Head:
 
     def after(self, document_id: UUID, version: int, *, proposed: bool) -> Head:
         """Return the head after a model's version was stored."""
-        kept = replace(self, last_version=version)
-        return kept if proposed else replace(kept, id=document_id, version=version)
+        if proposed:
+            return Head(self.id, self.version, version, self.by_person)
+        return Head(document_id, version, version, self.by_person)
 
 
 def lock_heads(keys: Collection[Key], *, also: Collection[UUID] = ()) -> bulk.LazyResult[dict[Key, Head]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from django.conf import settings
 from django.db import DataError, OperationalError, connection, transaction
 
 from common.database.errors import is_transient
+from documents.models import Document
 from documents.search.texts import texts_as_json, without_tags
 
 logger = logging.getLogger(__name__)
@@ -102,6 +104,11 @@ def index_documents() -> int:
         if is_transient(error):
             raise
     return sum(_store_alone(row) for row in rows)
+
+
+def is_any_waiting(*, before: datetime) -> bool:
+    """Return whether a document that was written before this time is not indexed."""
+    return Document.objects.filter(search__isnull=True, updated_at__lt=before).exists()
 
 
 def empty_other_languages(*, after: UUID, limit: int) -> UUID | None:

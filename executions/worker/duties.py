@@ -1,4 +1,7 @@
-"""Periodic duties of workers: wake due executions, resume budget-blocked ones, expire questions, prune old logs."""
+"""Periodic duties of workers.
+
+They wake due executions, resume budget-blocked ones, expire questions, index documents, and prune old logs and files.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
+from common.database.server import database_now
 from common.errors import NotFound
 from documents.files.storage import UNUSED_RETENTION, delete_unused
+from documents.search.index import index_documents, is_any_waiting
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import NotWaiting
 from executions.engine.transitions import backoff, budgets, clarification, core
@@ -21,6 +26,7 @@ from executions.services.locking import store_decision
 from executions.worker import recovery
 from telemetry import spending
 
+INDEX_DELAY_SECONDS = 30.0  # that a busy worker lets documents wait for the text index
 PRUNE_BATCH_SIZE = 100  # executions whose logs are pruned, or files that are deleted, in one transaction
 
 
@@ -79,6 +85,20 @@ def prune_files(*, now: datetime) -> int:
     while batch := delete_unused(before=before, limit=PRUNE_BATCH_SIZE):
         deleted += batch
     return deleted
+
+
+async def index_new_documents(*, is_busy: Callable[[], bool]) -> None:
+    """Index the documents that the text index lacks; while this worker is busy, one batch of them.
+
+    A document that was written more than `INDEX_DELAY_SECONDS` ago ends this restraint.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached; earlier batches have been indexed.
+    """
+    while await in_thread(index_documents):
+        late = database_now() - timedelta(seconds=INDEX_DELAY_SECONDS)
+        if is_busy() and not await in_thread(is_any_waiting, before=late):
+            return
 
 
 def resume_budget_blocked(*, now: datetime) -> int:

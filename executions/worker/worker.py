@@ -18,7 +18,6 @@ from procrastinate.exceptions import ConnectorException
 from access.services import remove_expired_tokens, remove_old_answers
 from common.database.server import database_now
 from common.errors import NotFound
-from documents.search.index import index_documents
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.runtime.cancellation import shield_until_done
@@ -176,8 +175,7 @@ class Worker:
             await in_thread(enqueue_prune)
 
     async def _index(self) -> None:
-        while await in_thread(index_documents):
-            pass
+        await duties.index_new_documents(is_busy=lambda: bool(ACTIVE))
 
     async def _watch(self) -> None:
         """Inform the runners of this process whose executions were changed from outside."""

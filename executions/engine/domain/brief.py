@@ -122,14 +122,15 @@ def answered_files(rounds: Sequence[ClarificationRound]) -> tuple[UUID, ...]:
 
 def answers_in_order(execution: Execution) -> tuple[UUID, ...]:
     """Return the ids of the files that are answers in an execution, by the time of the answer: later ones are last."""
-    rounds = [each for step in execution.steps.values() for each in step.rounds if each.answered_at is not None]
+    asked = [step for step in execution.steps.values() if step.rounds]
+    rounds = [each for step in asked for each in step.rounds if each.answered_at is not None]
     return answered_files(sorted(rounds, key=lambda each: each.answered_at or each.asked_at))
 
 
 def file_of(provenance: Mapping[str, JsonValue]) -> UUID | None:
     """Return the id of the file that a document was made from; None: it was made from no file."""
     origin = provenance.get(FILE)
-    return _file_id(origin.get("id")) if isinstance(origin, Mapping) else None
+    return _file_id(origin.get("id")) if origin is not None and isinstance(origin, Mapping) else None
 
 
 def with_distinct_names(files: Iterable[BriefFile]) -> Iterator[BriefFile]:

@@ -12,7 +12,7 @@ from executions.engine.domain.execution import Brief
 from workflows.definitions.definition import StepDefinition, WorkflowDefinition
 from workflows.definitions.placeholders import ITEM_NAMES, NAMES
 
-_KEPT = 32  # hashes of briefs, which the documents of one execution share
+_KEPT = 256  # hashes of briefs, which the documents of one execution share
 
 
 def brief_hash(brief: Brief | None, files: Sequence[BriefFile] = ()) -> str:

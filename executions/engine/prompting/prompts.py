@@ -88,6 +88,8 @@ class PromptInputs:
     @property
     def all_files(self) -> tuple[BriefFile, ...]:
         """All files that the prompt shows, each once."""
+        if not (self.files or self.document_files or self.answer_files):
+            return ()
         found = [*self.files, *self.document_files.values(), *self.answer_files.values()]
         return tuple({each.id: each for each in found}.values())
 

@@ -118,7 +118,8 @@ class Attempts:
 
     def _file_ids(self, execution: Execution, inputs: Sequence[Document]) -> list[UUID]:
         """Return the ids of the brief's files, then those of the inputs, then those of answers."""
-        of_inputs = [found for each in self._shown(inputs) if (found := file_of(each.provenance)) is not None]
+        made = [each for each in inputs if file_of(each.provenance) is not None]
+        of_inputs = [found for each in self._shown(made) if (found := file_of(each.provenance)) is not None]
         return [*file_ids(execution.input), *of_inputs, *answered_files(execution.steps[self.step_id].rounds)]
 
     def _files(self, execution: Execution, inputs: Sequence[Document]) -> dict[UUID, BriefFile]:
@@ -127,6 +128,8 @@ class Attempts:
         A file has the same name in all steps: its number follows from all files of the execution.
         """
         own = self._file_ids(execution, inputs)
+        if not own:
+            return {}
         named = with_distinct_names(self.documents.files_of([*self._numbered_ids(execution), *own]))
         found = {each.id: each for each in named}
         return {each: found[each] for each in own if each in found}
@@ -261,6 +264,8 @@ class Attempts:
         file by its own name, as an edited text of it does.
         """
         files = self._files(execution, inputs)
+        if not files:
+            return ()
         cited = [*files.values(), *self.documents.files_of(files)]
         return tuple(islice(bad_citations(content, cited), MAX_VIOLATIONS))
 
