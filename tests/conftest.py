@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,7 @@ database_reset.install()
 BoundedPBKDF2PasswordHasher.iterations = 1_000  # of a million; real processes keep theirs
 
 
+@cache
 def _missing() -> dict[str, str]:
     """Return what marked tests need and this machine lacks, by mark."""
     there = {mark for mark, names in PROGRAMS.items() if any(map(shutil.which, names))}
