@@ -22,6 +22,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 from pydantic import JsonValue
 
+from access.permissions.actions import Action
 from access.selectors import Person, visible_scopes
 from common.errors import NotFound
 from documents.models import Document, DocumentStatus, DocumentVersion
@@ -35,6 +36,18 @@ def heads(ids: Iterable[UUID]) -> QuerySet[Document]:
     rehearsed = newest.annotate(flag=KT("provenance__rehearsal")).filter(flag="true")
     rows = Document.objects.select_related("scope").defer("search").filter(id__in=list(ids))
     return rows.annotate(rehearsal=Exists(rehearsed)).order_by()
+
+
+def possible_actions(*, last_version: int, is_proposed: bool) -> set[Action]:
+    """Return what the state of a document permits.
+
+    Args:
+        last_version: The number of its newest version, proposed ones included.
+        is_proposed: Whether a proposed version waits for a decision.
+    """
+    found = {Action.EDIT, Action.COMMENT}
+    found |= {Action.RESTORE} if last_version > 1 else set()
+    return found | ({Action.DECIDE} if is_proposed else set())
 
 
 def version(*, user: Person, document_id: UUID, number: int | None = None) -> DocumentVersion:
