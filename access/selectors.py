@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from knox.models import AuthToken
 
 from access.errors import ScopeForbidden
@@ -79,6 +79,33 @@ def root_scope(user: Person, *, scope_type: str, scope_key: str) -> Scope | None
     """Return a root scope that the user may read; None if there is no such scope."""
     scopes = visible_scopes(user).filter(parent=None, type=scope_type, key=normalize_name(scope_key))
     return scopes.order_by("id").first()
+
+
+def root_in_path(user: Person, *, scope_type: str, scope_key: str) -> Scope | None:
+    """Return the root scope at a path that ends with its key, maybe with a slash after it; None: there is none.
+
+    A key may end with a slash itself; that scope is meant then.
+    """
+    keys = {normalize_name(scope_key), normalize_name(scope_key.removesuffix("/"))}
+    rows = visible_scopes(user).filter(parent=None, type=scope_type, key__in=keys)
+    return max(rows, key=lambda each: len(each.key), default=None)
+
+
+def root_of(scope_id: UUID) -> UUID | None:
+    """Return the id of the root of a scope, which may be the scope itself; None: there is no such scope."""
+    found = Scope.objects.filter(id=scope_id).values_list("root_id", flat=True)
+    return next((scope_id if root_id is None else root_id for root_id in found), None)
+
+
+def children_of(*, root_id: UUID, parent_id: UUID) -> QuerySet[Scope]:
+    """Return the scopes directly below one of a root's tree, the root itself included. Permissions are not checked."""
+    return Scope.objects.filter(root_id=root_id, parent_id=parent_id).order_by("type", "key")
+
+
+def child_counts(parent_ids: Collection[UUID]) -> QuerySet[Scope, Any]:
+    """Return parent and number of the scopes directly below each of these; a scope without children is left out."""
+    rows = Scope.objects.filter(parent_id__in=parent_ids).order_by("parent_id").values_list("parent_id")
+    return rows.annotate(number=Count("id"))
 
 
 def root_scope_id(*, scope_type: str, scope_key: str) -> UUID:

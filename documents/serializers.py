@@ -23,6 +23,7 @@ class DocumentFilters(StrictSerializer):
 
     scope_type = serializers.CharField(required=False, help_text="Type of the scope.")
     scope_id = NameField(required=False, help_text="Key of the scope.")
+    scope = serializers.UUIDField(required=False, help_text="Id of a scope: only documents directly in it.")
     type = serializers.CharField(required=False, help_text="Document type, as in a step's `produces`.")
     status = ListedChoiceField(
         choices=DocumentStatus.choices, required=False, help_text="current: the newest version is valid."

@@ -38,6 +38,7 @@ WRITERS = frozenset(
         "executions/worker/recovery.py",
         "telemetry/ledger.py",
         "telemetry/rate_limits/store.py",
+        "telemetry/scope_budgets.py",
         "workflows/repository.py",
     }
 )

@@ -227,6 +227,9 @@ class ExecutionFilters(StrictSerializer):
     workflow_id = serializers.CharField(required=False, help_text="Slug of the workflow.")
     scope_type = serializers.CharField(required=False, help_text="Type of the scope.")
     scope_id = NameField(required=False, help_text="Key of the scope.")
+    scope = serializers.UUIDField(
+        required=False, help_text="Id of a root scope, or of a scope below one in which a step works."
+    )
     tag = NameField(required=False, help_text="One of the execution's tags.")
     created_after = serializers.DateTimeField(required=False, help_text="RFC 3339; included.")
     created_before = serializers.DateTimeField(required=False, help_text="RFC 3339; not included.")

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Max, Q, QuerySet
 
 from access.permissions.actions import Action, permitted
-from access.selectors import Person, role_of, root_scope, visible_scopes
+from access.selectors import Person, role_of, root_of, root_scope, visible_scopes
 from common.database.joint_queries import run_together
 from common.errors import NotFound
 from documents import selectors as documents
@@ -83,13 +83,17 @@ def executions(
     workflow_id: str | None = None,
     scope_type: str | None = None,
     scope_id: str | None = None,
+    scope: UUID | None = None,
     tag: str | None = None,
     waiting_on: str | None = None,
     dry_run: bool | None = None,
     created_after: datetime | None = None,
     created_before: datetime | None = None,
 ) -> QuerySet[models.Execution]:
-    """Return the executions that the user may see; `created_after` is inclusive, `created_before` is not."""
+    """Return the executions that the user may see; `created_after` is inclusive, `created_before` is not.
+
+    `scope` is a root scope, or one below a root, in which a step works.
+    """
     wanted = {
         "status__in": list(status) or None,
         "workflow_id": workflow_id,
@@ -102,7 +106,15 @@ def executions(
         "created_at__lt": created_before,
     }
     rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
-    return rows.filter(scope__in=visible_scopes(user), **{k: v for k, v in wanted.items() if v is not None})
+    rows = rows.filter(scope__in=visible_scopes(user), **{k: v for k, v in wanted.items() if v is not None})
+    return rows if scope is None else rows.filter(_works_in(scope))
+
+
+def _works_in(scope_id: UUID) -> Q:
+    """Return the condition for executions in a root scope, or with a step in a scope below one."""
+    if root_of(scope_id) == scope_id:
+        return Q(scope_id=scope_id)
+    return Q(id__in=models.ExecutionStep.objects.filter(scope_id=scope_id).values("execution_id"))
 
 
 def execution(*, user: Person, execution_id: UUID) -> models.Execution:

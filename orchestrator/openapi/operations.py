@@ -52,6 +52,9 @@ _PARAMETERS_BY_PATH: dict[str, dict[str, tuple[str, Json]]] = {
         ),
     },
     "/api/v1/documents/": _DOCUMENT,
+    "/api/v1/scopes/": {
+        "If-Match": ("Version of the budget in double quotes, or `*`. With an old one: 412.", _MATCH_FORM)
+    },
     "/api/v1/workflows/": {"id": _PARAMETERS["workflow_id"]},
 }
 _PROBLEM_EXAMPLE: Json = {

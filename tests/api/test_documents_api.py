@@ -77,7 +77,7 @@ def test_the_list_is_newest_first_and_shows_heads(api: Api, alice: User, made: d
         "execution_id": str(made["second"]),
         "rehearsal": False,
         "proposed_version": None,
-        "may": ["edit", "comment"],
+        "may": ["edit", "comment", "restore"],
         "stale": False,
         "author": None,
         "snippet": None,
