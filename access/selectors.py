@@ -93,8 +93,8 @@ def root_in_path(user: Person, *, scope_type: str, scope_key: str) -> Scope | No
 
 def root_of(scope_id: UUID) -> UUID | None:
     """Return the id of the root of a scope, which may be the scope itself; None: there is no such scope."""
-    found = Scope.objects.filter(id=scope_id).values_list("root_id", flat=True)
-    return next((scope_id if root_id is None else root_id for root_id in found), None)
+    scope = Scope.objects.filter(id=scope_id).first()
+    return None if scope is None else scope.root_id or scope.id
 
 
 def children_of(*, root_id: UUID, parent_id: UUID) -> QuerySet[Scope]:

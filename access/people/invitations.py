@@ -89,8 +89,8 @@ def _may_invite(user: User | None, roles: Mapping[int, Role]) -> bool:
 
 def _inviters_roles(rows: Sequence[Invitation]) -> dict[int, Role]:
     """Return the roles of the inviters of a scope's invitations, by user."""
-    users, scopes = {row.invited_by_id for row in rows}, {row.scope_id for row in rows}
-    found = ScopeRole.objects.filter(scope_id__in=scopes, user_id__in=users - {None})
+    users = {row.invited_by_id for row in rows if row.invited_by_id is not None}
+    found = ScopeRole.objects.filter(scope_id__in={row.scope_id for row in rows}, user_id__in=users)
     return {user_id: Role(role) for user_id, role in found.values_list("user_id", "role")}
 
 

@@ -173,7 +173,7 @@ class InvitationsView(PagedViewSet):
 
         def answer() -> Response:
             values = checked(InvitationRequest, request.data)
-            place = {"scope_type": scope_type, "scope_key": scope_id}
+            place: dict[str, Any] = {"scope_type": scope_type, "scope_key": scope_id}
             made: dict[str, Any] = {}
 
             def invite() -> Response:
@@ -189,7 +189,7 @@ class InvitationsView(PagedViewSet):
         return await sync_to_async(answer)()
 
 
-def _refuse_replay(request: Request, place: dict[str, str], _: object) -> None:
+def _refuse_replay(request: Request, place: dict[str, Any], _: object) -> None:
     """Refuse to repeat an answer with a secret; the right is checked before.
 
     Raises:

@@ -25,7 +25,9 @@ class ScopeFilters(StrictSerializer):
 class ChildFilters(StrictSerializer):
     """Which children are shown."""
 
-    parent = serializers.UUIDField(required=False, help_text="A scope below the root; by default the root itself.")
+    parent = serializers.UUIDField(  # type: ignore[assignment]
+        required=False, help_text="A scope below the root; by default the root itself."
+    )
 
 
 class StatusCounts(serializers.Serializer[Any]):

@@ -16,7 +16,7 @@ from access.user import User
 
 pytestmark = pytest.mark.django_db
 
-PLACE = {"scope_type": "project", "scope_key": "alpha"}
+PLACE: dict[str, Any] = {"scope_type": "project", "scope_key": "alpha"}
 PAGE = "/invitations/"
 PASSWORD = "a-long-Passphrase"
 

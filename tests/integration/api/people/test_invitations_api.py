@@ -24,7 +24,7 @@ from tests.support.two_connections import DEADLINE_SECONDS, blocked
 
 pytestmark = pytest.mark.django_db
 
-PLACE = {"scope_type": "project", "scope_key": "alpha"}
+PLACE: dict[str, Any] = {"scope_type": "project", "scope_key": "alpha"}
 INVITATIONS = "/scopes/project/alpha/invitations"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -23,7 +22,6 @@ BY_ROLE = {
     "viewer": set[str](),
     "reviewer": {"answer", "decide"},
     "operator": {"answer", "decide", "cancel", "budget", "retry"},
-    "owner": {"answer", "decide", "cancel", "budget", "retry"},
 }
 
 
@@ -76,7 +74,7 @@ def attempt(caller: Caller, action: str, execution: Execution) -> int:
 @pytest.mark.parametrize("state", STATES)
 def test_the_same_actions_are_named_and_permitted(report: int, ada: Caller, eve: Caller, state: str) -> None:
     make, by_state = STATES[state]
-    place = {"scope_type": "project", "scope_key": "alpha"}
+    place: dict[str, Any] = {"scope_type": "project", "scope_key": "alpha"}
     claim_root_scope(user=ada.user, **place)
     for role, by_role in BY_ROLE.items():
         give_role(user=ada.user, username="eve", role=Role(role), **place)
@@ -87,7 +85,7 @@ def test_the_same_actions_are_named_and_permitted(report: int, ada: Caller, eve:
         assert (listed["execution_id"], listed["may"]) == (str(execution.id), shown)
         steps = eve.get(f"/executions/{execution.id}/steps").json()["data"]
         assert {each for step in steps for each in step["may"]} == set(shown) & {"answer", "decide"}
-        for action in BY_ROLE["owner"] - set(shown) - ({"cancel"} if state == "cancelled" else set()):
+        for action in BY_ROLE["operator"] - set(shown) - ({"cancel"} if state == "cancelled" else set()):
             assert attempt(eve, action, execution) == (403 if action not in by_role else 409), (role, action)
         for action in sorted(shown, reverse=True)[:1]:
             answer = attempt(eve, action, execution)
@@ -113,7 +111,6 @@ def test_documents_say_who_may_edit_them(report: int, ada: Caller, eve: Caller) 
         status = eve.put(path, {"content": f"By a {role}."}, If_Match="*").status_code
         assert status == (200 if "edit" in may else 403)
     assert ada.get(path).json()["may"] == ["edit", "comment", "restore"]
-    assert UUID(added["id"])
 
 
 def test_a_refusal_names_the_owners_only_to_those_with_a_role(report: int, ada: Caller, eve: Caller) -> None:

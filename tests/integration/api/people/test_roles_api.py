@@ -11,7 +11,7 @@ import pytest
 from django.db import transaction
 
 from access.errors import LastOwner
-from access.models import ScopeRole
+from access.models import Role, ScopeRole
 from access.people import roles
 from access.services import claim_root_scope, ensure_user, set_active
 from access.user import User
@@ -112,8 +112,8 @@ def test_keys_of_any_characters_stand_in_paths(ada: Caller, eve: Caller, key: st
 @pytest.mark.django_db(transaction=True)
 def test_of_two_owners_who_leave_at_once_one_stays(alice: User, bob: User) -> None:
     scope = claim_root_scope(user=alice, scope_type="project", scope_key="alpha")
-    place = {"scope_type": "project", "scope_key": "alpha"}
-    roles.give_role(user=alice, username="bob", role=roles.Role.OWNER, **place)
+    place: dict[str, Any] = {"scope_type": "project", "scope_key": "alpha"}
+    roles.give_role(user=alice, username="bob", role=Role.OWNER, **place)
     with ExitStack() as stack:
         with transaction.atomic():
             roles.take_role(user=alice, username="alice", **place)
@@ -126,12 +126,12 @@ def test_of_two_owners_who_leave_at_once_one_stays(alice: User, bob: User) -> No
 @pytest.mark.django_db(transaction=True)
 def test_who_loses_the_role_while_giving_one_gives_none(alice: User, bob: User) -> None:
     scope = claim_root_scope(user=alice, scope_type="project", scope_key="alpha")
-    place = {"scope_type": "project", "scope_key": "alpha"}
-    roles.give_role(user=alice, username="bob", role=roles.Role.OWNER, **place)
+    place: dict[str, Any] = {"scope_type": "project", "scope_key": "alpha"}
+    roles.give_role(user=alice, username="bob", role=Role.OWNER, **place)
     ensure_user(name="friend")
 
     def give() -> object:
-        return roles.give_role(user=bob, username="friend", role=roles.Role.OWNER, **place)
+        return roles.give_role(user=bob, username="friend", role=Role.OWNER, **place)
 
     with ExitStack() as stack:
         with transaction.atomic():
