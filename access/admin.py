@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -16,6 +18,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from access.models import Scope, ScopeRole
 from access.services import set_active
 from access.user import User
+from common.database.server import database_now
 
 
 class ScopeRoleInline(TabularInline):
@@ -63,12 +66,24 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "first_name", "last_name", "is_active", "is_staff")
-    fieldsets = (*(DjangoUserAdmin.fieldsets or ()), ("Time zone and language", {"fields": ("time_zone", "language")}))
+    fieldsets = (
+        *(DjangoUserAdmin.fieldsets or ()),
+        ("Time zone and language", {"fields": ("time_zone", "language")}),
+        ("Verified address", {"fields": ("email_verified_at",)}),
+    )
+    readonly_fields = ("email_verified_at",)
     actions = ("deactivate", "activate")
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Return False: roles and log entries refer to users."""
         return False
+
+    def save_model(self, request: HttpRequest, *arguments: Any) -> None:
+        """Store a user. An address that staff enter counts as verified."""
+        user, form = arguments[:2]
+        if "email" in form.changed_data:
+            user.email_verified_at = database_now() if user.email else None
+        super().save_model(request, *arguments)
 
     @admin.action(description="Deactivate selected users", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

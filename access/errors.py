@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rest_framework.exceptions import AuthenticationFailed
 
-from common.errors import Conflict, Forbidden, Invalid, Malformed, TooManyRequests, Unavailable
+from common.errors import Conflict, Forbidden, Gone, Invalid, Malformed, TooManyRequests, Unavailable
 
 
 class ScopeForbidden(Forbidden):
@@ -51,6 +51,48 @@ class IdempotencyKeyReused(Invalid):
 
     code = "idempotency-key-reused"
     sentence = "This Idempotency-Key belongs to a request with another body; a new request needs a new key."
+
+
+class IdempotencySecret(Conflict):
+    """The first request with this `Idempotency-Key` was answered with a secret, which is not stored."""
+
+    code = "idempotency-secret"
+    sentence = "The first answer to this Idempotency-Key held a secret, which is shown only once."
+
+
+class LastOwner(Conflict):
+    """The scope would have no active owner."""
+
+    code = "last-owner"
+    sentence = "This is the last owner of the scope; make another user an owner first."
+
+
+class TooManyInvitations(Conflict):
+    """The scope has as many open invitations as it may have."""
+
+    code = "too-many-invitations"
+
+
+class InvitationEnded(Gone):
+    """The invitation can no longer be accepted."""
+
+    code = "invitation-ended"
+
+
+class InvitationForAnother(Forbidden):
+    """The invitation is for an address that the user does not have, or that is not verified."""
+
+    code = "invitation-for-another"
+    sentence = (
+        "This invitation is for another e-mail address. An address counts when single sign-on has verified it, or "
+        "when an administrator has entered it."
+    )
+
+
+class NameTaken(Invalid):
+    """Another user has this name."""
+
+    sentence = "Another user has this name."
 
 
 class TooManyTries(TooManyRequests):

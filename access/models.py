@@ -1,4 +1,7 @@
-"""Tables of scopes, roles, sessions, idempotency and password attempts; `services` writes, `selectors` reads."""
+"""Tables of scopes, roles, invitations, sessions, idempotency and password attempts.
+
+`services` and `people` write, `selectors` reads.
+"""
 
 from __future__ import annotations
 
@@ -83,6 +86,38 @@ class ScopeRole(models.Model):
         scope: Scope | None = getattr(self, "scope", None)  # the form reports a missing scope
         if scope is not None and scope.root is not None:
             raise ValidationError(f"Roles are given in the root scope, {scope.root}, and apply to all scopes below it.")
+
+
+class Invitation(models.Model):
+    """An offer of a role in a root scope, which one user can accept once, with a secret token."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    scope = models.ForeignKey(
+        Scope, on_delete=models.CASCADE, related_name="+", db_index=False
+    )  # invitation_of_scope begins with it
+    role = models.CharField(max_length=20, choices=Role.choices)
+    email = models.EmailField(blank=True)  # whose verified owner may accept it; empty: any user
+    token_hash = models.CharField(max_length=64, unique=True)  # SHA-256 of the token, hexadecimal
+    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)  # invitations.remove_old
+    accepted_at = models.DateTimeField(null=True)  # NULL: not accepted
+    accepted_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    withdrawn_at = models.DateTimeField(null=True)  # NULL: not withdrawn
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="invitation_role_known", condition=Q(role__in=["viewer", "reviewer", "operator", "owner"])
+            ),
+            models.CheckConstraint(
+                name="invitation_ends_once", condition=Q(accepted_at__isnull=True) | Q(withdrawn_at__isnull=True)
+            ),
+        ]
+        indexes = [models.Index(fields=["scope", "-id"], name="invitation_of_scope")]
+
+    def __str__(self) -> str:
+        return f"{self.role} of {self.scope_id}"
 
 
 class KeptAnswer(models.Model):

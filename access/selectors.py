@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from knox.models import AuthToken
 
 from access.errors import ScopeForbidden
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
+from access.permissions.actions import NEEDED_ROLE, Action, allows
 from access.stream_grants import Grant
 from access.user import User
 from common.database import bulk
@@ -21,7 +22,7 @@ from common.names import normalize_name
 
 Person = User | AnonymousUser
 
-_RANK = {Role.VIEWER: 0, Role.REVIEWER: 1, Role.OPERATOR: 2, Role.OWNER: 3}
+MAX_OWNERS = 20  # that a refusal names
 
 #: For statements of other rooms that join scopes by id.
 SCOPE_NAMES = "SELECT id, type, key FROM access_scope"
@@ -80,6 +81,33 @@ def root_scope(user: Person, *, scope_type: str, scope_key: str) -> Scope | None
     return scopes.order_by("id").first()
 
 
+def root_in_path(user: Person, *, scope_type: str, scope_key: str) -> Scope | None:
+    """Return the root scope at a path that ends with its key, maybe with a slash after it; None: there is none.
+
+    A key may end with a slash itself; that scope is meant then.
+    """
+    keys = {normalize_name(scope_key), normalize_name(scope_key.removesuffix("/"))}
+    rows = visible_scopes(user).filter(parent=None, type=scope_type, key__in=keys)
+    return max(rows, key=lambda each: len(each.key), default=None)
+
+
+def root_of(scope_id: UUID) -> UUID | None:
+    """Return the id of the root of a scope, which may be the scope itself; None: there is no such scope."""
+    scope = Scope.objects.filter(id=scope_id).first()
+    return None if scope is None else scope.root_id or scope.id
+
+
+def children_of(*, root_id: UUID, parent_id: UUID) -> QuerySet[Scope]:
+    """Return the scopes directly below one of a root's tree, the root itself included. Permissions are not checked."""
+    return Scope.objects.filter(root_id=root_id, parent_id=parent_id).order_by("type", "key")
+
+
+def child_counts(parent_ids: Collection[UUID]) -> QuerySet[Scope, Any]:
+    """Return parent and number of the scopes directly below each of these; a scope without children is left out."""
+    rows = Scope.objects.filter(parent_id__in=parent_ids).order_by("parent_id").values_list("parent_id")
+    return rows.annotate(number=Count("id"))
+
+
 def root_scope_id(*, scope_type: str, scope_key: str) -> UUID:
     """Return the id of a root scope, or the nil UUID if there is none. Permissions are not checked."""
     scopes = Scope.objects.filter(parent=None, type=scope_type, key=normalize_name(scope_key))
@@ -103,9 +131,36 @@ def role_of(user: Person, scope: Scope) -> Role | None:
     return None if found is None else Role(found)
 
 
-def allows(have: Role | None, need: Role) -> bool:
-    """Return whether role `have` includes role `need`."""
-    return have is not None and _RANK[have] >= _RANK[need]
+def roles_in(user: Person, root_ids: Collection[UUID] | QuerySet[Any, Any]) -> QuerySet[ScopeRole, Any]:
+    """Return root scope and role of the user's roles in these root scopes; pass the rows to `effective_roles`."""
+    rows = ScopeRole.objects.filter(user_id=user.pk or 0, scope_id__in=root_ids)
+    return rows.order_by("scope_id").values_list("scope_id", "role")
+
+
+def effective_roles(user: Person, root_ids: Collection[UUID], rows: Iterable[tuple[UUID, str]]) -> dict[UUID, Role]:
+    """Return the user's role by root scope, of the rows of `roles_in`. Staff are owners everywhere."""
+    if getattr(user, "is_staff", False):
+        return dict.fromkeys(root_ids, Role.OWNER)
+    return {root_id: Role(role) for root_id, role in rows}
+
+
+def owners_of(root_id: UUID) -> list[str]:
+    """Return the names of the first `MAX_OWNERS` active owners of a root scope. Permissions are not checked."""
+    rows = ScopeRole.objects.filter(scope_id=root_id, role=Role.OWNER, user__is_active=True)
+    return list(rows.order_by("id").values_list("user__username", flat=True)[:MAX_OWNERS])
+
+
+def _too_low(scope: Scope, *, have: Role, need: Role) -> dict[str, Any]:
+    """Return the arguments of an error for a user with a role that is too low: such a user may know the owners."""
+    owners = owners_of(scope.root_id or scope.id)
+    whom = f" An owner can change that: {', '.join(owners)}." if owners else ""
+    detail = f"This needs the role {need.value} in the scope. Your role is {have.value}.{whom}"
+    return {"detail": detail, "role": have.value, "needed_role": need.value, "owners": owners}
+
+
+def scope_forbidden(scope: Scope, *, have: Role | None, need: Role) -> ScopeForbidden:
+    """Return the error for a write in a scope. A user without a role there learns nothing about its owners."""
+    return ScopeForbidden() if have is None else ScopeForbidden(**_too_low(scope, have=have, need=need))
 
 
 def require(user: Person, scope: Scope, need: Role) -> None:
@@ -113,13 +168,27 @@ def require(user: Person, scope: Scope, need: Role) -> None:
 
     Raises:
         NotFound: the user has no role in the scope, and must not learn that it exists.
-        Forbidden: the role is too low.
+        Forbidden: the role is too low; the error names the needed one, and the owners.
     """
     have = role_of(user, scope)
     if have is None:
         raise NotFound
     if not allows(have, need):
-        raise Forbidden
+        raise Forbidden(**_too_low(scope, have=have, need=need))
+
+
+def scope_for(user: Person, action: Action, *, scope_type: str, scope_key: str) -> Scope:
+    """Return a root scope in which the user may do something.
+
+    Raises:
+        NotFound: there is no such scope, or the user has no role in it.
+        Forbidden: the user's role does not permit the action.
+    """
+    scope = root_scope(user, scope_type=scope_type, scope_key=scope_key)
+    if scope is None:
+        raise NotFound("There is no such scope.")
+    require(user, scope, NEEDED_ROLE[action])
+    return scope
 
 
 def require_in(user: Person, scope_id: UUID, need: Role) -> None:
@@ -145,7 +214,7 @@ def require_edit(user: Person, *, scope_type: str, scope_key: str) -> None:
     scope = Scope.objects.filter(parent=None, type=scope_type, key=scope_key).first()
     if scope is None:
         raise NotFound
-    require(user, scope, Role.REVIEWER)
+    require(user, scope, NEEDED_ROLE[Action.ADD_DOCUMENT])
 
 
 def require_start(user: Person, *, scope_type: str, scope_key: str) -> None:
@@ -155,8 +224,11 @@ def require_start(user: Person, *, scope_type: str, scope_key: str) -> None:
         ScopeForbidden: the scope does not exist, or the user's role is too low.
     """
     scope = Scope.objects.filter(parent=None, type=scope_type, key=scope_key).first()
-    if scope is None or not allows(role_of(user, scope), Role.OPERATOR):
+    if scope is None:
         raise ScopeForbidden
+    have, need = role_of(user, scope), NEEDED_ROLE[Action.START]
+    if not allows(have, need):
+        raise scope_forbidden(scope, have=have, need=need)
 
 
 def kept_answers(*, user_id: int, method: str, path: str, key: str, since: datetime) -> QuerySet[KeptAnswer, Any]:
@@ -196,6 +268,7 @@ def find_session_key(name: UUID) -> str | None:
 
 
 __all__ = [
+    "Action",
     "Person",
     "Role",
     "allows",

@@ -1,4 +1,4 @@
-"""Serializers of tokens and tickets."""
+"""Serializers of tokens and tickets, and the field that says what a caller may do."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ from typing import Any
 
 from rest_framework import serializers
 
+from access.permissions.actions import ACTION_CHOICES
 from access.tickets import DEFAULT_SECONDS, MAX_SECONDS
 from access.user import User
 from common.api.fields import TimestampField
 from common.api.serializers import StrictSerializer
+
+
+class MayField(serializers.ListField):
+    """What the caller may do now, by role and state."""
+
+    def __init__(self, **options: Any) -> None:
+        child = serializers.ChoiceField(choices=ACTION_CHOICES)
+        help_text = "What you may do now, by your role and the state. Ignore unknown values."
+        super().__init__(child=child, read_only=True, help_text=help_text, **options)
 
 
 class TokenRequest(StrictSerializer):

@@ -17,9 +17,10 @@ from knox.models import AuthToken
 from knox.settings import knox_settings
 from psycopg.types.json import Json, Jsonb
 
-from access.errors import BadCredentials, ScopeForbidden
+from access.errors import BadCredentials, NameTaken
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
-from access.selectors import allows, named_root_scopes, role_of
+from access.permissions.actions import NEEDED_ROLE, Action, allows
+from access.selectors import named_root_scopes, role_of, scope_forbidden
 from access.stream_grants import Credential
 from access.tickets import Ticket, sign
 from access.user import User
@@ -54,7 +55,7 @@ def claim_root_scope(
     user: User,
     scope_type: str,
     scope_key: str,
-    need: Role = Role.OPERATOR,
+    need: Role = NEEDED_ROLE[Action.START],
     there: Iterable[Scope] | None = None,
 ) -> Scope:
     """Return the root scope. Its first user becomes its owner; other users need a role.
@@ -71,15 +72,15 @@ def claim_root_scope(
     """
     rows = named_root_scopes(user, scope_type=scope_type, scope_key=scope_key) if there is None else there
     for known in rows:
-        own: Role | None = known.role_there  # type: ignore[attr-defined]  # annotated
+        own = Role(known.role_there) if known.role_there else None  # type: ignore[attr-defined]  # annotated
         if not allows(Role.OWNER if user.is_staff else own, need):
-            raise ScopeForbidden
+            raise scope_forbidden(known, have=own, need=need)
         return known
     scope, created = Scope.objects.get_or_create(parent=None, type=scope_type, key=scope_key)
     if created:
         ScopeRole.objects.create(scope=scope, user=user, role=Role.OWNER)
-    elif not allows(role_of(user, scope), need):
-        raise ScopeForbidden
+    elif not allows(have := role_of(user, scope), need):
+        raise scope_forbidden(scope, have=have, need=need)
     return scope
 
 
@@ -199,6 +200,37 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
     elif created:
         user.set_unusable_password()
     user.save(update_fields=["is_staff", "is_superuser", "password"])
+    return user
+
+
+def check_new_account(*, name: str, password: str) -> str:
+    """Return the normalized name of a new user.
+
+    Raises:
+        BadName: the user name is invalid.
+        BadPassword: the configured validators reject the password.
+    """
+    name = User.normalize_username(name.strip())
+    try:
+        User(username=name).clean_fields(exclude={"password"})
+    except ValidationError as error:
+        raise BadName(" ".join(error.messages)) from error
+    _check_password(password, name=name)
+    return name
+
+
+def create_user(*, name: str, password_hash: str) -> User:
+    """Create a user whose name and password were checked.
+
+    Raises:
+        NameTaken: another user has this name, also in other letter case.
+    """
+    users = get_user_model().objects
+    if users.filter(username__iexact=name).exists():
+        raise NameTaken
+    user, created = users.get_or_create(username=name, defaults={"password": password_hash})
+    if not created:  # by a concurrent request
+        raise NameTaken
     return user
 
 

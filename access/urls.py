@@ -1,9 +1,28 @@
-"""Paths of authentication."""
+"""Paths of authentication, roles and invitations. The key of a scope may contain slashes."""
 
 from __future__ import annotations
 
 from django.urls import re_path
 
+from access.people.views import AcceptInvitationView, InvitationsView, InvitationView, RolesView, RoleView
 from access.views import TokenView
+from common.api.views import UUID_PATTERN
 
-urlpatterns = [re_path(r"^auth/token/?$", TokenView.as_view(), name="token")]
+_SCOPE = r"^scopes/(?P<scope_type>[^/]+)/(?P<scope_id>(?s:.+))"
+
+urlpatterns = [
+    re_path(r"^auth/token/?$", TokenView.as_view(), name="token"),
+    re_path(rf"{_SCOPE}/roles/?$", RolesView.as_view({"get": "list"}), name="scope-roles"),
+    re_path(rf"{_SCOPE}/roles/(?P<username>[^/]+)/?$", RoleView.as_view(), name="scope-role"),
+    re_path(
+        rf"{_SCOPE}/invitations/?$",
+        InvitationsView.as_view({"get": "list", "post": "create"}),
+        name="scope-invitations",
+    ),
+    re_path(
+        rf"{_SCOPE}/invitations/(?P<invitation_id>{UUID_PATTERN})/?$",
+        InvitationView.as_view(),
+        name="scope-invitation",
+    ),
+    re_path(r"^invitations/accept/?$", AcceptInvitationView.as_view(), name="invitation-accept"),
+]

@@ -34,6 +34,13 @@ class User(AbstractUser):
         help_text="Language tag (BCP 47), such as en or pt-BR.",
     )
 
+    email_verified_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When staff entered the address, or the identity provider verified it. Empty: it does not count.",
+    )
+
     def clean(self) -> None:
         """Bring the e-mail address and the name into their one form.
 

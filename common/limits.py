@@ -164,6 +164,9 @@ class Limits:
         "Passwords that one process hashes at once; others wait for up to 5 seconds",
         answer="503 `busy`",
     )
+    open_invitations: int = _limit(
+        "MAX_OPEN_INVITATIONS", 200, "Open invitations into one scope", answer="409 `too-many-invitations`"
+    )
     file_bytes: int = _limit(
         "MAX_FILE_BYTES",
         20 * 1024 * 1024,

@@ -54,7 +54,7 @@ class Waiting:
             NotFound: there is no such step, it has no document yet, or the user may not see it.
         """
         rows = executions.steps(user=request.user, execution_id=execution_id).filter(step_id=step_id)
-        found = executions.step_details(rows)
+        found = executions.step_details(rows, user=request.user)
         document_id = found[0].step.document_id if found else None
         if document_id is None:
             raise NotFound

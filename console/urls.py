@@ -7,12 +7,15 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from console import comment_pages, decision_pages, document_pages, edit_pages, shell, views
+from console.people import invitation_pages
 
 app_name = "console"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="console:executions"), name="home"),
     path("login/", auth.LoginView.as_view(template_name="console/login.html"), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("invitations/", invitation_pages.invitation, name="invitation"),
+    path("invitations/<str:token>/", invitation_pages.follow_link, name="invitation-link"),
     path("executions/", views.executions, name="executions"),
     path("questions/", views.questions, name="questions"),
     path("questions/count/", views.waiting_count, name="waiting-count"),

@@ -16,7 +16,8 @@ from django.db.models import Max, QuerySet
 from pydantic import JsonValue
 
 from access import selectors as access
-from access.selectors import Person, Role
+from access.permissions.actions import NEEDED_ROLE, Action
+from access.selectors import Person
 from access.user import User
 from common.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
 from documents import repository, selectors
@@ -193,7 +194,7 @@ def require_comment(user: Person, document_id: UUID) -> None:
         NotFound: there is no such document, or none that the user may see.
         Forbidden: the user's role does not permit it.
     """
-    access.require_in(user, selectors.root_of(document_id), Role.REVIEWER)
+    access.require_in(user, selectors.root_of(document_id), NEEDED_ROLE[Action.COMMENT])
 
 
 def _anchor(content: JsonValue, pointer: str, *, quote: str, start: int) -> Anchor:

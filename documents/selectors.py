@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import (
     BigIntegerField,
+    Count,
     Exists,
     F,
     Func,
@@ -22,6 +23,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 from pydantic import JsonValue
 
+from access.permissions.actions import Action
 from access.selectors import Person, visible_scopes
 from common.errors import NotFound
 from documents.models import Document, DocumentStatus, DocumentVersion
@@ -35,6 +37,30 @@ def heads(ids: Iterable[UUID]) -> QuerySet[Document]:
     rehearsed = newest.annotate(flag=KT("provenance__rehearsal")).filter(flag="true")
     rows = Document.objects.select_related("scope").defer("search").filter(id__in=list(ids))
     return rows.annotate(rehearsal=Exists(rehearsed)).order_by()
+
+
+def possible_actions(*, last_version: int, is_proposed: bool) -> set[Action]:
+    """Return what the state of a document permits.
+
+    Args:
+        last_version: The number of its newest version, proposed ones included.
+        is_proposed: Whether a proposed version waits for a decision.
+    """
+    found = {Action.EDIT, Action.COMMENT}
+    found |= {Action.RESTORE} if last_version > 1 else set()
+    return found | ({Action.DECIDE} if is_proposed else set())
+
+
+def counts_by_root(root_ids: Collection[UUID]) -> QuerySet[Document, Any]:
+    """Return root scope and number of the documents in it and below. Permissions are not checked."""
+    rows = Document.objects.filter(root_id__in=root_ids).order_by("root_id").values_list("root_id")
+    return rows.annotate(number=Count("id"))
+
+
+def counts_by_scope(scope_ids: Collection[UUID]) -> QuerySet[Document, Any]:
+    """Return scope and number of the documents directly in it. Permissions are not checked."""
+    rows = Document.objects.filter(scope_id__in=scope_ids).order_by("scope_id").values_list("scope_id")
+    return rows.annotate(number=Count("id"))
 
 
 def version(*, user: Person, document_id: UUID, number: int | None = None) -> DocumentVersion:

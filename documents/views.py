@@ -16,6 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from access.permissions.actions import permitted
+from access.selectors import effective_roles, roles_in
 from common.api.pagination import KeysetPagination, encode_cursor, page_limit, page_start
 from common.api.renderers import SANDBOX, HtmlRenderer, file_renderer
 from common.api.serializers import checked
@@ -90,7 +92,7 @@ class DocumentViewSet(PagedViewSet):
             after = page_start(request.query_params, BY_TIME if q is None else BY_RANK)
             select = newest_page if q is None else partial(best_page, q=q)
             page = select(user=request.user, query=DocumentQuery(**values), limit=limit, after=after)
-            self._add_proposals([each.document for each in page.documents])
+            self._add_facts(request, [each.document for each in page.documents])
             data = DocumentSummary(page.documents, many=True).data
             body = {"data": data, "next_cursor": None if page.next is None else encode_cursor(page.next)}
             return Response(body if page.truncated is None else {**body, "truncated": page.truncated})
@@ -175,17 +177,22 @@ class DocumentViewSet(PagedViewSet):
         row = selectors.version(user=request.user, document_id=document_id, number=number)
         reasons = self.stale_because(document_id)
         row.document.stale, row.stale_because = bool(reasons), reasons  # type: ignore[attr-defined]
-        self._add_proposals([row.document])
+        self._add_facts(request, [row.document])
         return Response(DocumentDetails(row).data, headers={"ETag": f'"{row.version}"'})
 
     def stale_because(self, document_id: UUID) -> Sequence[Reason]:
         """Return why a document is stale. The subclass knows what people have decided about it."""
         raise NotImplementedError
 
-    def _add_proposals(self, rows: Sequence[Document]) -> None:
+    def _add_facts(self, request: Request, rows: Sequence[Document]) -> None:
+        """Add the proposed versions, and what the caller may do: one query each for all documents."""
         found = self.proposed_versions([row.id for row in rows])
+        roots = {row.root_id for row in rows}
+        roles = effective_roles(request.user, roots, roles_in(request.user, roots))
         for row in rows:
             row.proposed_version = found.get(row.id)  # type: ignore[attr-defined]
+            possible = selectors.possible_actions(last_version=row.last_version, is_proposed=row.id in found)
+            row.may = permitted(roles.get(row.root_id), possible)  # type: ignore[attr-defined]
 
     def proposed_versions(self, document_ids: Collection[UUID]) -> Mapping[UUID, int]:
         """Return the newest proposed versions that wait for a decision. The subclass knows which these are."""

@@ -70,6 +70,7 @@ class Execution(models.Model):
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="execution_newest"),  # selectors: list of executions
             models.Index(fields=["scope", "-created_at"], name="execution_scope"),  # list_by_scope
+            models.Index(fields=["scope", "status"], name="execution_scope_status"),  # selectors.scopes
             models.Index(  # recovery
                 fields=["id"], name="execution_open", condition=Q(status__in=["pending", "running"])
             ),

@@ -13,6 +13,7 @@ from executions.api.documents.exports import ExecutionExportView
 from executions.api.documents.files import FileContentView, FilesView, FileView
 from executions.api.documents.views import DocumentViewSet
 from executions.api.estimate_views import EstimateView
+from executions.api.scopes.views import ScopeBudgetView, ScopesView, ScopeView
 from executions.api.views import ExecutionViewSet, ScopeTicketView
 
 router = DefaultRouter()
@@ -40,6 +41,16 @@ urlpatterns = [
         r"^scopes/(?P<scope_type>[^/]+)/(?P<scope_id>(?s:.+))/stream-tickets/?$",
         ScopeTicketView.as_view(),
         name="scope-stream-tickets",
+    ),
+    re_path(r"^scopes/?$", ScopesView.as_view({"get": "list"}), name="scopes"),
+    re_path(
+        r"^scopes/(?P<scope_type>[^/]+)/(?P<scope_id>(?s:.+))/budget/?$", ScopeBudgetView.as_view(), name="scope-budget"
+    ),
+    # The last of scopes: the key may contain slashes.
+    re_path(
+        r"^scopes/(?P<scope_type>[^/]+)/(?P<scope_id>(?s:.+))$",
+        ScopeView.as_view({"get": "retrieve"}),
+        name="scope-detail",
     ),
     re_path(r"^files/?$", FilesView.as_view(), name="files"),
     re_path(rf"^files/(?P<file_id>{UUID_PATTERN})/?$", FileView.as_view(), name="file-detail"),

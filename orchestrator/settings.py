@@ -144,6 +144,8 @@ AUTH_PASSWORD_VALIDATORS = [
 AUTHENTICATION_BACKENDS = ["access.passwords.backend.PasswordBackend"]
 PASSWORD_HASHERS = ["access.passwords.hashers.BoundedPBKDF2PasswordHasher"]
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")  # proxies whose X-Forwarded-For is trusted
+# Whether a person without an account can make one on the page of an invitation.
+INVITATIONS_CREATE_ACCOUNTS = env.flag("INVITATIONS_CREATE_ACCOUNTS", default=True)
 LOGIN_URL = "console:login"
 LOGIN_REDIRECT_URL = "console:executions"
 LOGOUT_REDIRECT_URL = "console:login"
@@ -208,6 +210,9 @@ SPECTACULAR_SETTINGS = {
         "DocumentStatus": "documents.models.DocumentStatus",
         "ChangeKind": "documents.comparison.diff.ChangeKind",
         "StaleReasonKind": "documents.staleness.ReasonKind",
+        "Action": "access.permissions.actions.ACTION_CHOICES",
+        "Role": "access.models.Role",
+        "InvitationStatus": "access.people.invitations.InvitationStatus",
     },
     "PREPROCESSING_HOOKS": ["orchestrator.openapi.document.strip_optional_slashes"],
     "POSTPROCESSING_HOOKS": [

@@ -24,6 +24,8 @@ MODULES_OF_A_FOLDER = 15
 #: Where rows are written: each of these belongs to the room whose rows they are.
 WRITERS = frozenset(
     {
+        "access/people/invitations.py",
+        "access/people/roles.py",
         "access/services.py",
         "documents/comments.py",
         "documents/files/storage.py",
@@ -36,6 +38,7 @@ WRITERS = frozenset(
         "executions/worker/recovery.py",
         "telemetry/ledger.py",
         "telemetry/rate_limits/store.py",
+        "telemetry/scope_budgets.py",
         "workflows/repository.py",
     }
 )

@@ -34,6 +34,7 @@ class DocumentQuery:
 
     scope_type: str | None = None
     scope_id: str | None = None
+    scope: UUID | None = None
     type: str | None = None
     status: str | None = None
     execution_id: UUID | None = None
@@ -116,6 +117,8 @@ def _specific_paths(query: DocumentQuery) -> Iterator[Path]:
     """Yield the paths of filters that have an index."""
     if query.execution_id is not None:
         yield Path(condition=Condition(_IN_EXECUTION, (query.execution_id,)), order=None)
+    if query.scope is not None:
+        yield Path(condition=Condition("scope_id = %s", (query.scope,)), order=None)
     if query.author:
         yield Path(condition=Condition("author_name = %s AND author_name <> ''", (query.author,)))
     if query.stale:
@@ -128,6 +131,7 @@ def _specific_paths(query: DocumentQuery) -> Iterator[Path]:
 
 def _filters(query: DocumentQuery) -> Iterator[Condition]:
     exact = {
+        "scope_id": query.scope,
         "type": query.type,
         "status": query.status,
         "workflow_id": query.workflow_id,

@@ -29,8 +29,8 @@ class _Plain(serializers.Field):
         return super().run_validation(data)
 
 
-class _Amount(_Plain, serializers.DecimalField):
-    pass
+class AmountField(_Plain, serializers.DecimalField):
+    """An amount of money."""
 
 
 class _Seconds(_Plain, serializers.FloatField):
@@ -47,7 +47,7 @@ class _Count(_Plain, serializers.IntegerField):
 class BudgetRequest(StrictSerializer):
     """Limits of an execution. They are hard: a call that might exceed one is not made, and the execution waits."""
 
-    max_cost_usd = _Amount(
+    max_cost_usd = AmountField(
         max_digits=20, decimal_places=10, min_value=0, required=False, allow_null=True, help_text="US dollars."
     )
     max_tokens = _Count(

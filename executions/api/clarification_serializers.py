@@ -106,6 +106,9 @@ class InboxFilters(StrictSerializer):
     workflow_id = serializers.CharField(required=False, help_text="Slug of the workflow.")
     scope_type = serializers.CharField(required=False, help_text="Kind of the scope.")
     scope_id = NameField(required=False, help_text="Key of the scope.")
+    scope = serializers.UUIDField(
+        required=False, help_text="Id of a root scope, or of a scope below one that the step works in."
+    )
 
 
 class OpenClarificationResponse(serializers.Serializer[Any]):

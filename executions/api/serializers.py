@@ -9,6 +9,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from access.serializers import MayField
 from common.api.fields import CommaSeparatedChoiceField, ListedChoiceField, MoneyField, TimestampField
 from common.api.serializers import StrictSerializer
 from common.canonical_json import digest
@@ -226,6 +227,9 @@ class ExecutionFilters(StrictSerializer):
     workflow_id = serializers.CharField(required=False, help_text="Slug of the workflow.")
     scope_type = serializers.CharField(required=False, help_text="Type of the scope.")
     scope_id = NameField(required=False, help_text="Key of the scope.")
+    scope = serializers.UUIDField(
+        required=False, help_text="Id of a root scope, or of a scope below one in which a step works."
+    )
     tag = NameField(required=False, help_text="One of the execution's tags.")
     created_after = serializers.DateTimeField(required=False, help_text="RFC 3339; included.")
     created_before = serializers.DateTimeField(required=False, help_text="RFC 3339; not included.")
@@ -323,6 +327,7 @@ class ExecutionResponse(serializers.Serializer[Any]):
     unpriced_calls = serializers.IntegerField(source="spent.unpriced_calls", help_text=UNPRICED)
     cost_final = serializers.BooleanField(source="spent.cost_final")
     budget = BudgetResponse(source="use", allow_null=True, help_text="null: no limits.")
+    may = MayField()
     error = serializers.SerializerMethodField()
 
     def get_dry_run(self, details: ExecutionDetails) -> bool:

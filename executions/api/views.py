@@ -118,7 +118,7 @@ async def run_command(
             if expected is None and not names_version:
                 raise
             raise PreconditionFailed from error
-        return execution_response(selectors.stored_details(execution))
+        return execution_response(selectors.stored_details(execution, user=request.user))
 
     return await sync_to_async(do)()
 
@@ -180,7 +180,7 @@ class ExecutionViewSet(PagedViewSet):
         def start(values: Mapping[str, Any]) -> Response:
             execution = services.start_execution(user=authenticated_user(request), now=database_now(), **values)
             location = reverse("execution-detail", kwargs={"execution_id": execution.id})
-            return execution_response(selectors.stored_details(execution), 201, location)
+            return execution_response(selectors.stored_details(execution, user=request.user), 201, location)
 
         def recheck(started: Mapping[str, str]) -> None:
             require_start(request.user, scope_type=started["scope_type"], scope_key=started["scope_id"])
@@ -196,7 +196,11 @@ class ExecutionViewSet(PagedViewSet):
         """List executions, newest first."""
         select = partial(selectors.executions, user=request.user)
         return await self.page(
-            request, select, ExecutionResponse, filters=ExecutionFilters, prepare=selectors.with_details
+            request,
+            select,
+            ExecutionResponse,
+            filters=ExecutionFilters,
+            prepare=partial(selectors.with_details, user=request.user),
         )
 
     @extend_schema(
@@ -220,7 +224,7 @@ class ExecutionViewSet(PagedViewSet):
             select,
             StepStatusResponse,
             ordering=("position", "item_order", "id"),
-            prepare=selectors.step_details,
+            prepare=partial(selectors.step_details, user=request.user),
         )
 
     @extend_schema(  # type: ignore[type-var]

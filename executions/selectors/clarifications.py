@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q, QuerySet, Value
 
-from access.selectors import Person, visible_scopes
+from access.selectors import Person, root_of, visible_scopes
 from documents import selectors as documents
 from executions import models
 from executions.engine.domain.clarification import ClarificationRound
@@ -26,14 +27,21 @@ class OpenClarification:
 
 
 def open_clarifications(
-    *, user: Person, workflow_id: str | None = None, scope_type: str | None = None, scope_id: str | None = None
+    *,
+    user: Person,
+    workflow_id: str | None = None,
+    scope_type: str | None = None,
+    scope_id: str | None = None,
+    scope: UUID | None = None,
 ) -> QuerySet[models.ExecutionStep]:
     """Return the steps with open questions, in executions that the user may see."""
-    wanted = {
+    wanted: dict[str, Any] = {
         "execution__workflow_id": workflow_id,
         "execution__scope__type": scope_type,
         "execution__scope__key": scope_id,
     }
+    if scope is not None:
+        wanted["execution__scope_id" if root_of(scope) == scope else "scope_id"] = scope
     given = {name: value for name, value in wanted.items() if value is not None}
     rows = models.ExecutionStep.objects.select_related("execution__scope").defer("execution__input")
     return rows.filter(asked_at__isnull=False, execution__scope__in=visible_scopes(user), **given)

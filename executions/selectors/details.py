@@ -11,6 +11,8 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
+from access.permissions.actions import NEEDED_ROLE, Action, permitted
+from access.selectors import Person, effective_roles, roles_in
 from common.database.joint_queries import SqlQuery
 from common.database.server import database_now
 from executions import models
@@ -18,6 +20,7 @@ from executions.engine.domain.execution import Execution
 from executions.engine.domain.retries import NOT_SENT
 from executions.engine.domain.states import StepStatus
 from executions.engine.transitions import budgets
+from executions.selectors.permissions import possible_in_execution, possible_in_value
 from telemetry import selectors as telemetry
 from telemetry import spending
 from workflows.definitions.budget import Budget
@@ -37,31 +40,49 @@ class ExecutionDetails:
     failure_message: str
     spent: telemetry.Totals
     rehearsal: bool  # the simulated model has worked on it
-
+    may: Sequence[Action]  # what the caller may do with it now
     use: BudgetUse | None  # budget usage; None: no budget
 
 
 class DetailQueries:
     """Queries for progress and cost of executions, beside their rows."""
 
-    def __init__(self, execution_ids: Collection[UUID], *, limited: Collection[UUID]) -> None:
+    def __init__(
+        self,
+        execution_ids: Collection[UUID],
+        *,
+        limited: Collection[UUID],
+        user: Person,
+        roots: Collection[UUID] | QuerySet[Any, Any],
+    ) -> None:
         """Prepare the queries.
 
-        `limited` are the executions that may have a budget. Without executions nothing is queried.
+        `limited` are the executions that may have a budget, `roots` the scopes of all, which are root scopes. Without
+        executions nothing is queried.
         """
         steps = models.ExecutionStep.objects.filter(execution_id__in=execution_ids).values_list("execution_id")
-        done = Count("id", filter=Q(status=StepStatus.COMPLETED.value))
-        self._counts = steps.annotate(done=done, total=Count("id")).order_by("execution_id")
+        waiting = Q(status=StepStatus.WAITING.value, asked_at=None, resume_at=None, blocked_by_limit="")
+        counted = steps.annotate(
+            done=Count("id", filter=Q(status=StepStatus.COMPLETED.value)),
+            total=Count("id"),
+            asking=Count("id", filter=Q(asked_at__isnull=False)),
+            deciding=Count("id", filter=waiting & Q(document_id__isnull=False)),
+        )
+        self._counts = counted.order_by("execution_id")
         self._sums = telemetry.sums_query(execution_ids)
         self._models = telemetry.requested_models(execution_ids)
         self._spent = usage_query(limited)
-        self.questions: list[QuerySet[Any, Any] | SqlQuery] = [self._counts, self._sums, self._models]
+        self._user, self._roles = user, roles_in(user, roots)
+        self.questions: list[QuerySet[Any, Any] | SqlQuery] = [self._roles]
+        if execution_ids:
+            self.questions += [self._counts, self._sums, self._models]
         if limited:
             self.questions.append(self._spent)
 
     def of(self, rows: Sequence[models.Execution]) -> list[ExecutionDetails]:
         """Return executions with their query results."""
-        counts = {execution_id: (done, total) for execution_id, done, total in self._counts}
+        counts = {execution_id: counted for execution_id, *counted in self._counts}
+        roles = effective_roles(self._user, {row.scope_id for row in rows}, self._roles)
         return [
             ExecutionDetails(
                 execution=row,
@@ -70,6 +91,12 @@ class DetailQueries:
                 total_steps=counts[row.id][1],
                 failure_code=row.failure_code,
                 failure_message=row.failure_message,
+                may=permitted(
+                    roles.get(row.scope_id),
+                    possible_in_execution(
+                        row.status, asks=bool(counts[row.id][2]), awaits_decision=bool(counts[row.id][3])
+                    ),
+                ),
                 **costs,
             )
             for row, costs in zip(rows, self._costs(rows), strict=True)
@@ -78,6 +105,9 @@ class DetailQueries:
     def of_value(self, value: Execution) -> ExecutionDetails:
         """Return an execution given as engine value, with its query results."""
         [costs] = self._costs([value])
+        role = effective_roles(self._user, [value.scope.id], self._roles).get(value.scope.id)
+        if value.version == 1:
+            role = NEEDED_ROLE[Action.START]  # of the user who has just started it
         return ExecutionDetails(
             execution=value,
             workflow_version=value.workflow_version,
@@ -85,6 +115,7 @@ class DetailQueries:
             total_steps=len(value.steps),
             failure_code=value.failure.code if value.failure else "",
             failure_message=value.failure.message if value.failure else "",
+            may=permitted(role, possible_in_value(value)),
             **costs,
         )
 

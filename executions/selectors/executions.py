@@ -9,7 +9,8 @@ from uuid import UUID
 
 from django.db.models import Max, Q, QuerySet
 
-from access.selectors import Person, root_scope, visible_scopes
+from access.permissions.actions import Action, permitted
+from access.selectors import Person, role_of, root_of, root_scope, visible_scopes
 from common.database.joint_queries import run_together
 from common.errors import NotFound
 from documents import selectors as documents
@@ -20,6 +21,8 @@ from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Execution, ScopeRef, slug_of
 from executions.engine.domain.states import ACTIVE, ENDED, Reuse, StepStatus
 from executions.selectors.details import DetailQueries, ExecutionDetails
+from executions.selectors.permissions import possible_in_step
+from executions.selectors.permissions import waits_for_decision as waits_for_decision
 from telemetry import selectors as telemetry
 from workflows import repository as workflows
 from workflows.definitions.definition import AcceptancePolicy
@@ -34,6 +37,7 @@ class StepDetails:
     round: ClarificationRound | None
     acceptance: AcceptancePolicy | None  # None: the document needs no acceptance
     deferred_because: str | None  # error of its last call; None: it is not deferred
+    may: Sequence[Action]  # what the caller may do with it now
 
     @property
     def earlier_rounds(self) -> list[ClarificationRound]:
@@ -80,13 +84,17 @@ def executions(
     workflow_id: str | None = None,
     scope_type: str | None = None,
     scope_id: str | None = None,
+    scope: UUID | None = None,
     tag: str | None = None,
     waiting_on: str | None = None,
     dry_run: bool | None = None,
     created_after: datetime | None = None,
     created_before: datetime | None = None,
 ) -> QuerySet[models.Execution]:
-    """Return the executions that the user may see; `created_after` is inclusive, `created_before` is not."""
+    """Return the executions that the user may see; `created_after` is inclusive, `created_before` is not.
+
+    `scope` is a root scope, or one below a root, in which a step works.
+    """
     wanted = {
         "status__in": list(status) or None,
         "workflow_id": workflow_id,
@@ -99,7 +107,15 @@ def executions(
         "created_at__lt": created_before,
     }
     rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
-    return rows.filter(scope__in=visible_scopes(user), **{k: v for k, v in wanted.items() if v is not None})
+    rows = rows.filter(scope__in=visible_scopes(user), **{k: v for k, v in wanted.items() if v is not None})
+    return rows if scope is None else rows.filter(_works_in(scope))
+
+
+def _works_in(scope_id: UUID) -> Q:
+    """Return the condition for executions in a root scope, or with a step in a scope below one."""
+    if root_of(scope_id) == scope_id:
+        return Q(scope_id=scope_id)
+    return Q(id__in=models.ExecutionStep.objects.filter(scope_id=scope_id).values("execution_id"))
 
 
 def execution(*, user: Person, execution_id: UUID) -> models.Execution:
@@ -121,26 +137,31 @@ def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
         NotFound: there is no such execution, or the user may not see it.
     """
     rows = executions(user=user).filter(id=execution_id)
-    facts = DetailQueries([execution_id], limited=[execution_id])
+    roots = executions(user=user).order_by().filter(id=execution_id).values("scope_id")
+    facts = DetailQueries([execution_id], limited=[execution_id], user=user, roots=roots)
     run_together(rows, *facts.questions)
     if not (found := list(rows)):
         raise NotFound("There is no such execution.")
     return facts.of(found)[0]
 
 
-def with_details(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
-    """Return executions with their progress and cost, in one round trip for all."""
+def with_details(rows: Iterable[models.Execution], *, user: Person) -> list[ExecutionDetails]:
+    """Return executions with their progress, their cost and what the user may do, in one round trip for all."""
     page = list(rows)
-    facts = DetailQueries([row.id for row in page], limited=[row.id for row in page if row.budget is not None])
+    limited = [row.id for row in page if row.budget is not None]
+    roots = {row.scope_id for row in page}
+    facts = DetailQueries([row.id for row in page], limited=limited, user=user, roots=roots)
     if page:
         run_together(*facts.questions)
     return facts.of(page)
 
 
-def stored_details(value: Execution) -> ExecutionDetails:
-    """Return an execution that was just stored, with its progress and cost. A new one has no calls."""
+def stored_details(value: Execution, *, user: Person) -> ExecutionDetails:
+    """Return an execution that the user has just stored, with its progress and cost. A new one has no calls."""
     ids = [] if value.version == 1 else [value.id]
-    facts = DetailQueries(ids, limited=ids if value.budget is not None else [])
+    facts = DetailQueries(
+        ids, limited=ids if value.budget is not None else [], user=user, roots=[value.scope.id] if ids else []
+    )
     if ids:
         run_together(*facts.questions)
     return facts.of_value(value)
@@ -221,9 +242,10 @@ def open_executions_of(document_id: UUID) -> list[UUID]:
     return list(steps.order_by("execution_id").values_list("execution_id", flat=True).distinct())
 
 
-def step_details(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
-    """Return steps with document titles and the reasons for deferral: two queries for all steps."""
+def step_details(rows: Iterable[models.ExecutionStep], *, user: Person) -> list[StepDetails]:
+    """Return steps of one execution with titles, reasons for deferral and what the user may do: a query for each."""
     page = list(rows)
+    role = role_of(user, page[0].execution.scope) if page else None
     reasons = telemetry.newest_errors((row.execution_id, row.step_id) for row in page if _is_deferred(row))
     policies = {row.execution_id: _policies(row.execution) for row in {row.execution_id: row for row in page}.values()}
     made = [(row.document_id, row.document_version) for row in page]
@@ -235,15 +257,10 @@ def step_details(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
             round=ClarificationRound.model_validate(row.rounds[-1]) if row.rounds else None,
             acceptance=policies[row.execution_id].get(slug_of(row.step_id)),
             deferred_because=reasons.get((row.execution_id, row.step_id)),
+            may=permitted(role, possible_in_step(row)),
         )
         for row, pair in zip(page, made, strict=True)
     ]
-
-
-def waits_for_decision(row: models.ExecutionStep) -> bool:
-    """Return whether the document of a step waits for a person's decision, and for nothing else."""
-    waits_for_more = row.asked_at is not None or row.resume_at is not None or row.blocked_by_limit != ""
-    return row.status == StepStatus.WAITING.value and row.document_id is not None and not waits_for_more
 
 
 def _is_deferred(row: models.ExecutionStep) -> bool:

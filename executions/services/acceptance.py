@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from pydantic import JsonValue
 
-from access.selectors import Role
+from access.permissions.actions import NEEDED_ROLE, Action
 from access.user import User
 from common.errors import FieldError, Invalid, PreconditionFailed
 from documents import repository as documents
@@ -102,7 +102,7 @@ def decide_acceptance(
         PreconditionFailed: the head is no longer `head_version`.
     """
     others = _lock_others(user, execution_id, step_id) if said.may_make_version else []
-    current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
+    current = lock_for_update(user, execution_id, NEEDED_ROLE[Action.DECIDE], expected_versions=expected_versions)
     made = said.at(now, user=user)
     if _is_same_decision(current, step_id, made):
         return current
@@ -125,7 +125,7 @@ def _lock_others(user: User, execution_id: UUID, step_id: str) -> list[UUID]:
 
     All executions are locked in the order of their ids, as in all transactions. The role is checked before.
     """
-    check_role(user, execution_id, Role.REVIEWER)
+    check_role(user, execution_id, NEEDED_ROLE[Action.DECIDE])
     document_id = executions.document_of_step(execution_id=execution_id, step_id=step_id)
     others = [] if document_id is None else executions.open_executions_of(document_id)
     repositories.lock_rows({execution_id, *others}).value  # noqa: B018 - waits for the locks

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from access.selectors import Role
+from access.permissions.actions import NEEDED_ROLE, Action
 from access.user import User
 from executions.engine.domain.execution import Execution
 from executions.engine.transitions import budgets, core
@@ -35,7 +35,7 @@ def change_budget(
         IllegalTransition: the execution has ended.
         VersionConflict: the execution's version is not in `expected_versions`.
     """
-    current = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
+    current = lock_for_update(user, execution_id, NEEDED_ROLE[Action.BUDGET], expected_versions=expected_versions)
     budget, username = merge_limits(current.budget, limits), user.get_username()
     if budget == current.budget and not current.ended:
         return current

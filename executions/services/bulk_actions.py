@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 
 from access import selectors as access
-from access.selectors import Role
+from access.permissions.actions import NEEDED_ROLE, Action
 from access.user import User
 from common.errors import DomainError, Forbidden, NotFound
 from executions.engine.domain.execution import Execution
@@ -76,11 +76,12 @@ def require_all(user: User, execution_ids: Iterable[UUID]) -> None:
 
 
 def _refusals(user: User, scope_ids: Collection[UUID]) -> dict[UUID, DomainError]:
-    """Return why the user may not act in these scopes, for those with such an error."""
+    """Return why the user may not act in these scopes, for those with such an error. All actions need one role."""
     found: dict[UUID, DomainError] = {}
+    need = NEEDED_ROLE[Action.CANCEL]
     for scope_id in sorted(scope_ids):
         try:
-            access.require_in(user, scope_id, Role.OPERATOR)
+            access.require_in(user, scope_id, need)
         except NotFound:
             found[scope_id] = _no_execution()
         except Forbidden as error:

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from access import selectors as access
-from access.selectors import Role
+from access.permissions.actions import NEEDED_ROLE, Action
 from access.services import claim_root_scope
 from access.user import User
 from common.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
@@ -39,6 +39,7 @@ from workflows.errors import character_errors
 
 #: What a person's version keeps of the provenance of its base.
 _KEPT = frozenset({"origin", "answers", "item", "model", "role", "rehearsal", FILE})
+_TO_ADD = NEEDED_ROLE[Action.ADD_DOCUMENT]
 #: Makes the new content of the present one.
 Edit = Callable[[JsonValue], JsonValue]
 
@@ -72,7 +73,7 @@ def add_document(
         DocumentExists: the scope has a document of this type.
         Invalid: the content is not valid, has no title, the schema is not known, or the file cannot be used.
     """
-    scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, need=Role.REVIEWER)
+    scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, need=_TO_ADD)
     used = NO_FILE if file is None else use_document_file(user=user, file_id=file, root_id=scope.id)
     content, title = used.text or content, title or used.name
     schema = _schema_for(scope.id, type, schema_hash)
@@ -180,7 +181,7 @@ def lock_document(user: User, document_id: UUID) -> tuple[list[UUID], Document]:
     if known is None:
         raise NotFound("There is no such document.")
     try:
-        access.require_in(user, known.scope_id, Role.REVIEWER)
+        access.require_in(user, known.scope_id, NEEDED_ROLE[Action.EDIT])
     except NotFound as error:
         raise NotFound("There is no such document.") from error
     followers = executions.open_executions_of(document_id)

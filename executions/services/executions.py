@@ -12,7 +12,7 @@ from django.db import transaction
 from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
-from access.selectors import Role
+from access.permissions.actions import NEEDED_ROLE, Action
 from access.services import claim_root_scope
 from access.user import User
 from documents import selectors as documents_read
@@ -102,7 +102,7 @@ def submit_clarification(
         NotWaiting: the step has no open questions, or they have been answered already.
         VersionConflict: the execution's version is not in `expected_versions`.
     """
-    current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
+    current = lock_for_update(user, execution_id, NEEDED_ROLE[Action.ANSWER], expected_versions=expected_versions)
     step = current.steps.get(step_id)
     if step is not None and clarification.is_same_answer(step, answers):
         return current
@@ -130,7 +130,7 @@ def cancel_execution(
         IllegalTransition: the execution has completed or failed.
         VersionConflict: the execution's version is not in `expected_versions`.
     """
-    current = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
+    current = lock_for_update(user, execution_id, NEEDED_ROLE[Action.CANCEL], expected_versions=expected_versions)
     if current.status is ExecutionStatus.CANCELLED:
         return current
     return store_decision(execution_id, lambda execution, context: core.cancel(execution, context=context), now)
@@ -154,7 +154,7 @@ def retry_execution(
         Invalid: the execution has no such step.
         VersionConflict: the execution's version is not in `expected_versions`.
     """
-    held = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
+    held = lock_for_update(user, execution_id, NEEDED_ROLE[Action.RETRY], expected_versions=expected_versions)
     waiting = waiting_documents(step for step in held.steps.values() if retry.was_awaiting_decision(step))
 
     def decide(execution: Execution, context: core.Context) -> core.Change:

@@ -24,6 +24,8 @@ _PARAMETERS: dict[str, tuple[str, Json]] = {
     "workflow_id": ("Slug of a published workflow.", {"pattern": _SLUG, "maxLength": 63}),
     "scope_type": ("Type of the scope, such as `project`.", {"pattern": _SLUG, "maxLength": 63}),
     "scope_id": ("Key of the root scope.", {"minLength": 1, "maxLength": 200}),
+    "username": ("Name of a user.", {"minLength": 1, "maxLength": 150, "pattern": "^[^/]+$"}),
+    "invitation_id": ("Id of an invitation.", {}),
     "number": ("Number of a version, from 1.", {"minimum": 1, "maximum": 999_999_999}),
     "step": ("Id of a step of the workflow.", {"pattern": _SLUG, "maxLength": 63}),
     "If-Match": (
@@ -50,6 +52,9 @@ _PARAMETERS_BY_PATH: dict[str, dict[str, tuple[str, Json]]] = {
         ),
     },
     "/api/v1/documents/": _DOCUMENT,
+    "/api/v1/scopes/": {
+        "If-Match": ("Version of the budget in double quotes, or `*`. With an old one: 412.", _MATCH_FORM)
+    },
     "/api/v1/workflows/": {"id": _PARAMETERS["workflow_id"]},
 }
 _PROBLEM_EXAMPLE: Json = {

@@ -31,7 +31,7 @@ SUMMARY = {
     "execution_id",
     "rehearsal",
 }
-LISTED = SUMMARY | {"proposed_version", "stale", "author", "snippet"}
+LISTED = SUMMARY | {"proposed_version", "stale", "author", "snippet", "may"}
 
 
 def get(client: APIClient, path: str = "/", **query: Any) -> Any:
@@ -77,6 +77,7 @@ def test_the_list_is_newest_first_and_shows_heads(api: Api, alice: User, made: d
         "execution_id": str(made["second"]),
         "rehearsal": False,
         "proposed_version": None,
+        "may": ["edit", "comment", "restore"],
         "stale": False,
         "author": None,
         "snippet": None,
@@ -160,7 +161,7 @@ def test_a_document_is_shown_with_its_content_and_where_it_comes_from(api: Api, 
     body = response.json()
     assert (response.status_code, response.headers["ETag"][:3]) == (200, '"1.')
     added = {"content", "provenance", "schema_hash", "created_at", "step_id"}
-    added |= {"author", "note", "base_version", "proposed", "proposed_version", "stale", "stale_because"}
+    added |= {"author", "note", "base_version", "proposed", "proposed_version", "stale", "stale_because", "may"}
     assert set(body) == SUMMARY | added
     assert (body["content"], list(body["content"])) == (content, ["zeta", "title", "alpha"])
     assert (body["provenance"], body["rehearsal"], body["step_id"]) == (origin, True, "planning")
@@ -247,9 +248,9 @@ def test_a_page_takes_as_many_queries_for_many_documents_as_for_one(
 ) -> None:
     client, scope = api(alice), scope_of(alice)
     store(scope, schema=SCHEMA)
-    with django_assert_num_queries(5):  # token, root scopes, walk, rows, proposals
+    with django_assert_num_queries(6):  # token, root scopes, walk, rows, proposals, roles
         get(client)
     for number in range(10):
         store(scope, type=f"paper-{number}")
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         get(client)

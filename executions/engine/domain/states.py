@@ -169,6 +169,9 @@ STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
 }
 
 
+#: What a person may cancel, and what a person may retry.
+CANCELLABLE = frozenset(each for each, to in EXECUTION_TRANSITIONS.items() if ExecutionStatus.CANCELLED in to)
+RETRIABLE = frozenset({ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
 ENDED = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
 ACTIVE = frozenset({ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING})
 WORKING = frozenset({StepStatus.RUNNING, StepStatus.REMEDIATING})

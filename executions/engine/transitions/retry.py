@@ -10,7 +10,7 @@ from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import IllegalTransition, unknown_step_message
 from executions.engine.domain.events import Event, ExecutionRetried
 from executions.engine.domain.execution import Execution, Step, step_transition, transition, with_timers
-from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn
+from executions.engine.domain.states import RETRIABLE, ExecutionStatus, StepStatus, WaitingOn
 from executions.engine.transitions import acceptance
 from executions.engine.transitions.acceptance import WaitingDocument
 from executions.engine.transitions.clarification import clarification_event
@@ -38,7 +38,7 @@ def retry(
         IllegalTransition: the execution has neither failed nor been cancelled.
         Invalid: the execution has no such step.
     """
-    if execution.status not in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}:
+    if execution.status not in RETRIABLE:
         raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
     if from_step is not None and from_step not in execution.steps:
         error = FieldError(

@@ -239,7 +239,7 @@ def test_a_refusal_stays_until_it_is_read(shared: Machine, page: Page) -> None:
         page.on("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Cancel").click()
         fault = page.locator("#faults")
-        expect(fault).to_contain_text("Cancel failed. Your role in this scope does not allow it.")
+        expect(fault).to_contain_text("Cancel failed. This needs the role operator in the scope. Your role is viewer.")
         answer(client, execution_id)
         expect(page.locator("#status")).to_have_text("completed")  # after many events
         expect(fault).to_contain_text("Cancel failed.")

@@ -1,0 +1,1 @@
+"""People of scopes: their roles, and invitations."""

@@ -1,0 +1,118 @@
+"""Roles of users in root scopes: who has one, giving and taking.
+
+The row of the scope is locked before its roles and invitations are read for a change. So two owners who leave at once
+are decided one after the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from access.errors import LastOwner
+from access.models import Role, Scope, ScopeRole
+from access.permissions.actions import Action, allows
+from access.selectors import Person, find_user, scope_for
+from access.services import lock_scopes
+from access.user import User
+from common.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class GivenRole:
+    """A role after it was given."""
+
+    row: ScopeRole
+    is_new: bool  # the user had none before
+
+
+def roles(*, user: Person, scope_type: str, scope_key: str) -> QuerySet[ScopeRole]:
+    """Return the roles in a root scope, with their users.
+
+    Raises:
+        NotFound: there is no such scope, or none that the user may see. Forbidden: the user is not its owner.
+    """
+    scope = scope_for(user, Action.GIVE_ROLES, scope_type=scope_type, scope_key=scope_key)
+    return ScopeRole.objects.filter(scope=scope).select_related("user").order_by("id")
+
+
+@transaction.atomic
+def give_role(*, user: User, scope_type: str, scope_key: str, username: str, role: Role) -> GivenRole:
+    """Give a user a role in place of the present one. The same role again changes nothing.
+
+    Raises:
+        NotFound: there is no such scope, or no active user of this name.
+        Forbidden: the caller is no owner of the scope.
+        LastOwner: the user is the last active owner, and the role is lower.
+    """
+    scope = scope_for(user, Action.GIVE_ROLES, scope_type=scope_type, scope_key=scope_key)
+    lock_scopes([scope.id])
+    _require_still(user, scope)
+    other = find_user(User.normalize_username(username))
+    if other is None or not other.is_active:
+        raise NotFound("There is no active user of this name.")
+    row = _role_row(scope, username)
+    if row is not None and row.role == role:
+        return GivenRole(row, is_new=False)
+    if row is not None:
+        _check_owners(row, role)
+    return GivenRole(replace_role(scope, other, role, before=row), is_new=row is None)
+
+
+@transaction.atomic
+def take_role(*, user: User, scope_type: str, scope_key: str, username: str) -> None:
+    """Take a user's role away.
+
+    Raises:
+        NotFound: there is no such scope, or the user has no role in it.
+        Forbidden: the caller is no owner of the scope.
+        LastOwner: the user is the last active owner.
+    """
+    scope = scope_for(user, Action.GIVE_ROLES, scope_type=scope_type, scope_key=scope_key)
+    lock_scopes([scope.id])
+    _require_still(user, scope)
+    row = _role_row(scope, username)
+    if row is None:
+        raise NotFound("This user has no role in the scope.")
+    _check_owners(row, None)
+    row.delete()
+
+
+def replace_role(scope: Scope, user: User, role: Role, *, before: ScopeRole | None) -> ScopeRole:
+    """Store a role in place of the one before. The row of the scope is locked."""
+    if before is not None:
+        before.delete()
+    return ScopeRole.objects.create(scope=scope, user=user, role=role)
+
+
+def raise_role(scope: Scope, user: User, role: Role) -> Role:
+    """Give a user a role, unless the present one includes it, and return the role after it. The scope is locked."""
+    before = ScopeRole.objects.filter(scope=scope, user=user).first()
+    if before is not None and allows(Role(before.role), role):
+        return Role(before.role)
+    return Role(replace_role(scope, user, role, before=before).role)
+
+
+def _require_still(user: User, scope: Scope) -> None:
+    """Check under the lock that the caller is still an owner: another owner may have taken the role meanwhile."""
+    scope_for(user, Action.GIVE_ROLES, scope_type=scope.type, scope_key=scope.key)
+
+
+def _role_row(scope: Scope, username: str) -> ScopeRole | None:
+    rows = ScopeRole.objects.filter(scope=scope, user__username=User.normalize_username(username))
+    return rows.select_related("user").first()
+
+
+def _check_owners(row: ScopeRole, role: Role | None) -> None:
+    """Check that the scope keeps an active owner if a role becomes another one; None: it is taken.
+
+    Raises:
+        LastOwner: there would be no active owner.
+    """
+    if row.role != Role.OWNER or role == Role.OWNER:
+        return
+    others = ScopeRole.objects.filter(scope_id=row.scope_id, role=Role.OWNER, user__is_active=True)
+    if not others.exclude(user_id=row.user_id).exists():
+        raise LastOwner

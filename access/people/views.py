@@ -1,0 +1,261 @@
+"""Endpoints of roles and invitations. Each validates its request and calls one service or selector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.errors import IdempotencySecret
+from access.idempotency import HEADER, REPLAYED_HEADER, run_once
+from access.people import invitations, roles
+from access.people.serializers import (
+    AcceptedInvitationResponse,
+    AcceptInvitationRequest,
+    InvitationRequest,
+    InvitationResponse,
+    NewInvitationResponse,
+    RoleRequest,
+    RoleResponse,
+)
+from access.selectors import Action, root_scope, scope_for
+from access.user import User
+from common.api.serializers import checked
+from common.api.views import ApiView, PagedViewSet
+from common.database.server import database_now
+from common.errors import NotFound
+
+_TYPE = OpenApiParameter("scope_type", OpenApiTypes.STR, OpenApiParameter.PATH)
+_KEY = OpenApiParameter("scope_id", OpenApiTypes.STR, OpenApiParameter.PATH)
+_USERNAME = OpenApiParameter("username", OpenApiTypes.STR, OpenApiParameter.PATH)
+_INVITATION = OpenApiParameter("invitation_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+
+
+_KEY_OF_REQUEST = OpenApiParameter(
+    HEADER,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+    OpenApiParameter.HEADER,
+    description="A key chosen by the client, new for each request.",
+)
+_REPLAYED = OpenApiParameter(
+    REPLAYED_HEADER,
+    {"type": "string", "enum": ["true"]},
+    OpenApiParameter.HEADER,
+    description="Present if this is the stored first response for the key.",
+    response=[200],
+)
+
+
+def _problems(meanings: Mapping[int, str]) -> dict[Any, OpenApiResponse]:
+    """Return the OpenAPI responses for statuses with these meanings."""
+    return {
+        (status, "application/problem+json"): OpenApiResponse(_PROBLEM, description=meaning)
+        for status, meaning in meanings.items()
+    }
+
+
+_NOT_OWNER = "Your role does not permit this."
+
+
+def _caller(request: Request) -> User:
+    """Return the user of the request.
+
+    Raises:
+        NotAuthenticated: the request has no authentication.
+    """
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user
+
+
+class RolesView(PagedViewSet):
+    """The roles in a root scope."""
+
+    ordering = ("id",)
+
+    @extend_schema(
+        tags=["scopes"],
+        operation_id="scopes_roles_list",
+        parameters=[_TYPE, _KEY],
+        responses={200: RoleResponse(many=True), **_problems({403: _NOT_OWNER})},
+    )
+    async def list(self, request: Request, scope_type: str, scope_id: str) -> Response:
+        """List the users who have a role in a root scope, in the order in which they got it."""
+        select = partial(roles.roles, user=request.user, scope_type=scope_type, scope_key=scope_id)
+        return await self.page(request, select, RoleResponse)
+
+
+class RoleView(ApiView):
+    """One user's role in a root scope."""
+
+    @extend_schema(
+        tags=["scopes"],
+        operation_id="scopes_roles_update",
+        parameters=[_TYPE, _KEY, _USERNAME],
+        request=RoleRequest,
+        responses={
+            200: RoleResponse,
+            201: RoleResponse,
+            **_problems({403: _NOT_OWNER, 409: "The user is the last owner."}),
+        },
+    )
+    async def put(self, request: Request, *, scope_type: str, scope_id: str, username: str) -> Response:
+        """Give a user a role, in place of the present one. 201: the user had none."""
+
+        def give() -> Response:
+            values = checked(RoleRequest, request.data)
+            given = roles.give_role(
+                user=_caller(request), scope_type=scope_type, scope_key=scope_id, username=username, **values
+            )
+            return Response(RoleResponse(given.row).data, status=201 if given.is_new else 200)
+
+        return await sync_to_async(give)()
+
+    @extend_schema(
+        tags=["scopes"],
+        operation_id="scopes_roles_destroy",
+        parameters=[_TYPE, _KEY, _USERNAME],
+        request=None,
+        responses={204: None, **_problems({403: _NOT_OWNER, 409: "The user is the last owner."})},
+    )
+    async def delete(self, request: Request, *, scope_type: str, scope_id: str, username: str) -> Response:
+        """Take a user's role away. Open streams of the user end within seconds."""
+        await sync_to_async(roles.take_role)(
+            user=_caller(request), scope_type=scope_type, scope_key=scope_id, username=username
+        )
+        return Response(status=204)
+
+
+class InvitationsView(PagedViewSet):
+    """The invitations into a root scope."""
+
+    ordering = ("-id",)
+
+    @extend_schema(
+        tags=["scopes"],
+        operation_id="scopes_invitations_list",
+        parameters=[_TYPE, _KEY],
+        responses={200: InvitationResponse(many=True), **_problems({403: _NOT_OWNER})},
+    )
+    async def list(self, request: Request, scope_type: str, scope_id: str) -> Response:
+        """List the invitations into a root scope, newest first, without their links."""
+        select = partial(invitations.invitations, user=request.user, scope_type=scope_type, scope_key=scope_id)
+        prepare = partial(invitations.details, now=database_now())
+        return await self.page(request, select, InvitationResponse, prepare=prepare)
+
+    @extend_schema(
+        tags=["scopes"],
+        operation_id="scopes_invitations_create",
+        parameters=[_TYPE, _KEY, _KEY_OF_REQUEST],
+        request=InvitationRequest,
+        responses={
+            201: NewInvitationResponse,
+            **_problems(
+                {
+                    403: _NOT_OWNER,
+                    409: "The scope has too many open invitations, or a request with this key was answered already.",
+                }
+            ),
+        },
+    )
+    async def create(self, request: Request, scope_type: str, scope_id: str) -> Response:
+        """Invite a person into a root scope. The link is only in this answer, and works once within seven days."""
+
+        def answer() -> Response:
+            values = checked(InvitationRequest, request.data)
+            place: dict[str, Any] = {"scope_type": scope_type, "scope_key": scope_id}
+            made: dict[str, Any] = {}
+
+            def invite() -> Response:
+                row, token = invitations.invite(user=_caller(request), now=database_now(), **place, **values)
+                url = request.build_absolute_uri(reverse("console:invitation-link", kwargs={"token": token}))
+                made.update(id=row.id, role=row.role, expires_at=row.expires_at, url=url)
+                return Response({}, status=201)  # what is stored with an idempotency key: the link is a secret
+
+            response = run_once(request, invite, recheck=partial(_refuse_replay, request, place))
+            response.data = NewInvitationResponse(made).data
+            return response
+
+        return await sync_to_async(answer)()
+
+
+def _refuse_replay(request: Request, place: dict[str, Any], _: object) -> None:
+    """Refuse to repeat an answer with a secret; the right is checked before.
+
+    Raises:
+        NotFound, Forbidden: the user may no longer invite. IdempotencySecret: the first answer had a secret.
+    """
+    scope_for(request.user, Action.INVITE, **place)
+    raise IdempotencySecret
+
+
+class InvitationView(ApiView):
+    """One invitation."""
+
+    @extend_schema(
+        tags=["scopes"],
+        operation_id="scopes_invitations_destroy",
+        parameters=[_TYPE, _KEY, _INVITATION],
+        request=None,
+        responses={204: None, **_problems({403: _NOT_OWNER, 410: "The invitation has been used."})},
+    )
+    async def delete(self, request: Request, *, scope_type: str, scope_id: str, invitation_id: str) -> Response:
+        """Withdraw an invitation. Repeating it is fine."""
+        await sync_to_async(invitations.withdraw)(
+            user=_caller(request),
+            scope_type=scope_type,
+            scope_key=scope_id,
+            invitation_id=UUID(invitation_id),
+            now=database_now(),
+        )
+        return Response(status=204)
+
+
+class AcceptInvitationView(ApiView):
+    """Acceptance of invitations."""
+
+    @extend_schema(
+        tags=["invitations"],
+        operation_id="invitations_accept",
+        parameters=[_KEY_OF_REQUEST, _REPLAYED],
+        request=AcceptInvitationRequest,
+        responses={
+            200: AcceptedInvitationResponse,
+            **_problems(
+                {
+                    403: "The invitation is for another address.",
+                    404: "There is no such invitation.",
+                    409: "A request with this idempotency key is in progress.",
+                    410: "The invitation was used, withdrawn or has expired.",
+                }
+            ),
+        },
+    )
+    async def post(self, request: Request) -> Response:
+        """Accept an invitation. You get its role, unless your present role includes it."""
+
+        def accept(token: str) -> Response:
+            accepted = invitations.accept(user=_caller(request), token=token, now=database_now())
+            return Response(AcceptedInvitationResponse(accepted).data)
+
+        def answer() -> Response:
+            values = checked(AcceptInvitationRequest, request.data)
+            return run_once(request, partial(accept, **values), recheck=partial(_require_role, request))
+
+        return await sync_to_async(answer)()
+
+
+def _require_role(request: Request, accepted: Any) -> None:
+    """Check that the user still has a role in the scope of an accepted invitation."""
+    if root_scope(request.user, scope_type=accepted["scope_type"], scope_key=accepted["scope_id"]) is None:
+        raise NotFound("There is no such invitation.")

@@ -1,0 +1,1 @@
+"""What permits an action: roles of users."""

@@ -1,0 +1,65 @@
+"""Actions of people, and the role that each action needs.
+
+Commands check the role by this table, and responses compute `may` by it. So both always agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from access.models import Role
+
+_RANK = {Role.VIEWER: 0, Role.REVIEWER: 1, Role.OPERATOR: 2, Role.OWNER: 3}
+
+
+class Action(StrEnum):
+    """What a person can do with a scope, an execution, a step or a document, besides reading."""
+
+    START = "start"
+    ADD_DOCUMENT = "add_document"
+    ANSWER = "answer"
+    DECIDE = "decide"
+    CANCEL = "cancel"
+    RETRY = "retry"
+    #: Change the limits of one execution.
+    BUDGET = "budget"
+    EDIT = "edit"
+    COMMENT = "comment"
+    RESTORE = "restore"
+    GIVE_ROLES = "give_roles"
+    INVITE = "invite"
+    #: Change the monthly budget of a scope.
+    SET_BUDGET = "set_budget"
+
+
+#: The values with their names, as serializers and the OpenAPI document use them.
+ACTION_CHOICES = [(each.value, each.name) for each in Action]
+NEEDED_ROLE: Mapping[Action, Role] = {
+    Action.START: Role.OPERATOR,
+    Action.ADD_DOCUMENT: Role.REVIEWER,
+    Action.ANSWER: Role.REVIEWER,
+    Action.DECIDE: Role.REVIEWER,
+    Action.CANCEL: Role.OPERATOR,
+    Action.RETRY: Role.OPERATOR,
+    Action.BUDGET: Role.OPERATOR,
+    Action.EDIT: Role.REVIEWER,
+    Action.COMMENT: Role.REVIEWER,
+    Action.RESTORE: Role.REVIEWER,
+    Action.GIVE_ROLES: Role.OWNER,
+    Action.INVITE: Role.OWNER,
+    Action.SET_BUDGET: Role.OWNER,
+}
+#: What the state of a scope never prevents.
+SCOPE_ACTIONS = frozenset({Action.START, Action.ADD_DOCUMENT, Action.GIVE_ROLES, Action.INVITE, Action.SET_BUDGET})
+
+
+def allows(have: Role | None, need: Role) -> bool:
+    """Return whether role `have` includes role `need`."""
+    return have is not None and _RANK[have] >= _RANK[need]
+
+
+def permitted(role: Role | None, possible: Iterable[Action]) -> list[Action]:
+    """Return the actions that a role permits, of those that the state permits, in the order of `Action`."""
+    among = frozenset(possible)
+    return [each for each in Action if each in among and allows(role, NEEDED_ROLE[each])]

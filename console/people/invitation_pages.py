@@ -1,0 +1,137 @@
+"""The page of an invitation, also for people without an account.
+
+The link holds a secret. It leads to a page without it: the session keeps the hash by which the invitation is found. So
+neither the history of the browser, nor a `Referer`, nor the address of a login has the secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import authenticate, login
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render, resolve_url
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_http_methods, require_safe
+
+from access.errors import InvitationEnded, InvitationForAnother, NameTaken
+from access.passwords.backend import network_of
+from access.people import accounts, invitations
+from access.people.invitations import Invitation
+from access.people.links import token_of
+from access.services import BadName, BadPassword
+from access.user import User
+from common.database.server import database_now
+from common.errors import Forbidden, NotFound
+
+_KEY = "invitation"  # in the session
+_BACKEND = "access.passwords.backend.PasswordBackend"
+_NO_REFERRER = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+
+
+@require_safe
+def follow_link(request: HttpRequest, token: str) -> HttpResponse:
+    """Remember the invitation in this browser, and lead to its page."""
+    token_hash = invitations.hash_token(token_of(request, token))
+    if invitations.find_by_hash(token_hash) is None:
+        return _without_secret(_message(request, "There is no such invitation. Is the link complete?", status=404))
+    request.session[_KEY] = token_hash
+    return _without_secret(HttpResponseRedirect(resolve_url("console:invitation")))
+
+
+def _without_secret(response: HttpResponse) -> HttpResponse:
+    for name, value in _NO_REFERRER.items():
+        response[name] = value
+    return response
+
+
+@ensure_csrf_cookie
+@require_http_methods(["GET", "HEAD", "POST"])
+def invitation(request: HttpRequest) -> HttpResponse:
+    """Show the invitation that this browser has opened, or accept it: logged in, by a login, or with a new account."""
+    row = invitations.find_by_hash(request.session.get(_KEY, ""))
+    if row is None:
+        return _message(request, "Open the link of your invitation again.", status=404)
+    try:
+        invitations.require_open(row, now=database_now())
+        if request.method == "POST":
+            return _ACTS.get(request.POST.get("do", ""), _accept)(request, row)
+    except (InvitationEnded, NotFound) as error:
+        return _message(request, str(error), status=410)
+    except Forbidden as error:
+        return _page(request, row, status=403, fault=str(error))
+    return _page(request, row)
+
+
+def _accept(request: HttpRequest, row: Invitation) -> HttpResponse:
+    """Accept it as the user who is logged in.
+
+    Raises:
+        InvitationForAnother: it is for another address. InvitationEnded: another request was faster.
+    """
+    if not isinstance(request.user, User):
+        return _page(request, row, status=403, fault="Your session has ended. Log in to accept the invitation.")
+    invitations.accept_by_hash(user=request.user, token_hash=row.token_hash, now=database_now())
+    return _leave(request)
+
+
+def _log_in(request: HttpRequest, row: Invitation) -> HttpResponse:
+    """Log in, and accept it."""
+    name = User.normalize_username(request.POST.get("username", ""))
+    user = authenticate(request, username=name, password=request.POST.get("password", ""))
+    if not isinstance(user, User):
+        return _page(request, row, status=422, login_fault="Wrong name or password.")
+    login(request, user)
+    return _accept(request, row)
+
+
+def _create_account(request: HttpRequest, row: Invitation) -> HttpResponse:
+    """Make an account, and accept it with that.
+
+    Raises:
+        Forbidden: accounts are made by staff here. InvitationForAnother: it is for an address.
+    """
+    if not settings.INVITATIONS_CREATE_ACCOUNTS:
+        raise Forbidden("Accounts are made by an administrator here.")
+    if row.email:
+        raise InvitationForAnother
+    name, password = request.POST.get("username", ""), request.POST.get("password", "")
+    if password != request.POST.get("password_again", ""):
+        return _page(request, row, status=422, account_fault="The two passwords differ.")
+    try:
+        user = accounts.join_as_new(
+            name=name, password=password, token_hash=row.token_hash, network=network_of(request), now=database_now()
+        )
+    except (BadName, BadPassword, NameTaken) as error:
+        return _page(request, row, status=422, account_fault=str(error))
+    login(request, user, backend=_BACKEND)
+    return _leave(request)
+
+
+#: What the page's forms ask for; any other value accepts as the user who is logged in.
+_ACTS: Mapping[str, Callable[[HttpRequest, Invitation], HttpResponse]] = {
+    "login": _log_in,
+    "create": _create_account,
+}
+
+
+def _leave(request: HttpRequest) -> HttpResponse:
+    del request.session[_KEY]
+    return HttpResponseRedirect(resolve_url(settings.LOGIN_REDIRECT_URL))
+
+
+def _page(request: HttpRequest, row: Invitation, *, status: int = 200, **faults: str) -> HttpResponse:
+    context: dict[str, Any] = {
+        "invitation": row,
+        "inviter": row.invited_by,
+        "may_create": settings.INVITATIONS_CREATE_ACCOUNTS and not row.email,
+        "username": request.POST.get("username", ""),
+        **faults,
+    }
+    return render(request, "console/invitation.html", context, status=status)
+
+
+def _message(request: HttpRequest, detail: str, *, status: int) -> HttpResponse:
+    return render(request, "console/invitation_ended.html", {"detail": detail}, status=status)

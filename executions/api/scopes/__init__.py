@@ -1,0 +1,1 @@
+"""Endpoints of scopes: roots with counts, child scopes, monthly budgets."""

@@ -1,0 +1,91 @@
+"""Serializers of scopes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from access.selectors import Role
+from access.serializers import MayField
+from common.api.fields import MoneyField, TimestampField
+from common.api.serializers import StrictSerializer
+from common.names import NameField
+from executions.api.budget_serializers import AmountField
+from executions.engine.domain.states import ExecutionStatus
+
+
+class ScopeFilters(StrictSerializer):
+    """Filters of the list of scopes."""
+
+    scope_type = serializers.CharField(required=False, help_text="Type of the scope.")
+    scope_id = NameField(required=False, help_text="Key of the scope.")
+
+
+class ChildFilters(StrictSerializer):
+    """Which children are shown."""
+
+    parent = serializers.UUIDField(  # type: ignore[assignment]
+        required=False, help_text="A scope below the root; by default the root itself."
+    )
+
+
+class StatusCounts(serializers.Serializer[Any]):
+    """Number of executions by status."""
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return a field for each status."""
+        return {each.value: serializers.IntegerField() for each in ExecutionStatus}
+
+
+class RootScopeResponse(serializers.Serializer[Any]):
+    """A root scope, and what is in it and below."""
+
+    id = serializers.UUIDField(source="scope.id")
+    scope_type = serializers.CharField(source="scope.type")
+    scope_id = serializers.CharField(source="scope.key", help_text="Its key.")
+    created_at = TimestampField(source="scope.created_at")
+    role = serializers.ChoiceField(choices=Role.choices, help_text="Your role; staff are owners everywhere.")
+    may = MayField()
+    executions = StatusCounts()
+    documents = serializers.IntegerField()
+    waiting = serializers.IntegerField(help_text="Questions, decisions and budgets that wait for people.")
+
+
+class ScopeBudgetRequest(StrictSerializer):
+    """The budget of a root scope per calendar month (UTC)."""
+
+    max_cost_usd = AmountField(
+        max_digits=20, decimal_places=10, min_value=0, allow_null=True, help_text="US dollars a month; null: no budget."
+    )
+
+
+class ScopeBudgetResponse(serializers.Serializer[Any]):
+    """The budget of a root scope per calendar month (UTC), and its use."""
+
+    max_cost_usd = MoneyField(allow_null=True, help_text="null: no budget.")
+    spent_usd = MoneyField(help_text="Spent or reserved this month.")
+    remaining_usd = MoneyField(allow_null=True, help_text="Negative if overspent; null: no budget.")
+    month_started_at = TimestampField()
+    version = serializers.IntegerField(allow_null=True, help_text="For `If-Match`, in double quotes; null: no budget.")
+
+
+class ChildScopeResponse(serializers.Serializer[Any]):
+    """A scope below another one. Lists of executions, documents and questions take its id as `scope`."""
+
+    id = serializers.UUIDField(source="scope.id")
+    parent_id = serializers.UUIDField(source="scope.parent_id")
+    scope_type = serializers.CharField(source="scope.type")
+    scope_id = serializers.CharField(source="scope.key", help_text="Its key.")
+    created_at = TimestampField(source="scope.created_at")
+    documents = serializers.IntegerField(help_text="Directly in it.")
+    children = serializers.IntegerField(help_text="Scopes directly below it.")
+
+
+class ScopeDetailsResponse(RootScopeResponse):
+    """A root scope with its owners, its budget, and one page of the scopes below."""
+
+    owners = serializers.ListField(child=serializers.CharField(), help_text="User names of the first 20.")
+    budget = ScopeBudgetResponse()
+    children = ChildScopeResponse(many=True)
+    next_cursor = serializers.CharField(allow_null=True, help_text="Of the children; null: this is the last page.")

@@ -1,0 +1,115 @@
+"""Endpoints of scopes. Each validates its request and calls one service or selector."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from common.api.serializers import checked
+from common.api.views import ApiView, PagedViewSet, parse_entity_tags
+from common.database.server import database_now
+from executions.api.openapi import problems
+from executions.api.scopes.serializers import (
+    ChildFilters,
+    ChildScopeResponse,
+    RootScopeResponse,
+    ScopeBudgetRequest,
+    ScopeBudgetResponse,
+    ScopeDetailsResponse,
+    ScopeFilters,
+)
+from executions.api.step_serializers import PAGE
+from executions.api.views import authenticated_user
+from executions.selectors import scopes
+from executions.services.scope_budgets import change_scope_budget
+
+_TYPE = OpenApiParameter("scope_type", OpenApiTypes.STR, OpenApiParameter.PATH)
+_KEY = OpenApiParameter("scope_id", OpenApiTypes.STR, OpenApiParameter.PATH)
+_IF_MATCH = OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER)
+
+
+class ScopesView(PagedViewSet):
+    """Root scopes."""
+
+    ordering = ("type", "key")  # unique among roots, and the order of the index
+
+    @extend_schema(
+        tags=["scopes"],
+        operation_id="scopes_list",
+        parameters=[ScopeFilters],
+        responses={200: RootScopeResponse(many=True), **problems(401, 422)},
+    )
+    async def list(self, request: Request) -> Response:
+        """List the root scopes that you may see, by type and key, with your role and counts."""
+        select = partial(scopes.roots, user=request.user)
+        prepare = partial(scopes.with_counts, user=request.user)
+        return await self.page(request, select, RootScopeResponse, filters=ScopeFilters, prepare=prepare)
+
+
+class ScopeView(PagedViewSet):
+    """One root scope."""
+
+    ordering = ("type", "key")  # unique below one parent
+
+    @extend_schema(
+        tags=["scopes"],
+        operation_id="scopes_retrieve",
+        parameters=[_TYPE, _KEY, ChildFilters, *PAGE],
+        responses={200: ScopeDetailsResponse, **problems(401, 404, 422)},
+    )
+    async def retrieve(self, request: Request, scope_type: str, scope_id: str) -> Response:
+        """Get a root scope: counts, owners, the month's budget, and one page of the scopes below."""
+
+        def read() -> Response:
+            asked = checked(ChildFilters, request.query_params)
+            found = scopes.scope_details(
+                user=request.user, scope_type=scope_type, scope_key=scope_id, now=database_now()
+            )
+            below = scopes.children(found.summary.scope, parent=asked.get("parent"))
+            page = self.paginator.paginate_queryset(below, request, view=self)
+            return Response(
+                {
+                    **RootScopeResponse(found.summary).data,
+                    "owners": found.owners,
+                    "budget": ScopeBudgetResponse(found.budget).data,
+                    "children": ChildScopeResponse(scopes.child_summaries(page), many=True).data,
+                    "next_cursor": self.paginator.next_cursor,
+                }
+            )
+
+        return await sync_to_async(read)()
+
+
+class ScopeBudgetView(ApiView):
+    """The monthly budget of a root scope."""
+
+    @extend_schema(
+        tags=["scopes"],
+        operation_id="scopes_budget_update",
+        parameters=[_TYPE, _KEY, _IF_MATCH],
+        request=ScopeBudgetRequest,
+        responses={200: ScopeBudgetResponse, **problems(400, 401, 403, 404, 412, 413, 415, 422)},
+    )
+    async def put(self, request: Request, scope_type: str, scope_id: str) -> Response:
+        """Set the monthly budget of a root scope, or remove it with null."""
+
+        def change() -> Response:
+            values: dict[str, Any] = checked(ScopeBudgetRequest, request.data)
+            budget = change_scope_budget(
+                user=authenticated_user(request),
+                scope_type=scope_type,
+                scope_key=scope_id,
+                expected_versions=parse_entity_tags("If-Match", request.headers.get("If-Match", "*")).versions,
+                now=database_now(),
+                **values,
+            )
+            headers = {} if budget.version is None else {"ETag": f'"{budget.version}"'}
+            return Response(ScopeBudgetResponse(budget).data, headers=headers)
+
+        return await sync_to_async(change)()

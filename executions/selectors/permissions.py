@@ -1,0 +1,53 @@
+"""What a caller may do now with executions and steps: what the state permits, and what the role permits.
+
+Commands decide by the same parts: `NEEDED_ROLE`, `CANCELLABLE`, `RETRIABLE` and `waits_for`.
+"""
+
+from __future__ import annotations
+
+from access.permissions.actions import Action
+from executions import models
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import CANCELLABLE, ENDED, RETRIABLE, ExecutionStatus, StepStatus, WaitingOn
+
+
+def waits_for_decision(row: models.ExecutionStep) -> bool:
+    """Return whether the document of a step waits for a person's decision, and for nothing else."""
+    waits_for_more = row.asked_at is not None or row.resume_at is not None or row.blocked_by_limit != ""
+    return row.status == StepStatus.WAITING.value and row.document_id is not None and not waits_for_more
+
+
+def possible_in_execution(status: str, *, asks: bool, awaits_decision: bool) -> set[Action]:
+    """Return what the state of an execution permits.
+
+    Args:
+        status: The status of the execution.
+        asks: Whether a step has open questions.
+        awaits_decision: Whether the document of a step waits for a decision.
+    """
+    is_open = status not in ENDED
+    permitted = {
+        Action.ANSWER: is_open and asks,
+        Action.DECIDE: is_open and awaits_decision,
+        Action.CANCEL: status in CANCELLABLE,
+        Action.RETRY: status in RETRIABLE,
+        Action.BUDGET: is_open,
+    }
+    return {action for action, is_permitted in permitted.items() if is_permitted}
+
+
+def possible_in_value(execution: Execution) -> set[Action]:
+    """Return what the state of an execution permits that is given as engine value."""
+    waits = {step.waits_for for step in execution.steps.values()}
+    return possible_in_execution(
+        execution.status, asks=WaitingOn.CLARIFICATION in waits, awaits_decision=WaitingOn.ACCEPTANCE in waits
+    )
+
+
+def possible_in_step(row: models.ExecutionStep) -> set[Action]:
+    """Return what the state of a step permits; the row is joined with its execution."""
+    if ExecutionStatus(row.execution.status) in ENDED:
+        return set()
+    if row.asked_at is not None:
+        return {Action.ANSWER}
+    return {Action.DECIDE} if waits_for_decision(row) else set()

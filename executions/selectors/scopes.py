@@ -1,0 +1,158 @@
+"""Scopes for people: roots with counts, and the scopes below them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+
+from access.permissions.actions import SCOPE_ACTIONS, Action, permitted
+from access.selectors import (
+    Person,
+    Role,
+    child_counts,
+    children_of,
+    effective_roles,
+    owners_of,
+    roles_in,
+    root_in_path,
+    visible_scopes,
+)
+from common.database.joint_queries import run_together
+from common.errors import NotFound
+from common.names import normalize_name
+from documents import selectors as documents
+from executions import models
+from executions.engine.domain.states import ACTIVE, ExecutionStatus, StepStatus, WaitingOn
+from telemetry.scope_budgets import MonthlyBudget, monthly_budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeSummary:
+    """A root scope, the caller's role in it, and counts of what is in it and below."""
+
+    scope: Any
+    role: Role
+    may: Sequence[Action]
+    executions: Mapping[str, int]  # by status, each status named
+    documents: int
+    waiting: int  # questions, decisions and budgets that wait for people
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeDetails:
+    """A root scope with its owners and its budget."""
+
+    summary: ScopeSummary
+    owners: Sequence[str]
+    budget: MonthlyBudget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildSummary:
+    """A scope below another one, with counts of what is directly in it."""
+
+    scope: Any
+    documents: int
+    children: int
+
+
+def roots(*, user: Person, scope_type: str | None = None, scope_id: str | None = None) -> QuerySet[Any]:
+    """Return the root scopes that the user may see."""
+    key = None if scope_id is None else normalize_name(scope_id)
+    wanted = {name: value for name, value in (("type", scope_type), ("key", key)) if value is not None}
+    return visible_scopes(user).filter(parent=None, **wanted)
+
+
+def with_counts(rows: Iterable[Any], *, user: Person) -> list[ScopeSummary]:
+    """Return root scopes with the user's role and counts, in one round trip for all."""
+    page = list(rows)
+    ids = [row.id for row in page]
+    if not ids:
+        return []
+    roles, counts = roles_in(user, ids), _CountQueries(ids)
+    run_together(roles, *counts.questions)
+    found = effective_roles(user, ids, roles)
+    return [
+        ScopeSummary(
+            scope=row,
+            role=found[row.id],
+            may=permitted(found[row.id], SCOPE_ACTIONS),
+            executions=counts.executions_in(row.id),
+            documents=counts.documents_in(row.id),
+            waiting=counts.waiting_in(row.id),
+        )
+        for row in page
+        if row.id in found  # a role may have been taken meanwhile
+    ]
+
+
+class _CountQueries:
+    """Queries for the counts of root scopes."""
+
+    def __init__(self, ids: Collection[UUID]) -> None:
+        executions = models.Execution.objects.filter(scope_id__in=ids)
+        steps = models.ExecutionStep.objects.filter(
+            execution__scope_id__in=ids, execution__status__in=[each.value for each in ACTIVE]
+        )
+        decisions = Q(status=StepStatus.WAITING.value, document_id__isnull=False, resume_at=None, blocked_by_limit="")
+        waiting = steps.filter(Q(asked_at__isnull=False) | decisions)
+        blocked = executions.filter(status=ExecutionStatus.WAITING.value, waiting_on__contains=[WaitingOn.BUDGET.value])
+        number = Count("id")
+        self._statuses = (
+            executions.order_by("scope_id", "status").values_list("scope_id", "status").annotate(number=number)
+        )
+        self._steps = waiting.order_by("execution__scope_id").values_list("execution__scope_id").annotate(number=number)
+        self._blocked = blocked.order_by("scope_id").values_list("scope_id").annotate(number=number)
+        self._documents = documents.counts_by_root(ids)
+        self.questions: list[QuerySet[Any, Any]] = [self._statuses, self._steps, self._blocked, self._documents]
+
+    def executions_in(self, scope_id: UUID) -> dict[str, int]:
+        found = defaultdict(int, {status: number for each, status, number in self._statuses if each == scope_id})
+        return {each.value: found[each.value] for each in ExecutionStatus}
+
+    def documents_in(self, scope_id: UUID) -> int:
+        return sum(number for each, number in self._documents if each == scope_id)
+
+    def waiting_in(self, scope_id: UUID) -> int:
+        return sum(number for rows in (self._steps, self._blocked) for each, number in rows if each == scope_id)
+
+
+def scope_details(*, user: Person, scope_type: str, scope_key: str, now: datetime) -> ScopeDetails:
+    """Return a root scope with its counts, owners and budget.
+
+    Raises:
+        NotFound: there is no such scope, or none that the user may see.
+    """
+    scope = root_in_path(user, scope_type=scope_type, scope_key=scope_key)
+    found = with_counts([] if scope is None else [scope], user=user)
+    if not found:
+        raise NotFound("There is no such scope.")
+    [summary] = found
+    return ScopeDetails(
+        summary=summary, owners=owners_of(summary.scope.id), budget=monthly_budget(summary.scope.id, now=now)
+    )
+
+
+def children(root: Any, *, parent: UUID | None) -> QuerySet[Any]:
+    """Return the scopes directly below a root, or below another scope of its tree."""
+    return children_of(root_id=root.id, parent_id=parent or root.id)
+
+
+def child_summaries(rows: Iterable[Any]) -> list[ChildSummary]:
+    """Return child scopes with counts, in one round trip for all."""
+    page = list(rows)
+    ids = [row.id for row in page]
+    made, below = documents.counts_by_scope(ids), child_counts(ids)
+    if ids:
+        run_together(made, below)
+    documents_in, children_in = dict(made), dict(below)
+    return [
+        ChildSummary(scope=row, documents=documents_in.get(row.id, 0), children=children_in.get(row.id, 0))
+        for row in page
+    ]

@@ -1,0 +1,212 @@
+"""Invitations over the API: made by owners, accepted once, withdrawn, and never told to others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from access.errors import InvitationEnded
+from access.models import Invitation, KeptAnswer, Role, ScopeRole
+from access.people import invitations, links
+from access.people.roles import give_role, take_role
+from access.services import claim_root_scope, set_active
+from access.user import User
+from common.errors import NotFound
+from tests.factories.callers import Caller
+from tests.support.two_connections import DEADLINE_SECONDS, blocked
+
+pytestmark = pytest.mark.django_db
+
+PLACE: dict[str, Any] = {"scope_type": "project", "scope_key": "alpha"}
+INVITATIONS = "/scopes/project/alpha/invitations"
+
+
+@pytest.fixture
+def alpha(ada: Caller) -> Any:
+    """The project of Ada."""
+    return claim_root_scope(user=ada.user, **PLACE)
+
+
+def invite(caller: Caller, role: str = "reviewer", **body: str) -> tuple[Any, str]:
+    """Invite a person; return the answer's body and the token in its link."""
+    response = caller.post(INVITATIONS, {"role": role, **body})
+    assert response.status_code == 201, response.json()
+    made = response.json()
+    return made, made["url"].rstrip("/").rpartition("/")[2]
+
+
+def accept(caller: Caller, token: str, **headers: str) -> Any:
+    return caller.post("/invitations/accept", {"token": token}, **headers)
+
+
+def role_of(user: User) -> str | None:
+    return ScopeRole.objects.filter(user=user, scope__key="alpha").values_list("role", flat=True).first()
+
+
+def verify(user: User, email: str) -> None:
+    User.objects.filter(pk=user.pk).update(email=email, email_verified_at=timezone.now())
+
+
+def test_an_invited_person_gets_the_role_once(alpha: Any, ada: Caller, eve: Caller, bob: User) -> None:
+    made, token = invite(ada)
+    assert made["url"].startswith("http://testserver/invitations/")
+    assert len(token) == 22  # 128 bits
+    accepted = accept(eve, token)
+    assert accepted.json() == {"scope_type": "project", "scope_id": "alpha", "role": "reviewer"}
+    again = accept(eve, token)
+    assert (again.status_code, again.json()["code"], again.json()["invitation"]) == (410, "invitation-ended", "used")
+    [listed] = ada.get(INVITATIONS).json()["data"]
+    assert (listed["status"], listed["accepted_by"], listed["invited_by"]) == ("used", "eve", "ada")
+    assert "url" not in listed
+    assert role_of(eve.user) == "reviewer"
+
+
+def test_the_token_is_stored_as_a_hash_alone(alpha: Any, ada: Caller) -> None:
+    response = ada.post(INVITATIONS, {"role": "viewer"}, Idempotency_Key="once")
+    token = response.json()["url"].rstrip("/").rpartition("/")[2]
+    row = Invitation.objects.values().get()
+    assert token not in str(row)
+    assert row["token_hash"] == invitations.hash_token(token)
+    assert token not in str([*KeptAnswer.objects.values()])
+    repeated = ada.post(INVITATIONS, {"role": "viewer"}, Idempotency_Key="once")
+    assert (repeated.status_code, repeated.json()["code"]) == (409, "idempotency-secret")
+    assert Invitation.objects.count() == 1
+
+
+def test_an_ended_invitation_gives_no_role_and_says_why(alpha: Any, ada: Caller, eve: Caller) -> None:
+    made, withdrawn = invite(ada)
+    assert [ada.delete(f"{INVITATIONS}/{made['id']}").status_code for _ in range(2)] == [204, 204]
+    _, expired = invite(ada)
+    Invitation.objects.filter(token_hash=invitations.hash_token(expired)).update(expires_at=timezone.now())
+    for token, why in ((withdrawn, "withdrawn"), (expired, "expired")):
+        answer = accept(eve, token)
+        assert (answer.status_code, answer.json()["invitation"]) == (410, why)
+    assert accept(eve, "x" * 22).status_code == 404
+    assert role_of(eve.user) is None
+
+
+def test_an_invitation_ends_with_the_right_of_its_inviter(
+    alpha: Any, ada: Caller, eve: Caller, caller: Callable[..., Caller]
+) -> None:
+    give_role(user=ada.user, username="eve", role=Role.OWNER, **PLACE)
+    _, token = invite(eve, "owner")
+    _, other = invite(ada)
+    take_role(user=ada.user, username="eve", **PLACE)
+    answer = accept(eve, token)
+    assert (answer.status_code, answer.json()["invitation"]) == (410, "withdrawn")
+    assert [each["status"] for each in ada.get(INVITATIONS).json()["data"]] == ["open", "withdrawn"]
+    give_role(user=ada.user, username="eve", role=Role.OWNER, **PLACE)
+    set_active([ada.user.pk], is_active=False)
+    assert accept(caller("bob"), other).status_code == 410
+    assert role_of(eve.user) == "owner"
+
+
+def test_an_address_counts_only_when_it_is_verified(alpha: Any, ada: Caller, eve: Caller) -> None:
+    _, token = invite(ada, email="Eve@Example.org")
+    User.objects.filter(pk=eve.user.pk).update(email="eve@example.org")
+    refused = accept(eve, token)
+    assert (refused.status_code, refused.json()["code"]) == (403, "invitation-for-another")
+    verify(eve.user, "mallory@example.org")
+    assert accept(eve, token).status_code == 403
+    assert "Eve@Example.org" not in accept(eve, token).content.decode()
+    verify(eve.user, "eve@example.org")
+    assert accept(eve, token).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("before", "offered", "after"),
+    [("owner", "viewer", "owner"), ("viewer", "operator", "operator"), ("reviewer", "reviewer", "reviewer")],
+)
+def test_an_invitation_never_lowers_a_role(
+    alpha: Any, ada: Caller, eve: Caller, before: str, offered: str, after: str
+) -> None:
+    give_role(user=ada.user, username="eve", role=Role(before), **PLACE)
+    _, token = invite(ada, offered)
+    assert accept(eve, token).json()["role"] == after
+    assert role_of(eve.user) == after
+    assert accept(eve, token).status_code == 410
+
+
+def test_others_learn_nothing_and_lower_roles_are_refused(alpha: Any, ada: Caller, eve: Caller) -> None:
+    made, _ = invite(ada)
+
+    def statuses() -> set[int]:
+        return {
+            eve.get(INVITATIONS).status_code,
+            eve.post(INVITATIONS, {"role": "owner"}).status_code,
+            eve.delete(f"{INVITATIONS}/{made['id']}").status_code,
+        }
+
+    assert statuses() == {404}
+    give_role(user=ada.user, username="eve", role=Role.OPERATOR, **PLACE)
+    assert statuses() == {403}
+    claim_root_scope(user=eve.user, scope_type="project", scope_key="beta")
+    assert eve.delete(f"/scopes/project/beta/invitations/{made['id']}").status_code == 404
+    assert Invitation.objects.get().withdrawn_at is None
+
+
+def test_bad_bodies_are_refused_and_open_invitations_are_limited(
+    alpha: Any, ada: Caller, restrict: Callable[..., None]
+) -> None:
+    bad: list[dict[str, str]] = [{}, {"role": "king"}, {"role": "viewer", "email": "x"}, {"role": "viewer", "to": "x"}]
+    assert [ada.post(INVITATIONS, body).status_code for body in bad] == [422] * len(bad)
+    restrict(open_invitations=1)
+    made, _ = invite(ada)
+    refused = ada.post(INVITATIONS, {"role": "viewer"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "too-many-invitations")
+    ada.delete(f"{INVITATIONS}/{made['id']}")
+    invite(ada)
+
+
+def test_acceptance_is_repeated_with_its_key_while_the_role_lasts(alpha: Any, ada: Caller, eve: Caller) -> None:
+    _, token = invite(ada)
+    first, second = (accept(eve, token, Idempotency_Key="k") for _ in range(2))
+    assert (second.status_code, second.json()) == (200, first.json())
+    assert second["Idempotency-Replayed"] == "true"
+    take_role(user=ada.user, username="eve", **PLACE)
+    assert accept(eve, token, Idempotency_Key="k").status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_accept_at_once_one_gets_the_role(alice: User, bob: User) -> None:
+    owner = User.objects.create_user("owner")
+    claim_root_scope(user=owner, **PLACE)
+    now = timezone.now()
+    _, token = invitations.invite(user=owner, role=Role.VIEWER, now=now, **PLACE)
+    with ExitStack() as stack:
+        with transaction.atomic():
+            invitations.accept(user=alice, token=token, now=now)
+            other = stack.enter_context(blocked(lambda: invitations.accept(user=bob, token=token, now=now)))
+        with pytest.raises(InvitationEnded):
+            other.result(DEADLINE_SECONDS)
+    assert (role_of(alice), role_of(bob)) == ("viewer", None)
+
+
+def test_old_invitations_are_deleted(alpha: Any, ada: Caller, eve: Caller) -> None:
+    _, token = invite(ada)
+    now = timezone.now()
+    for age, left in ((timedelta(days=29), 1), (timedelta(days=31), 0)):
+        Invitation.objects.update(expires_at=now - age)
+        invitations.remove_old(now=now)
+        assert Invitation.objects.count() == left
+    with pytest.raises(NotFound):
+        invitations.accept(user=eve.user, token=token, now=now)
+
+
+def test_the_secret_leaves_the_path_before_anything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    token = "t" * 22
+    for path in (f"/invitations/{token}/", f"/invitations/{token}"):
+        scope: dict[str, Any] = {"type": "http", "path": path, "raw_path": path.encode(), "query_string": b""}
+        links.extract_token(scope)
+        logging.getLogger("tests").warning("%s", scope)
+        assert scope["path"] == links.hide_token(path) == "/invitations/token/"
+    assert token not in caplog.text
+    for path in ("/invitations/", "/api/v1/scopes/project/a/invitations/b", "/executions/"):
+        assert links.hide_token(path) == path
