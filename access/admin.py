@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
@@ -79,11 +80,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
             response: HttpResponse = super().user_change_password(request, id, form_url)
         return response
 
-    def log_change(self, request: HttpRequest, obj: User, message: object) -> object:
+    def log_change(self, request: HttpRequest, obj: User, message: object) -> LogEntry:
         """Log a change. That of a password has no other hook."""
         if request.resolver_match is not None and request.resolver_match.url_name == "auth_user_password_change":
             record(Act.PASSWORD_CHANGE, "user", obj.pk)
-        return super().log_change(request, obj, message)
+        entry: LogEntry = super().log_change(request, obj, message)
+        return entry
 
     @admin.action(description="Deactivate selected users", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -124,12 +126,27 @@ class TokenAdmin(KnoxTokenAdmin, ModelAdmin):
         return () if obj is None else ("digest", "token_key", "user", "created")
 
 
+class ActFilter(admin.SimpleListFilter):
+    """Filters by act, without reading which acts there are."""
+
+    title = "act"
+    parameter_name = "act"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        """Return the options."""
+        return [(each.value, each.value) for each in Act]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+        """Return the entries of the selected act."""
+        return queryset if self.value() is None else queryset.filter(act=self.value())
+
+
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
     """The audit log."""
 
     list_display = ("at", "act", "user_id", "via", "subject_kind", "subject_id", "part", "version", "address")
-    list_filter = ("act", "via", "at")
-    search_fields = ("subject_id", "request_id")
+    list_filter = (ActFilter, "at")
+    search_fields = ("=subject_id",)
     ordering = ("-at", "-id")
     show_full_result_count = False

@@ -130,14 +130,16 @@ def issue_token(user: User) -> tuple[AuthToken, str]:
     return row, text
 
 
-@transaction.atomic
 def store_login(request: HttpRequest) -> None:
     """Store the session of a user who has just logged in, and record it. Every login page calls this.
 
-    Until then the session in the database belongs to no user.
+    Until then the session in the database belongs to no user. If this fails, it stays so.
     """
-    request.session.save()
-    record(Act.LOGIN, "user", request.user.pk)
+    request.session.modified = False  # keeps Django's middleware from storing it after a failure
+    with transaction.atomic():
+        request.session.save()
+        record(Act.LOGIN, "user", request.user.pk)
+    request.session.modified = True  # has the middleware send the cookie
 
 
 def record_logout(request: HttpRequest) -> None:

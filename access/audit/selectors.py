@@ -97,9 +97,7 @@ def _owned_roots(reader: Person) -> list[UUID] | None:
 def named(rows: Iterable[AuditEntry]) -> list[NamedEntry]:
     """Return entries with the present names of their users and scopes."""
     page = list(rows)
-    users = dict(User.objects.filter(id__in={row.user_id for row in page} - {None}).values_list("id", "username"))
-    scopes = Scope.objects.in_bulk([each for each in {row.root_id for row in page} if each is not None])
-    return [
-        NamedEntry(row, None if row.user_id is None else users.get(row.user_id), scopes.get(row.root_id))  # type: ignore[arg-type]  # None is no key
-        for row in page
-    ]
+    user_ids = {row.user_id for row in page if row.user_id is not None}
+    users: dict[int | None, str] = dict(User.objects.filter(id__in=user_ids).values_list("id", "username"))
+    scopes: dict[UUID | None, Scope] = dict(Scope.objects.in_bulk([row.root_id for row in page if row.root_id]))
+    return [NamedEntry(row, users.get(row.user_id), scopes.get(row.root_id)) for row in page]
