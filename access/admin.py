@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from knox.admin import AuthTokenAdmin as KnoxTokenAdmin
 from knox.models import AuthToken
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from access.models import Scope, ScopeRole
+from access.audit import Act, record
+from access.models import AuditEntry, Scope, ScopeRole
 from access.services import set_active
 from access.user import User
+from common.admin import ReadOnlyAdmin
 from common.database.server import database_now
 
 
@@ -85,6 +89,19 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
             user.email_verified_at = database_now() if user.email else None
         super().save_model(request, *arguments)
 
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """Change the password of a user, and record it."""
+        with transaction.atomic():
+            response: HttpResponse = super().user_change_password(request, id, form_url)
+        return response
+
+    def log_change(self, request: HttpRequest, obj: User, message: object) -> LogEntry:
+        """Log a change. That of a password has no other hook."""
+        if request.resolver_match is not None and request.resolver_match.url_name == "auth_user_password_change":
+            record(Act.PASSWORD_CHANGE, "user", obj.pk)
+        entry: LogEntry = super().log_change(request, obj, message)
+        return entry
+
     @admin.action(description="Deactivate selected users", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Prevent the users from logging in and from using their tokens; their data is kept."""
@@ -122,3 +139,29 @@ class TokenAdmin(KnoxTokenAdmin, ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: AuthToken | None = None) -> tuple[str, ...]:
         """Return all fields but the expiry for an existing token."""
         return () if obj is None else ("digest", "token_key", "user", "created")
+
+
+class ActFilter(admin.SimpleListFilter):
+    """Filters by act, without reading which acts there are."""
+
+    title = "act"
+    parameter_name = "act"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        """Return the options."""
+        return [(each.value, each.value) for each in Act]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+        """Return the entries of the selected act."""
+        return queryset if self.value() is None else queryset.filter(act=self.value())
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """The audit log."""
+
+    list_display = ("at", "act", "user_id", "via", "subject_kind", "subject_id", "part", "version", "address")
+    list_filter = (ActFilter, "at")
+    search_fields = ("=subject_id",)
+    ordering = ("-at", "-id")
+    show_full_result_count = False

@@ -1,6 +1,6 @@
-"""Tables of scopes, roles, invitations, sessions, idempotency and password attempts.
+"""Tables of scopes, roles, invitations, sessions, idempotency, password attempts and the audit log.
 
-`services` and `people` write, `selectors` reads.
+`services` and `people` write, `selectors` reads; `audit` does both for the log.
 """
 
 from __future__ import annotations
@@ -165,3 +165,42 @@ class PasswordTries(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class AuditEntry(models.Model):
+    """One act. Append-only: a trigger refuses UPDATE, DELETE and TRUNCATE.
+
+    It holds ids, versions and addresses. It has no foreign keys, so a row stays as it is when a person is erased.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    at = models.DateTimeField()
+    act = models.CharField(max_length=40)  # audit.acts.Act
+    via = models.CharField(max_length=10)  # audit.acts.Via
+    user_id = models.BigIntegerField(null=True)  # NULL: a command, or a login that failed
+    token = models.CharField(max_length=64, blank=True)  # public name
+    session = models.UUIDField(null=True)  # public name
+    address = models.CharField(max_length=64, blank=True)  # an IPv4 address, or the /64 of an IPv6 address
+    request_id = models.CharField(max_length=64, blank=True)
+    subject_kind = models.CharField(max_length=80)
+    subject_id = models.CharField(max_length=200, blank=True)
+    part = models.CharField(max_length=200, blank=True)
+    root_id = models.UUIDField(null=True)
+    version = models.IntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="audit_act_is_a_name", condition=Q(act__regex=r"^[a-z_]+(\.[a-z_]+)?$")),
+            models.CheckConstraint(
+                name="audit_kind_is_a_name", condition=Q(subject_kind__regex=r"^[a-z_]+(\.[a-z_]+)?$")
+            ),
+        ]
+        indexes = [  # each is a keyset
+            models.Index(fields=["at", "id"], name="audit_by_time"),
+            models.Index(fields=["user_id", "at", "id"], name="audit_by_user"),
+            models.Index(fields=["root_id", "at", "id"], name="audit_by_scope"),
+            models.Index(fields=["subject_id", "at", "id"], name="audit_by_subject"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.act} {self.subject_kind} {self.subject_id}".rstrip()

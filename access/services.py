@@ -12,11 +12,14 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils import timezone
 from knox.models import AuthToken
 from knox.settings import knox_settings
 from psycopg.types.json import Json, Jsonb
 
+from access.audit import Act, Subject, record, record_each
+from access.audit.origin import NAME_LENGTH, public_name
 from access.errors import BadCredentials, NameTaken
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
 from access.permissions.actions import NEEDED_ROLE, Action, allows
@@ -38,7 +41,6 @@ INSERT INTO access_keptanswer (user_id, method, path, key, body_hash, status, he
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (user_id, method, path, key) DO UPDATE SET (body_hash, status, headers, answer, kept_at)
   = (excluded.body_hash, excluded.status, excluded.headers, excluded.answer, excluded.kept_at)"""
-_NAME_LENGTH = 32  # characters of a digest, enough to identify a token
 
 
 class BadName(ValueError):
@@ -79,6 +81,7 @@ def claim_root_scope(
     scope, created = Scope.objects.get_or_create(parent=None, type=scope_type, key=scope_key)
     if created:
         ScopeRole.objects.create(scope=scope, user=user, role=Role.OWNER)
+        record(Act.SCOPE_CLAIM, "scope", scope.id, root_id=scope.id)
     elif not allows(have := role_of(user, scope), need):
         raise scope_forbidden(scope, have=have, need=need)
     return scope
@@ -124,11 +127,32 @@ def issue_token(user: User) -> tuple[AuthToken, str]:
     if lifetime is not None:
         lifetime += database_now() - timezone.now()  # knox adds the lifetime to this machine's clock
     row, text = AuthToken.objects.create(user=user, expiry=lifetime)
+    record(Act.TOKEN_MAKE, "token", public_name(row), user_id=user.pk)
     return row, text
 
 
+def store_login(request: HttpRequest) -> None:
+    """Store the session of a user who has just logged in, and record it. Every login page calls this.
+
+    Until then the session in the database belongs to no user. If this fails, it stays so.
+    """
+    request.session.modified = False  # keeps Django's middleware from storing it after a failure
+    with transaction.atomic():
+        request.session.save()
+        record(Act.LOGIN, "user", request.user.pk)
+    request.session.modified = True  # has the middleware send the cookie
+
+
+def record_logout(request: HttpRequest) -> None:
+    """Record that the user of a request logs out. Call it in the transaction that deletes the session, before that."""
+    if isinstance(request.user, User):
+        record(Act.LOGOUT, "user", request.user.pk)
+
+
+@transaction.atomic
 def revoke_token(token: AuthToken) -> None:
     """Delete a token."""
+    record(Act.TOKEN_END, "token", public_name(token))
     token.delete()
 
 
@@ -154,7 +178,7 @@ def issue_ticket(
 def sign_ticket(*, credential: Credential, opens: str, expires_at: datetime) -> str:
     """Return a ticket for a credential, with its token or else its session. `expires_at` is a whole second."""
     if credential.token is not None:
-        made_with = f"token:{credential.token[:_NAME_LENGTH]}"
+        made_with = f"token:{credential.token[:NAME_LENGTH]}"
     else:
         made_with = f"session:{SessionName.objects.get_or_create(session_id=credential.session)[0].id}"
     return sign(Ticket(user_id=credential.user_id, opens=opens, made_with=made_with, expires_at=expires_at))
@@ -200,6 +224,8 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
     elif created:
         user.set_unusable_password()
     user.save(update_fields=["is_staff", "is_superuser", "password"])
+    if created or superuser or password is not None:
+        record(Act.USER_ADD if created else Act.USER_CHANGE, "user", user.pk)
     return user
 
 
@@ -242,6 +268,7 @@ def set_active(user_ids: Collection[int], *, is_active: bool) -> list[User]:
     for user in changed:
         user.is_active = is_active
         user.save(update_fields=["is_active"])
+    record_each(Act.USER_ACTIVATE if is_active else Act.USER_DEACTIVATE, [Subject("user", user.pk) for user in changed])
     return changed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import re_path
 
+from access.audit.views import AuditViewSet
 from access.people.views import AcceptInvitationView, InvitationsView, InvitationView, RolesView, RoleView
 from access.views import TokenView
 from common.api.views import UUID_PATTERN
@@ -25,4 +26,5 @@ urlpatterns = [
         name="scope-invitation",
     ),
     re_path(r"^invitations/accept/?$", AcceptInvitationView.as_view(), name="invitation-accept"),
+    re_path(r"^audit/?$", AuditViewSet.as_view({"get": "list"}), name="audit"),
 ]

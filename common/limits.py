@@ -42,6 +42,12 @@ class Limits:
         "Executions that one request cancels or retries; repeated ids count each time",
         answer="422 with a pointer",
     )
+    audit_rows: int = _limit(
+        "MAX_AUDIT_ROWS",
+        10_000,
+        "Entries of the audit log in one CSV file",
+        answer="the header `Link` names the next file",
+    )
     patch_operations: int = _limit(
         "MAX_PATCH_OPERATIONS", 1_000, "Operations of one JSON Patch", answer="422 with a pointer"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.contrib.auth import views as auth
 from django.urls import path
 from django.views.generic import RedirectView
 
@@ -12,8 +11,8 @@ from console.people import invitation_pages
 app_name = "console"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="console:executions"), name="home"),
-    path("login/", auth.LoginView.as_view(template_name="console/login.html"), name="login"),
-    path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("login/", views.Login.as_view(), name="login"),
+    path("logout/", views.Logout.as_view(), name="logout"),
     path("invitations/", invitation_pages.invitation, name="invitation"),
     path("invitations/<str:token>/", invitation_pages.follow_link, name="invitation-link"),
     path("executions/", views.executions, name="executions"),

@@ -8,11 +8,15 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import views as auth
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import AuthenticationForm
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 
+from access.services import record_logout, store_login
 from console.shell import count_text
 from executions.selectors import clarifications
 
@@ -53,3 +57,26 @@ def waiting_count(request: HttpRequest) -> HttpResponse:
 def execution(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     """Render the live view of one execution."""
     return _page(request, "console/execution.html", execution_id=execution_id, downloads=_DOWNLOADS)
+
+
+class Login(auth.LoginView):
+    """The login page."""
+
+    template_name = "console/login.html"
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """Log the user in, and record it."""
+        response = super().form_valid(form)
+        store_login(self.request)
+        return response
+
+
+class Logout(auth.LogoutView):
+    """The end of a session."""
+
+    def post(self, request: HttpRequest, *arguments: Any, **options: Any) -> HttpResponse:
+        """Log the user out, and record it."""
+        with transaction.atomic():
+            record_logout(request)
+            response: HttpResponse = super().post(request, *arguments, **options)
+        return response

@@ -16,6 +16,7 @@ from django.db.models import Max, QuerySet
 from pydantic import JsonValue
 
 from access import selectors as access
+from access.audit import Act, record
 from access.permissions.actions import NEEDED_ROLE, Action
 from access.selectors import Person
 from access.user import User
@@ -130,15 +131,13 @@ def add_comment(
         TooManyComments: the document has `MAX_COMMENTS`.
     """
     row = selectors.version(user=user, document_id=document_id, number=document_version)
-    require_comment(user, document_id)
+    root_id = require_comment(user, document_id)
     anchor = _anchor(row.content, pointer, quote=quote, start=start)
-    Document.objects.select_for_update(no_key=True).only("id").get(id=document_id)  # numbers have no gaps
-    last = DocumentComment.objects.filter(document_id=document_id).aggregate(last=Max("number"))["last"] or 0
-    if last >= MAX_COMMENTS:
-        raise TooManyComments(f"A document has at most {MAX_COMMENTS:,} comments.")
+    number = _next_number(document_id)
+    record(Act.COMMENT_ADD, "document", document_id, part=str(number), root_id=root_id, version=row.version)
     return DocumentComment.objects.create(
         document_id=document_id,
-        number=last + 1,
+        number=number,
         document_version=row.version,
         pointer=anchor.pointer,
         quote=anchor.quote,
@@ -150,6 +149,19 @@ def add_comment(
         author_name=user.get_username(),
         created_at=now,
     )
+
+
+def _next_number(document_id: UUID) -> int:
+    """Return the number of the next comment. The document is locked, so numbers have no gaps.
+
+    Raises:
+        TooManyComments: the document has `MAX_COMMENTS`.
+    """
+    Document.objects.select_for_update(no_key=True).only("id").get(id=document_id)
+    last = DocumentComment.objects.filter(document_id=document_id).aggregate(last=Max("number"))["last"] or 0
+    if last >= MAX_COMMENTS:
+        raise TooManyComments(f"A document has at most {MAX_COMMENTS:,} comments.")
+    return int(last) + 1
 
 
 @transaction.atomic
@@ -171,7 +183,7 @@ def resolve_comment(
         PreconditionFailed: the comment's version is not in `expected_versions`.
         VersionConflict: the comment's version is not `version`.
     """
-    require_comment(user, document_id)
+    root_id = require_comment(user, document_id)
     row = DocumentComment.objects.select_for_update().filter(document_id=document_id, number=number).first()
     if row is None:
         raise NotFound("There is no such comment.")
@@ -184,17 +196,21 @@ def resolve_comment(
     row.version += 1
     row.resolved_at, row.resolved_by_name = (now, user.get_username()) if resolved else (None, "")
     row.save(update_fields=["version", "resolved_at", "resolved_by_name"])
+    act = Act.COMMENT_RESOLVE if resolved else Act.COMMENT_REOPEN
+    record(act, "document", document_id, part=str(number), root_id=root_id, version=row.document_version)
     return row
 
 
-def require_comment(user: Person, document_id: UUID) -> None:
-    """Check that the user may comment on a document.
+def require_comment(user: Person, document_id: UUID) -> UUID:
+    """Check that the user may comment on a document; return its root scope.
 
     Raises:
         NotFound: there is no such document, or none that the user may see.
         Forbidden: the user's role does not permit it.
     """
-    access.require_in(user, selectors.root_of(document_id), NEEDED_ROLE[Action.COMMENT])
+    root_id = selectors.root_of(document_id)
+    access.require_in(user, root_id, NEEDED_ROLE[Action.COMMENT])
+    return root_id
 
 
 def _anchor(content: JsonValue, pointer: str, *, quote: str, start: int) -> Anchor:

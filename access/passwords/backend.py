@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import make_password, verify_password
 from django.http import HttpRequest
 
 from access import selectors, services
+from access.audit import Act, record_read
+from access.audit.origin import network_of as network_of
+from access.audit.recording import hidden_name
 from access.errors import Busy
 from access.passwords.attempts import count_attempt, record_success, undo_attempt
 from access.passwords.hashers import reserve_hash
 from access.user import User
-from common.addresses import client_network
 from common.database.connections import give_back
 from common.database.server import database_now
 
@@ -45,7 +46,9 @@ class PasswordBackend(ModelBackend):
         except Busy:
             undo_attempt(counted)
             raise
-        if user is not None:
+        if user is None:
+            record_read(Act.LOGIN_FAIL, "name", hidden_name(name))
+        else:
             record_success(counted)
         return user
 
@@ -72,9 +75,3 @@ class PasswordBackend(ModelBackend):
             user.refresh_from_db(fields=["password"])  # a concurrent login rehashed it, or the password was changed
             is_right, _ = verify_password(password, user.password)
         return user if is_right else None
-
-
-def network_of(request: HttpRequest) -> str:
-    """Return the client's network, as reported by the trusted proxies."""
-    peer, forwarded = request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
-    return client_network(peer, forwarded, trusted=settings.TRUSTED_PROXIES)

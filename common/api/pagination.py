@@ -41,7 +41,7 @@ class KeysetPagination(BasePagination):
             ValidationError: `limit` or `cursor` is invalid.
         """
         ordering: tuple[str, ...] = view.ordering  # type: ignore[union-attr]
-        limit = page_limit(request.query_params)
+        limit = self.limit_of(request)
         rows = queryset.order_by(*ordering)
         fields = [_field(each, queryset.model) for each in ordering]
         if (values := page_start(request.query_params, fields)) is not None:
@@ -51,6 +51,14 @@ class KeysetPagination(BasePagination):
         last = [getattr(page[-1], field.lstrip("-")) for field in ordering] if len(found) > limit else None
         self.next_cursor = None if last is None else encode_cursor(last)
         return page
+
+    def limit_of(self, request: Request) -> int:
+        """Return the number of rows of a page.
+
+        Raises:
+            ValidationError: `limit` is invalid.
+        """
+        return page_limit(request.query_params)
 
     def get_paginated_response(self, data: Any) -> Response:
         """Return the response that holds the page."""
@@ -88,16 +96,16 @@ class KeysetPagination(BasePagination):
         ]
 
 
-def page_limit(parameters: Mapping[str, str]) -> int:
+def page_limit(parameters: Mapping[str, str], *, default: int = DEFAULT_LIMIT, most: int = MAX_LIMIT) -> int:
     """Return the number of rows of a page, by the query of a request.
 
     Raises:
         ValidationError: `limit` is invalid.
     """
-    raw = parameters.get("limit", str(DEFAULT_LIMIT))
-    short = len(raw) <= len(str(MAX_LIMIT))
-    if not (short and raw.isascii() and raw.isdigit() and 1 <= int(raw) <= MAX_LIMIT):
-        raise ValidationError({"limit": f"Expected a whole number from 1 to {MAX_LIMIT}."})
+    raw = parameters.get("limit", str(default))
+    short = len(raw) <= len(str(most))
+    if not (short and raw.isascii() and raw.isdigit() and 1 <= int(raw) <= most):
+        raise ValidationError({"limit": f"Expected a whole number from 1 to {most}."})
     return int(raw)
 
 

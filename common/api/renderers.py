@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
 from typing import Any
 
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -12,6 +15,10 @@ SANDBOX: Mapping[str, str] = {
     "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+#: A cell that a spreadsheet would read as a formula.
+_FORMULA = re.compile(r"[=+\-@\t\r\n]")
 
 
 class FileRenderer(BaseRenderer):
@@ -37,6 +44,28 @@ class HtmlRenderer(FileRenderer):
     media_type = "text/html"
     format = "html"
     charset = "utf-8"
+
+
+class CsvRenderer(FileRenderer):
+    """Sends a table (RFC 4180)."""
+
+    media_type = "text/csv"
+    format = "csv"
+    charset = "utf-8"
+
+
+def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a table as CSV with a header. null is an empty cell."""
+    text = StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([_cell(row[name]) for name in columns] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """Return the content of a cell: a text that a spreadsheet would read as a formula gets a leading apostrophe."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def file_renderer(name: str, media_type: str) -> type[FileRenderer]:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from uuid_utils.compat import uuid7
 
+from access.audit import Act, record
 from access.selectors import Person, visible_scopes
 from access.user import User
 from common.database import bulk
@@ -67,8 +68,10 @@ def store_file(*, user: User, name: str, data: bytes, extraction: Extraction, no
     """Store a file that only the user sees until it is used."""
     sha256 = hashlib.sha256(data).hexdigest()
     bulk.execute(_KEEP_CONTENT, [sha256, data, len(data)])
+    identity = uuid7()
+    record(Act.FILE_UPLOAD, "file", identity)
     return File.objects.create(
-        id=uuid7(),
+        id=identity,
         name=name,
         media_type=extraction.media_type,
         size=len(data),
@@ -121,6 +124,7 @@ def delete_file(*, user: Person, file_id: UUID) -> None:
         raise NotFound("There is no such file.")
     if row.scope_id is not None:
         raise FileInUse
+    record(Act.FILE_DELETE, "file", file_id)
     row.delete()
     _delete_unreferenced([row.content_id])
 

@@ -41,6 +41,7 @@ class Export:
     """What a file of an execution is made from."""
 
     version: int  # of the execution
+    root_id: UUID  # its scope
     source: ExecutionSource = field(repr=False)
     house: bytes | None = field(repr=False)
 
@@ -98,7 +99,7 @@ def export_of(*, user: Person, execution_id: UUID, name: str) -> Iterator[Export
             provenance=tuple(_provenance(read)),
             **(_for_zip(read, user) if name == "zip" else {}),
         )
-        yield Export(execution.version, source, house_of(definition, name))
+        yield Export(execution.version, execution.scope_id, source, house_of(definition, name))
 
 
 def _sizes(read: _Read, user: Person) -> documents.Sizes:

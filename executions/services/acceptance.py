@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from pydantic import JsonValue
 
+from access.audit import Act
 from access.permissions.actions import NEEDED_ROLE, Action
 from access.user import User
 from common.errors import FieldError, Invalid, PreconditionFailed
@@ -24,9 +25,23 @@ from executions.persistence import repositories
 from executions.queue.jobs import enqueue_advance
 from executions.selectors import executions
 from executions.services import staleness
-from executions.services.documents import Edit, edited_version, lock_head, save_edit, tell_of_edit, validated
-from executions.services.locking import check_role, lock_for_update, store_decision
+from executions.services.documents import (
+    Edit,
+    edited_version,
+    lock_head,
+    record_edit,
+    save_edit,
+    tell_of_edit,
+    validated,
+)
+from executions.services.locking import check_role, lock_for_update, record_act, store_decision
 from workflows import repository as workflows
+
+_ACTS = {
+    AcceptanceAction.ACCEPT: Act.STEP_ACCEPT,
+    AcceptanceAction.REJECT: Act.STEP_REJECT,
+    AcceptanceAction.REQUEST_CHANGES: Act.STEP_REQUEST_CHANGES,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +127,7 @@ def decide_acceptance(
         return acceptance.decide(execution, step_id, made, target=target, context=context)
 
     stored = store_decision(execution_id, decide, now)
+    record_act(_ACTS[said.decision], stored, part=step_id, version=said.document_version)
     if target.final.version != target.read.version and target.final.author_name:
         tell_of_edit(target.final, others, repeated=True, now=now)
     staleness.refresh(stored.scope.id, [target.read.id])
@@ -139,12 +155,12 @@ def _target(
     read = repositories.get_document(pin.document_id, pin.version)
     return acceptance.AcceptanceContext(
         read=read,
-        final=_final_version(read, said, user=user, now=now),
+        final=_final_version(read, said, root_id=execution.scope.id, user=user, now=now),
         definition=workflows.get_definition(execution.workflow_id, execution.workflow_version),
     )
 
 
-def _final_version(read: Document, said: PersonsDecision, *, user: User, now: datetime) -> Document:
+def _final_version(read: Document, said: PersonsDecision, *, root_id: UUID, user: User, now: datetime) -> Document:
     """Return the version with which the step completes, and store it if the decision makes one."""
     if read.proposed:
         head = lock_head(read)
@@ -158,7 +174,7 @@ def _final_version(read: Document, said: PersonsDecision, *, user: User, now: da
         head = lock_head(read)
         if said.head_version is not None or head.version != read.version:
             _check_head(head, said.head_version)  # an edit would replace a version that the person has not read
-    return _accepted(read, said.edit, user=user, now=now)
+    return _accepted(read, said.edit, root_id=root_id, user=user, now=now)
 
 
 def _check_content(head: Document, schema: Mapping[str, JsonValue]) -> None:
@@ -171,12 +187,13 @@ def _check_content(head: Document, schema: Mapping[str, JsonValue]) -> None:
         raise Invalid(sentence, told) from error
 
 
-def _accepted(read: Document, edit: AcceptedEdit | None, *, user: User, now: datetime) -> Document:
+def _accepted(read: Document, edit: AcceptedEdit | None, *, root_id: UUID, user: User, now: datetime) -> Document:
     """Return the accepted version: what was read, the person's edit of it, or a proposed version as the head."""
     edited = read
     if edit is not None:
         edited = edited_version(read, user=user, edit=edit.edit, title=edit.title, note=edit.note, now=now)
     if edited is not read:
+        record_edit(Act.DOCUMENT_EDIT, edited, root_id=root_id)
         return save_edit(edited)
     if not read.proposed:
         return read

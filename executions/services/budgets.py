@@ -9,12 +9,13 @@ from uuid import UUID
 
 from django.db import transaction
 
+from access.audit import Act
 from access.permissions.actions import NEEDED_ROLE, Action
 from access.user import User
 from executions.engine.domain.execution import Execution
 from executions.engine.transitions import budgets, core
 from executions.queue.jobs import enqueue_advance
-from executions.services.locking import lock_for_update, store_decision
+from executions.services.locking import lock_for_update, record_act, store_decision
 from workflows.definitions.budget import merge_limits
 
 
@@ -44,5 +45,6 @@ def change_budget(
         return budgets.change_budget(execution, budget, changed_by=username, context=context)
 
     stored = store_decision(execution_id, decide, now)
+    record_act(Act.EXECUTION_BUDGET, stored)
     enqueue_advance(execution_id)
     return stored

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import transaction
 
 from access import selectors as access
+from access.audit import Act, Subject, record_each
 from access.permissions.actions import NEEDED_ROLE, Action
 from access.user import User
 from common.errors import DomainError, Forbidden, NotFound
@@ -35,6 +36,9 @@ class BulkAction(StrEnum):
     RETRY = "retry"
 
 
+_ACTS = {BulkAction.CANCEL: Act.EXECUTION_CANCEL, BulkAction.RETRY: Act.EXECUTION_RETRY}
+
+
 @transaction.atomic
 def act_on_many(
     *, user: User, action: BulkAction, execution_ids: Collection[UUID], now: datetime
@@ -57,6 +61,9 @@ def act_on_many(
         outcomes[each] = outcome
         if action is BulkAction.RETRY and isinstance(outcome, Execution):
             enqueue_advance(each)
+    changed = [each for each in stored if isinstance(each, Execution)]
+    subjects = [Subject("execution", each.id, root_id=each.scope.id, version=each.version) for each in changed]
+    record_each(_ACTS[action], subjects)
     return outcomes
 
 

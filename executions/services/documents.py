@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from access import selectors as access
+from access.audit import Act, record
 from access.permissions.actions import NEEDED_ROLE, Action
 from access.services import claim_root_scope
 from access.user import User
@@ -103,6 +104,7 @@ def edit_document(
     note: str = "",
     expected_versions: Collection[int] | None,
     now: datetime,
+    act: Act = Act.DOCUMENT_EDIT,
 ) -> Document:
     """Store a person's edit as the next version. An edit that changes nothing stores nothing.
 
@@ -118,7 +120,7 @@ def edit_document(
     edited = edited_version(base, user=user, edit=edit, title=title, note=note, now=now)
     if edited is base:
         return base
-    return _store(edited, root_id=document_selectors.root_of(document_id), followers=followers, now=now)
+    return _store(edited, act=act, root_id=document_selectors.root_of(document_id), followers=followers, now=now)
 
 
 def restore_document(
@@ -147,6 +149,7 @@ def restore_document(
         note=f"Restored version {version}." if note is None else note,
         expected_versions=expected_versions,
         now=now,
+        act=Act.DOCUMENT_RESTORE,
     )
 
 
@@ -245,9 +248,15 @@ def save_edit(document: Document) -> Document:
         raise PreconditionFailed from error
 
 
-def _store(document: Document, *, root_id: UUID, followers: Collection[UUID], now: datetime) -> Document:
-    """Store a version, and tell of it: in the logs of open executions, else in the scope's feed alone."""
+def record_edit(act: Act, document: Document, *, root_id: UUID) -> None:
+    """Record that a person has made a version."""
+    record(act, "document", document.id, root_id=root_id, version=document.version)
+
+
+def _store(document: Document, *, act: Act, root_id: UUID, followers: Collection[UUID], now: datetime) -> Document:
+    """Store and record a version, and tell of it: in the logs of open executions, else in the scope's feed alone."""
     stored = save_edit(document)
+    record_edit(act, stored, root_id=root_id)
     if not tell_of_edit(stored, followers, now=now):
         event = acceptance.document_edited(stored, step_id=None)
         event_log.append_to_feed(root_id, event, now=now)
@@ -335,7 +344,7 @@ def _check_is_new(scope_id: UUID, kind: str) -> None:
 
 def _store_new(document: Document, *, now: datetime) -> Document:
     try:
-        return _store(document, root_id=document.scope_id, followers=(), now=now)
+        return _store(document, act=Act.DOCUMENT_ADD, root_id=document.scope_id, followers=(), now=now)
     except PreconditionFailed as error:  # a worker has stored one without a lock
         raise _exists(document.type, documents.newest_version(document.scope_id, document.type)) from error
 

@@ -12,6 +12,7 @@ from django.db import transaction
 from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
+from access.audit import Act
 from access.permissions.actions import NEEDED_ROLE, Action
 from access.services import claim_root_scope
 from access.user import User
@@ -26,7 +27,7 @@ from executions.engine.transitions.planner import new_execution
 from executions.persistence.journal import journal
 from executions.queue.jobs import enqueue_advance
 from executions.services.files import use_answers, use_files
-from executions.services.locking import lock_for_update, store_decision
+from executions.services.locking import lock_for_update, record_act, store_decision
 from executions.services.preflight import check_can_start, load_start_context, resolve_workflow
 from workflows.definitions.budget import merge_limits
 
@@ -79,6 +80,7 @@ def start_execution(
 def _store_new(execution: Execution, *, user: User, version_id: int) -> Execution:
     execution = replace(execution, requested_by=user.pk, requested_by_name=user.get_username())
     stored = journal.create(core.create(execution), version_id=version_id)
+    record_act(Act.EXECUTION_START, stored)
     enqueue_advance(stored.id)
     return stored
 
@@ -114,6 +116,7 @@ def submit_clarification(
         return clarification.answer(execution, step_id, answers, answered_by=name, files=files, context=context)
 
     stored = store_decision(execution_id, decide, now)
+    record_act(Act.STEP_ANSWER, stored, part=step_id)
     enqueue_advance(execution_id)
     return stored
 
@@ -133,7 +136,9 @@ def cancel_execution(
     current = lock_for_update(user, execution_id, NEEDED_ROLE[Action.CANCEL], expected_versions=expected_versions)
     if current.status is ExecutionStatus.CANCELLED:
         return current
-    return store_decision(execution_id, lambda execution, context: core.cancel(execution, context=context), now)
+    stored = store_decision(execution_id, lambda execution, context: core.cancel(execution, context=context), now)
+    record_act(Act.EXECUTION_CANCEL, stored)
+    return stored
 
 
 @transaction.atomic
@@ -162,6 +167,7 @@ def retry_execution(
         return retry.retry(execution, from_step=from_step, requested_by=name, waiting=waiting, context=context)
 
     stored = store_decision(execution_id, decide, now)
+    record_act(Act.EXECUTION_RETRY, stored, part=from_step or "")
     enqueue_advance(execution_id)
     return stored
 

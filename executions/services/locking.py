@@ -1,4 +1,4 @@
-"""Row locks for commands: lock an execution, check role and version, store a decision."""
+"""Row locks for commands: lock an execution, check role and version, store a decision, record the act."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+from access import audit
 from access import selectors as access
 from access.selectors import Role
 from access.user import User
@@ -63,3 +64,12 @@ def store_decision(execution_id: UUID, decide: Decide, now: datetime) -> Executi
         DomainError: any error of `decide`; then nothing is stored.
     """
     return journal.apply(Transition(execution_id=execution_id, fencing_token=None, decide=decide), now=now)
+
+
+def record_act(act: audit.Act, execution: Execution, *, part: str = "", version: int | None = None) -> None:
+    """Record a person's act upon an execution, after it was stored.
+
+    `version` is what the act is about; by default the version of the execution after it.
+    """
+    number = execution.version if version is None else version
+    audit.record(act, "execution", execution.id, part=part, root_id=execution.scope.id, version=number)

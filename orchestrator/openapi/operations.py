@@ -72,6 +72,7 @@ _PROBLEM_EXAMPLE: Json = {
 #: What a response that is no JSON begins with.
 _FILES = {
     "text/markdown": "# Lending tools",
+    "text/csv": "id,at,act",
     "text/html": '<!doctype html><html lang="en">',
     "application/pdf": "%PDF-1.7",
     "application/zip": "PK",

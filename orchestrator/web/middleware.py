@@ -16,6 +16,7 @@ from django.middleware.security import SecurityMiddleware
 from rest_framework.permissions import SAFE_METHODS
 from uuid_utils.compat import uuid7
 
+from access.audit import origin
 from access.tickets import restore_ticket
 from common.api.parsers import Utf8Request, has_no_content_coding, is_utf8
 from common.database.connections import read_only_request
@@ -91,13 +92,13 @@ class BodyEncodingMiddleware(AsyncMiddleware):
 
 
 class RequestIdMiddleware(AsyncMiddleware):
-    """Sets `request.request_id` and the header `X-Request-ID` of the response."""
+    """Sets `request.request_id` and the header `X-Request-ID` of the response, and names the request to the audit."""
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request, with its id in all log lines."""
+        """Answer the request, with its id in all log lines. It is the origin of the acts in the audit log."""
         identity = request_id(request.headers.get(HEADER))
         request.request_id = identity  # type: ignore[attr-defined]
-        with structlog.contextvars.bound_contextvars(request_id=identity):
+        with structlog.contextvars.bound_contextvars(request_id=identity), origin.serving(request):
             response = await self.get_response(request)
         response[HEADER] = identity
         return response

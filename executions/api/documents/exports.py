@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.audit import Act, record_read
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from common.api.renderers import SANDBOX, file_renderer
 from common.api.views import ApiView
@@ -56,5 +57,6 @@ def _export(request: Request, execution_id: UUID) -> Response:
     name = request.accepted_renderer.format
     with export_of(user=request.user, execution_id=execution_id, name=name) as export:
         made = write_source(export.source, name, house=export.house)
+    record_read(Act.EXECUTION_EXPORT, "execution", execution_id, root_id=export.root_id, version=export.version)
     disposition = f'attachment; filename="{file_name(export.source)}.{FORMATS[name].extension}"'
     return Response(made, headers={"ETag": f'"{export.version}"', "Content-Disposition": disposition, **SANDBOX})

@@ -1,0 +1,80 @@
+"""Where an act comes from: the user, the credential and the address of the present request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.http import HttpRequest
+from knox.models import AuthToken
+
+from access.audit.acts import Via
+from access.user import User
+from common.addresses import client_network
+
+NAME_LENGTH = 32  # characters of a token's digest, enough to identify the token
+
+_request: ContextVar[HttpRequest | None] = ContextVar("audited request", default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who acts, with which credential, from where. Its repr, and so every log, hides the key of the session."""
+
+    via: Via = Via.COMMAND
+    user_id: int | None = None
+    token: str = ""  # public name of the token
+    session_key: str | None = field(default=None, repr=False)
+    address: str = ""
+    request_id: str = ""
+
+
+@contextmanager
+def serving(request: HttpRequest) -> Iterator[None]:
+    """Name the request as the origin of all acts within the block."""
+    token = _request.set(request)
+    try:
+        yield
+    finally:
+        _request.reset(token)
+
+
+def present_origin() -> Origin:
+    """Return the origin of an act that happens now. Without a request it is a command, which has no user."""
+    request = _request.get()
+    if request is None:
+        return Origin()
+    user = getattr(request, "user", None)
+    is_known = isinstance(user, User) and user.pk is not None
+    token = getattr(request, "auth", None)
+    session = getattr(request, "session", None)
+    uses_session = is_known and not isinstance(token, AuthToken) and session is not None
+    return Origin(
+        via=_way_of(request.path),
+        user_id=user.pk if is_known else None,  # type: ignore[union-attr]  # it is a user then
+        token=public_name(token) if isinstance(token, AuthToken) else "",
+        session_key=session.session_key if uses_session else None,  # type: ignore[union-attr]  # there is one then
+        address=network_of(request),
+        request_id=getattr(request, "request_id", ""),
+    )
+
+
+def public_name(token: AuthToken) -> str:
+    """Return the public name of a token: the start of its digest."""
+    name: str = token.digest[:NAME_LENGTH]
+    return name
+
+
+def network_of(request: HttpRequest) -> str:
+    """Return the client's network, as reported by the trusted proxies."""
+    peer, forwarded = request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
+    return client_network(peer, forwarded, trusted=settings.TRUSTED_PROXIES)
+
+
+def _way_of(path: str) -> Via:
+    if path.startswith("/api/"):
+        return Via.API
+    return Via.ADMIN if path.startswith("/admin/") else Via.CONSOLE
