@@ -30,7 +30,7 @@ from common.errors import FieldError, Invalid
 from documents.extraction.results import Extraction
 from documents.files import storage
 from documents.files.reader import check_size, read_file, turn
-from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
+from executions.api.openapi import RUNS_ONCE, problems
 from executions.api.views import authenticated_user
 
 _ID = OpenApiParameter("file_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -77,7 +77,7 @@ class FilesView(ApiView):
     @extend_schema(
         operation_id="files_create",
         request={MultiPartParser.media_type: FileUpload},
-        parameters=[IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        parameters=RUNS_ONCE,
         responses={201: FileDetails, **problems(400, 401, 409, 413, 415, 422, 503)},
     )
     async def post(self, request: Request) -> Response:

@@ -70,6 +70,7 @@ def test_what_the_client_has_is_not_sent_again(ada: Caller, report: int, value: 
     for path in paths(ada):
         etag = ada.get(path).headers["ETag"]
         response = ada.get(path, If_None_Match=value.format(etag=etag))
+        assert {each.strip() for each in response.headers["Vary"].split(",")} >= {"Accept", "Authorization", "Cookie"}
         assert (response.status_code, response.content, response.headers["ETag"]) == (304, b"", etag), path
         assert "Content-Type" not in response.headers
 
