@@ -34,6 +34,8 @@ _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,(?:[ \t]*,)*[ \t]*{_TAG})*[ \t,]*")
 _VERSION = re.compile(r'"([1-9][0-9]{0,9})(?:\.[^"]*)?"')
 _DIGEST_BYTES = 12
+#: Version in the entity tag of what has no versions; the digest tells whether it has changed.
+ONLY_VERSION = '"1"'
 #: Headers of requests on which a response with an entity tag depends.
 _VARY = ("Accept", "Authorization", "Cookie")
 

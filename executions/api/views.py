@@ -23,7 +23,7 @@ from access.selectors import Role, require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
 from common.api.serializers import StrictSerializer, checked
-from common.api.views import UUID_PATTERN, ApiView, PagedViewSet, parse_entity_tags
+from common.api.views import ONLY_VERSION, UUID_PATTERN, ApiView, PagedViewSet, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionFailed, VersionConflict
 from executions.api.budget_serializers import BudgetRequest
@@ -215,7 +215,7 @@ class ExecutionViewSet(PagedViewSet):
         return await sync_to_async(read)()
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, StepFilters], responses={200: StepStatusResponse(many=True), **problems(401, 404, 422)}
+        parameters=[_ID, StepFilters, *PAGE], responses={200: StepStatusResponse(many=True), **problems(401, 404, 422)}
     )
     @action(detail=True)
     async def steps(self, request: Request, execution_id: str) -> Response:
@@ -231,14 +231,15 @@ class ExecutionViewSet(PagedViewSet):
         )
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, _STEP, PromptFilters], responses={200: PromptResponse, **problems(401, 404, 422)}
+        parameters=[_ID, _STEP, PromptFilters, IF_NONE_MATCH],
+        responses={200: PromptResponse, **NOT_MODIFIED, **problems(400, 401, 404, 422)},
     )
     @action(detail=True, url_path=r"steps/(?P<step_id>[^/]+)/prompt")
     async def prompt(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Get the prompt of a step's newest call, or of another call."""
         selection = dict.fromkeys(("attempt", "kind", "ordinal")) | checked(PromptFilters, request.query_params)
         prompt = await get_prompt(user=request.user, execution_id=UUID(execution_id), step_id=step_id, **selection)
-        return Response(PromptResponse(prompt).data)
+        return Response(PromptResponse(prompt).data, headers={"ETag": ONLY_VERSION})
 
     @extend_schema(parameters=[_ID, EventFilters, *PAGE], responses={200: EventPage, **problems(401, 404, 422)})  # type: ignore[type-var]
     @action(detail=True)

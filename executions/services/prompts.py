@@ -185,8 +185,9 @@ def _began(events: Sequence[ProgressEvent], step: Step, attempt: int) -> Attempt
 def _ended(events: Iterable[ProgressEvent], step: Step, attempt: int) -> tuple[FieldError, ...]:
     """Return the violations with which an attempt ended: the next one begins with them, or the step failed."""
     for event in events:
-        if event.event_type == EventType.REMEDIATION_STARTED and event.data["attempt"] == attempt + 1:
-            return _violations(event.data["violations"])
+        data: Mapping[str, Any] = event.data
+        if event.event_type == EventType.REMEDIATION_STARTED and data["attempt"] == attempt + 1:
+            return _violations(data["violations"])
     return step.violations if step.attempt == attempt and step.failure is not None else ()
 
 

@@ -22,8 +22,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.idempotency import run_once
+from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from common.api.fields import TimestampField
-from common.api.views import ApiView
+from common.api.views import ONLY_VERSION, ApiView
 from common.database.connections import give_back
 from common.database.server import database_now
 from common.errors import FieldError, Invalid
@@ -95,11 +96,15 @@ class FilesView(ApiView):
 class FileView(ApiView):
     """One file."""
 
-    @extend_schema(operation_id="files_retrieve", parameters=[_ID], responses={200: FileDetails, **problems(401, 404)})
+    @extend_schema(
+        operation_id="files_retrieve",
+        parameters=[_ID, IF_NONE_MATCH],
+        responses={200: FileDetails, **NOT_MODIFIED, **problems(400, 401, 404)},
+    )
     async def get(self, request: Request, file_id: str) -> Response:
         """Get what is known of a file."""
         row = await sync_to_async(storage.find_file)(user=request.user, file_id=UUID(file_id))
-        return Response(FileDetails(row).data)
+        return Response(FileDetails(row).data, headers={"ETag": ONLY_VERSION})
 
     @extend_schema(
         operation_id="files_destroy",

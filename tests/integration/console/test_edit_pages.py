@@ -278,10 +278,10 @@ def test_a_selected_passage_is_commented_on_resolved_and_lost(browser: Client, p
     assert (refused.status_code, refused["HX-Retarget"]) == (422, "#passage")
     told = browser.post(path, sent | {"text": "Why <b>nine</b>?"}, headers=HTMX)
     assert told["HX-Trigger"] == "stored"
-    again = browser.post(path, sent | {"text": "Why <b>nine</b>?"}, headers=HTMX)
-    assert again["HX-Trigger"] == "stored"
+    repeated = browser.post(path, sent | {"text": "Why <b>nine</b>?"}, headers=HTMX)
+    assert repeated["HX-Trigger"] == "stored"
     assert DocumentComment.objects.count() == 1  # the form was sent again
-    assert sent["Idempotency-Key"] not in again.content.decode()  # the empty form is another one
+    assert sent["Idempotency-Key"] not in repeated.content.decode()  # the empty form is another one
     assert "Why &lt;b&gt;nine&lt;/b&gt;?" in told.content.decode()
     assert (
         'data-anchor="document.text" data-quote="at nine.\nClose"'

@@ -150,13 +150,12 @@ async def test_what_rules_beside_the_schema_found_and_a_refusal_are_told() -> No
     [made, _] = await shown(world)
     call, fault = made.call, FieldError(pointer="/title", code="citation", detail="There is no such place.")
     assert call.reply is not None
-    options = {"request": made.request, "known": [call]}
-    cited = outcome_of(call, call.reply, **options, recorded=[fault])
+    cited = outcome_of(call, call.reply, request=made.request, known=[call], recorded=[fault])
     assert (cited.kind, cited.violations) == (ReplyKind.INVALID, (fault,))
     late = replace(call, status=CallStatus.DISCARDED)
-    assert outcome_of(late, call.reply, **options, recorded=[fault]).violations == ()
+    assert outcome_of(late, call.reply, request=made.request, known=[call], recorded=[fault]).violations == ()
     refused = reply(text="No.", finish=FinishReason.REFUSED)
-    unusable = outcome_of(call, refused, **options, recorded=[])
+    unusable = outcome_of(call, refused, request=made.request, known=[call], recorded=[])
     assert (unusable.kind, unusable.violations[0].code) == (ReplyKind.UNUSABLE, "model_refused")
 
 
