@@ -287,8 +287,15 @@ class ExecutionViewSet(PagedViewSet):
         accepting makes it the newest version, rejecting keeps the person's version.
         """
         decide = acceptance.decide_acceptance
-        options = {"need": Role.REVIEWER, "names_version": True, "step_id": step_id}
-        return await run_command(decide, request, execution_id, form=AcceptanceRequest, **options)
+        return await run_command(
+            decide,
+            request,
+            execution_id,
+            form=AcceptanceRequest,
+            need=Role.REVIEWER,
+            names_version=True,
+            step_id=step_id,
+        )
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _IF_MATCH],

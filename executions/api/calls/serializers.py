@@ -138,7 +138,7 @@ class CallDetails(serializers.Serializer[Any]):
         return None if reply is None else CallReplyResponse(_reply(reply)).data
 
 
-class CallDetailsResponse(CallResponse, CallDetails):  # type: ignore[misc]
+class CallDetailsResponse(CallResponse, CallDetails):
     """A call to a model: its prompt, its reply, and what was found wrong in it."""
 
 
