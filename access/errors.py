@@ -54,10 +54,10 @@ class IdempotencyKeyReused(Invalid):
 
 
 class IdempotencySecret(Conflict):
-    """The first request with this `Idempotency-Key` was answered with a secret, which is not stored."""
+    """The answer to the first request with this `Idempotency-Key` held a secret, which is not stored."""
 
     code = "idempotency-secret"
-    sentence = "The first answer to this Idempotency-Key held a secret, which is shown only once."
+    sentence = "This Idempotency-Key was used already; its answer held a secret, which is shown only once."
 
 
 class LastOwner(Conflict):

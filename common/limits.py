@@ -244,6 +244,12 @@ class Limits:
         answer="the model gets the text of further files, and is told",
         minimum=0,
     )
+    call_characters: int = _limit(
+        "MAX_CALL_CHARACTERS",
+        1_000_000,
+        "Characters of a prompt, or of a reply, that the API shows of one call",
+        answer="the text is cut and ends in `…`; `cut` is true",
+    )
 
 
 _current = Limits()

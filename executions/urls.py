@@ -7,6 +7,7 @@ from rest_framework.routers import DefaultRouter
 
 from common.api.views import UUID_PATTERN
 from executions.api.bulk_views import BulkView
+from executions.api.calls.views import CallViewSet
 from executions.api.clarification_views import ClarificationViewSet
 from executions.api.cost_views import ExecutionComparisonView, ExecutionCostsView, WorkflowStatsView
 from executions.api.documents.exports import ExecutionExportView
@@ -31,6 +32,16 @@ urlpatterns = [
         rf"^executions/(?P<execution_id>{UUID_PATTERN})/export/?$",
         ExecutionExportView.as_view(),
         name="execution-export",
+    ),
+    re_path(
+        rf"^executions/(?P<execution_id>{UUID_PATTERN})/calls/?$",
+        CallViewSet.as_view({"get": "list"}),
+        name="execution-calls",
+    ),
+    re_path(
+        rf"^executions/(?P<execution_id>{UUID_PATTERN})/calls/(?P<call_id>{UUID_PATTERN})/?$",
+        CallViewSet.as_view({"get": "retrieve"}),
+        name="execution-call",
     ),
     re_path(
         rf"^telemetry/executions/(?P<execution_id>{UUID_PATTERN})/costs/?$",

@@ -15,7 +15,6 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.errors import IdempotencySecret
 from access.idempotency import HEADER, REPLAYED_HEADER, run_once
 from access.people import invitations, roles
 from access.people.serializers import (
@@ -174,29 +173,26 @@ class InvitationsView(PagedViewSet):
         def answer() -> Response:
             values = checked(InvitationRequest, request.data)
             place: dict[str, Any] = {"scope_type": scope_type, "scope_key": scope_id}
-            made: dict[str, Any] = {}
 
             def invite() -> Response:
                 row, token = invitations.invite(user=_caller(request), now=database_now(), **place, **values)
                 url = request.build_absolute_uri(reverse("console:invitation-link", kwargs={"token": token}))
-                made.update(id=row.id, role=row.role, expires_at=row.expires_at, url=url)
-                return Response({}, status=201)  # what is stored with an idempotency key: the link is a secret
+                made = {"id": row.id, "role": row.role, "expires_at": row.expires_at, "url": url}
+                return Response(NewInvitationResponse(made).data, status=201)
 
-            response = run_once(request, invite, recheck=partial(_refuse_replay, request, place))
-            response.data = NewInvitationResponse(made).data
-            return response
+            recheck = partial(_require_inviter, request, place)
+            return run_once(request, invite, recheck=recheck, is_secret=True)
 
         return await sync_to_async(answer)()
 
 
-def _refuse_replay(request: Request, place: dict[str, Any], _: object) -> None:
-    """Refuse to repeat an answer with a secret; the right is checked before.
+def _require_inviter(request: Request, place: dict[str, Any], _: object) -> None:
+    """Check that the user may still invite people into the scope.
 
     Raises:
-        NotFound, Forbidden: the user may no longer invite. IdempotencySecret: the first answer had a secret.
+        NotFound, Forbidden: the user may not.
     """
     scope_for(request.user, Action.INVITE, **place)
-    raise IdempotencySecret
 
 
 class InvitationView(ApiView):

@@ -19,6 +19,7 @@ from adrf.views import APIView
 from adrf.viewsets import GenericViewSet
 from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
+from django.utils.cache import patch_vary_headers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -33,6 +34,10 @@ _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,(?:[ \t]*,)*[ \t]*{_TAG})*[ \t,]*")
 _VERSION = re.compile(r'"([1-9][0-9]{0,9})(?:\.[^"]*)?"')
 _DIGEST_BYTES = 12
+#: Version in the entity tag of what has no versions; the digest tells whether it has changed.
+ONLY_VERSION = '"1"'
+#: Headers of requests on which a response with an entity tag depends.
+_VARY = ("Accept", "Authorization", "Cookie")
 
 
 class BadPrecondition(Malformed):
@@ -121,6 +126,7 @@ class ApiMixin:
 
     def _tag(self, response: Response) -> None:
         add_etag(response)
+        patch_vary_headers(response, _VARY)
         if response.status_code == 200 and self._known_to_client.matches(response["ETag"]):
             make_not_modified(response)
 

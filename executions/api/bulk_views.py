@@ -20,7 +20,7 @@ from common.api.serializers import StrictSerializer, checked
 from common.api.views import UUID_PATTERN, ApiView
 from common.database.server import database_now
 from common.limits import limits
-from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
+from executions.api.openapi import RUNS_ONCE, problems
 from executions.api.serializers import values
 from executions.api.views import authenticated_user
 from executions.engine.domain.execution import Execution
@@ -105,7 +105,7 @@ class BulkView(ApiView):
     @extend_schema(
         tags=["executions"],
         operation_id="executions_bulk",
-        parameters=[IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        parameters=RUNS_ONCE,
         request=BulkRequest,
         responses={200: BulkResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
     )

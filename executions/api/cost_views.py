@@ -10,8 +10,9 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from common.api.serializers import checked
-from common.api.views import ApiView
+from common.api.views import ONLY_VERSION, ApiView
 from executions.api.cost_serializers import CompareFilters, ExecutionComparison, ExecutionCosts, WorkflowStats
 from executions.api.openapi import problems
 from executions.selectors import costs
@@ -24,15 +25,15 @@ class ExecutionCostsView(ApiView):
     @extend_schema(
         tags=["telemetry"],
         operation_id="telemetry_execution_costs",
-        parameters=[OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)],
-        responses={200: ExecutionCosts, **problems(401, 404)},
+        parameters=[OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH), IF_NONE_MATCH],
+        responses={200: ExecutionCosts, **NOT_MODIFIED, **problems(400, 401, 404)},
     )
     async def get(self, request: Request, execution_id: str) -> Response:
         """Return an execution's cost: the total, then by step, attempt and call."""
 
         def read() -> Response:
             execution_costs = costs.execution_costs(user=request.user, execution_id=UUID(execution_id))
-            return Response(ExecutionCosts(execution_costs).data)
+            return Response(ExecutionCosts(execution_costs).data, headers={"ETag": ONLY_VERSION})
 
         return await sync_to_async(read)()
 

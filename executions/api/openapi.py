@@ -40,6 +40,8 @@ IDEMPOTENCY_REPLAYED = OpenApiParameter(
     description="Present if this is the stored first response for the key.",
     response=[200, 201],
 )
+#: Parameters of an operation that runs once per key, by `access.idempotency.run_once`.
+RUNS_ONCE = [IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED]
 
 
 def problems(*statuses: int) -> dict[Any, OpenApiResponse]:

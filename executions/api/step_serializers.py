@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
 from access.serializers import MayField
-from common.api.fields import CURSOR_PATTERN, ListedChoiceField, TimestampField
+from common.api.fields import CURSOR_PATTERN, CommaSeparatedChoiceField, ListedChoiceField, TimestampField
 from common.api.serializers import StrictSerializer
 from executions.api.clarification_serializers import ClarificationResponse, ItemResponse, item
 from executions.api.serializers import MAX_INTEGER, FailureResponse, failure, values
@@ -163,6 +163,21 @@ class StepStatusResponse(serializers.Serializer[Any]):
     def get_error(self, details: StepDetails) -> dict[str, str] | None:
         """Return why the step failed, null if it has not."""
         return failure(details.step.failure_code, details.step.failure_message)
+
+
+class StepFilters(StrictSerializer):
+    """Filters of a list of steps."""
+
+    since = serializers.IntegerField(
+        min_value=0,
+        max_value=MAX_INTEGER,
+        required=False,
+        help_text="Only steps with an event of a greater sequence. All, if such events were pruned. A step that is "
+        "deferred has no event.",
+    )
+    status = CommaSeparatedChoiceField(
+        choices=values(StepStatus), required=False, help_text="Only these statuses; comma-separated or repeated."
+    )
 
 
 class PromptFilters(StrictSerializer):

@@ -19,15 +19,15 @@ from rest_framework.response import Response
 
 from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
-from access.selectors import require_start
+from access.selectors import Role, require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
 from common.api.serializers import StrictSerializer, checked
-from common.api.views import UUID_PATTERN, ApiView, PagedViewSet, parse_entity_tags
+from common.api.views import ONLY_VERSION, UUID_PATTERN, ApiView, PagedViewSet, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionFailed, VersionConflict
 from executions.api.budget_serializers import BudgetRequest
-from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
+from executions.api.openapi import RUNS_ONCE, problems
 from executions.api.serializers import (
     AcceptanceRequest,
     ClarificationAnswers,
@@ -44,6 +44,7 @@ from executions.api.step_serializers import (
     EventResponse,
     PromptFilters,
     PromptResponse,
+    StepFilters,
     StepStatusResponse,
 )
 from executions.engine.domain.execution import Execution
@@ -51,6 +52,7 @@ from executions.selectors import executions as selectors
 from executions.selectors.details import ExecutionDetails
 from executions.services import acceptance, budgets
 from executions.services import executions as services
+from executions.services.locking import check_role
 from executions.services.prompts import get_prompt
 from executions.services.stream_tickets import issue_execution_ticket, issue_scope_ticket
 
@@ -92,33 +94,35 @@ async def run_command(
     execution_id: str,
     *,
     form: type[StrictSerializer],
+    need: Role,
     names_version: bool = False,
     **values: Any,
 ) -> Response:
-    """Run a command on an execution, and respond with the execution after it.
+    """Run a command on an execution, and respond with the execution after it. A POST runs once per key.
+
+    `need` is the role that the command requires. It is checked again before a stored response is sent again.
 
     `form` validates the body; the command gets its values and `values`. A wrong version is answered with 412 if the
     client has sent the expected version, in `If-Match` or in its body (`names_version`). Otherwise it is answered with
     409.
     """
-    expected = expected_versions(request)
+    expected, user = expected_versions(request), authenticated_user(request)
 
-    def do() -> Response:
-        body = checked(form, request.data)
+    def act(body: Mapping[str, Any]) -> Response:
+        asked = {"execution_id": UUID(execution_id), "expected_versions": expected, **values, **body}
         try:
-            execution = use_case(
-                user=authenticated_user(request),
-                execution_id=UUID(execution_id),
-                now=database_now(),
-                expected_versions=expected,
-                **values,
-                **body,
-            )
+            execution = use_case(user=user, now=database_now(), **asked)
         except VersionConflict as error:
             if expected is None and not names_version:
                 raise
             raise PreconditionFailed from error
         return execution_response(selectors.stored_details(execution, user=request.user))
+
+    def do() -> Response:
+        run = partial(act, checked(form, request.data))
+        if request.method != "POST":
+            return run()
+        return run_once(request, run, recheck=lambda _: check_role(user, UUID(execution_id), need))
 
     return await sync_to_async(do)()
 
@@ -167,7 +171,7 @@ class ExecutionViewSet(PagedViewSet):
 
     @extend_schema(
         request=StartExecutionRequest,
-        parameters=[IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        parameters=RUNS_ONCE,
         responses={201: ExecutionResponse, **problems(400, 401, 402, 403, 404, 409, 413, 415, 422)},
     )
     async def create(self, request: Request) -> Response:
@@ -214,7 +218,9 @@ class ExecutionViewSet(PagedViewSet):
 
         return await sync_to_async(read)()
 
-    @extend_schema(parameters=[_ID], responses={200: StepStatusResponse(many=True), **problems(401, 404)})  # type: ignore[type-var]
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, StepFilters, *PAGE], responses={200: StepStatusResponse(many=True), **problems(401, 404, 422)}
+    )
     @action(detail=True)
     async def steps(self, request: Request, execution_id: str) -> Response:
         """List an execution's steps in the order of the definition, with their documents and questions."""
@@ -223,19 +229,21 @@ class ExecutionViewSet(PagedViewSet):
             request,
             select,
             StepStatusResponse,
+            filters=StepFilters,
             ordering=("position", "item_order", "id"),
             prepare=partial(selectors.step_details, user=request.user),
         )
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, _STEP, PromptFilters], responses={200: PromptResponse, **problems(401, 404, 422)}
+        parameters=[_ID, _STEP, PromptFilters, IF_NONE_MATCH],
+        responses={200: PromptResponse, **NOT_MODIFIED, **problems(400, 401, 404, 422)},
     )
     @action(detail=True, url_path=r"steps/(?P<step_id>[^/]+)/prompt")
     async def prompt(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Get the prompt of a step's newest call, or of another call."""
         selection = dict.fromkeys(("attempt", "kind", "ordinal")) | checked(PromptFilters, request.query_params)
         prompt = await get_prompt(user=request.user, execution_id=UUID(execution_id), step_id=step_id, **selection)
-        return Response(PromptResponse(prompt).data)
+        return Response(PromptResponse(prompt).data, headers={"ETag": ONLY_VERSION})
 
     @extend_schema(parameters=[_ID, EventFilters, *PAGE], responses={200: EventPage, **problems(401, 404, 422)})  # type: ignore[type-var]
     @action(detail=True)
@@ -258,7 +266,7 @@ class ExecutionViewSet(PagedViewSet):
         return await ticket_response(request, partial(issue_execution_ticket, execution_id=UUID(execution_id)))
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, _STEP, _IF_MATCH],
+        parameters=[_ID, _STEP, _IF_MATCH, *RUNS_ONCE],
         request=ClarificationAnswers,
         responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
@@ -266,10 +274,11 @@ class ExecutionViewSet(PagedViewSet):
     async def clarification(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Answer a step's questions and continue the execution. If an answer is invalid, the questions stay open."""
         answer = services.submit_clarification
-        return await run_command(answer, request, execution_id, form=ClarificationAnswers, step_id=step_id)
+        form = ClarificationAnswers
+        return await run_command(answer, request, execution_id, form=form, need=Role.REVIEWER, step_id=step_id)
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, _STEP, _IF_MATCH],
+        parameters=[_ID, _STEP, _IF_MATCH, *RUNS_ONCE],
         request=AcceptanceRequest,
         responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
@@ -283,7 +292,13 @@ class ExecutionViewSet(PagedViewSet):
         """
         decide = acceptance.decide_acceptance
         return await run_command(
-            decide, request, execution_id, form=AcceptanceRequest, names_version=True, step_id=step_id
+            decide,
+            request,
+            execution_id,
+            form=AcceptanceRequest,
+            need=Role.REVIEWER,
+            names_version=True,
+            step_id=step_id,
         )
 
     @extend_schema(  # type: ignore[type-var]
@@ -294,10 +309,10 @@ class ExecutionViewSet(PagedViewSet):
     @action(detail=True, methods=["patch"])
     async def budget(self, request: Request, execution_id: str) -> Response:
         """Change budget limits; null removes one, others stay. An execution that was blocked by a limit continues."""
-        return await run_command(_change_budget, request, execution_id, form=BudgetRequest)
+        return await run_command(_change_budget, request, execution_id, form=BudgetRequest, need=Role.OPERATOR)
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, _IF_MATCH],
+        parameters=[_ID, _IF_MATCH, *RUNS_ONCE],
         request=None,
         responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
@@ -307,17 +322,19 @@ class ExecutionViewSet(PagedViewSet):
 
         Repeating it is fine; if it ended otherwise, this is a conflict.
         """
-        return await run_command(services.cancel_execution, request, execution_id, form=EmptyRequest)
+        return await run_command(
+            services.cancel_execution, request, execution_id, form=EmptyRequest, need=Role.OPERATOR
+        )
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, _IF_MATCH],
+        parameters=[_ID, _IF_MATCH, *RUNS_ONCE],
         request=RetryRequest,
         responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"])
     async def retry(self, request: Request, execution_id: str) -> Response:
         """Continue a failed or cancelled execution. Completed steps keep their documents and are not paid again."""
-        return await run_command(services.retry_execution, request, execution_id, form=RetryRequest)
+        return await run_command(services.retry_execution, request, execution_id, form=RetryRequest, need=Role.OPERATOR)
 
 
 class ScopeTicketView(ApiView):

@@ -167,13 +167,23 @@ def stored_details(value: Execution, *, user: Person) -> ExecutionDetails:
     return facts.of_value(value)
 
 
-def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]:
-    """Return the steps of an execution, in order of definition.
+def steps(
+    *, user: Person, execution_id: UUID, since: int | None = None, status: Collection[str] | None = None
+) -> QuerySet[models.ExecutionStep]:
+    """Return the steps of an execution, in order of definition: all, those of some statuses, or with newer events.
+
+    If events after `since` have been pruned, all steps count as having some.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
     """
-    rows = models.ExecutionStep.objects.filter(execution=execution(user=user, execution_id=execution_id))
+    row = execution(user=user, execution_id=execution_id)
+    rows = models.ExecutionStep.objects.filter(execution=row)
+    if status is not None:
+        rows = rows.filter(status__in=status)
+    if since is not None and since + 1 >= row.oldest_sequence:
+        told = models.ExecutionEvent.objects.filter(execution=row, sequence__gt=since, step_id__isnull=False)
+        rows = rows.filter(step_id__in=told.values("step_id"))
     rows = rows.select_related("scope", "execution__scope", "execution__workflow_version")
     return rows.defer("execution__workflow_version__definition").order_by("position", "item_order", "id")
 

@@ -180,6 +180,19 @@ def lock_document(user: User, document_id: UUID) -> tuple[list[UUID], Document]:
         NotFound: there is no such document, or none that the user may see.
         Forbidden: the user's role does not permit an edit.
     """
+    known = require_edit(user, document_id)
+    followers = executions.open_executions_of(document_id)
+    repositories.lock_rows(followers).value  # noqa: B018 - waits for the locks
+    return followers, lock_head(known)
+
+
+def require_edit(user: User, document_id: UUID) -> documents.StoredDocument:
+    """Check that the user may edit a document, and return its newest version.
+
+    Raises:
+        NotFound: there is no such document, or none that the user may see.
+        Forbidden: the user's role does not permit an edit.
+    """
     known = documents.get_version(document_id)
     if known is None:
         raise NotFound("There is no such document.")
@@ -187,9 +200,7 @@ def lock_document(user: User, document_id: UUID) -> tuple[list[UUID], Document]:
         access.require_in(user, known.scope_id, NEEDED_ROLE[Action.EDIT])
     except NotFound as error:
         raise NotFound("There is no such document.") from error
-    followers = executions.open_executions_of(document_id)
-    repositories.lock_rows(followers).value  # noqa: B018 - waits for the locks
-    return followers, lock_head(known)
+    return known
 
 
 def lock_head(document: Document | documents.StoredDocument) -> Document:

@@ -1,8 +1,10 @@
-"""Prompts of earlier calls."""
+"""Earlier calls: their prompts, rebuilt from stored data, and what was found wrong in their replies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -10,14 +12,32 @@ from access.selectors import Person
 from common.errors import FieldError, NotFound
 from executions.composition import build_ports
 from executions.db_threads import in_thread
-from executions.engine.domain.calls import Call
+from executions.engine.domain.calls import Call, CallKey
 from executions.engine.domain.errors import unknown_step_message
 from executions.engine.domain.events import EventType, ProgressEvent
-from executions.engine.domain.execution import Pin, Step
+from executions.engine.domain.execution import Execution, Pin, Step
 from executions.engine.runtime.attempts import Attempts
+from executions.engine.runtime.call_outcome import CallOutcome, outcome_of
 from executions.engine.runtime.document_cache import DocumentCache
 from executions.engine.runtime.prompt_replay import AttemptStart, ReplayedPrompt, replay_prompt
-from executions.selectors import executions
+from executions.selectors import calls, executions
+
+#: Time after which no further prompt of a page is rebuilt.
+MAX_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownCall:
+    """A call, its prompt, and what became of its reply."""
+
+    row: Any
+    prompt: ReplayedPrompt
+    outcome: CallOutcome | None  # None: there is no reply
+
+    @property
+    def call(self) -> Call:
+        """The call with its reply."""
+        return self.prompt.call
 
 
 async def get_prompt(
@@ -28,18 +48,109 @@ async def get_prompt(
     Raises:
         NotFound: there is no such execution, step or call, or none that the user may see.
     """
-    events = await in_thread(lambda: list(_beginnings(user, execution_id, step_id)))
-    port = build_ports()
-    execution = await port.repositories.executions.get(execution_id)
-    if step_id not in execution.steps:
-        raise NotFound(unknown_step_message(step_id, execution.steps))
-    known = await port.ledger.calls(execution_id, step_id)
-    call = _newest(known, attempt=attempt, kind=kind, ordinal=ordinal)
-    definition = await port.definitions.get(execution.workflow_id, execution.workflow_version)
-    definition = definition if execution.script is None else definition.rehearsed
-    attempts = Attempts(port, definition=definition, step_id=step_id, documents=DocumentCache(port.repositories))
-    began = _began(events, execution.steps[step_id], call.key.attempt)
-    return await replay_prompt(call, execution=execution, attempts=attempts, known=known, began=began)
+    step = await (await _Replay.of(user, execution_id)).step(step_id)
+    return await step.prompt(_newest(step.known, attempt=attempt, kind=kind, ordinal=ordinal))
+
+
+async def get_call(*, user: Person, execution_id: UUID, call_id: UUID) -> ShownCall:
+    """Return a call with its prompt, its reply, and what was found wrong in it.
+
+    Raises:
+        NotFound: there is no such execution or call, or none that the user may see.
+    """
+    row = await in_thread(lambda: calls.call(user=user, execution_id=execution_id, call_id=call_id))
+    step = await (await _Replay.of(user, execution_id)).step(row.step_id)
+    call = _newest(step.known, attempt=row.attempt, kind=row.kind, ordinal=row.ordinal)
+    prompt = await step.prompt(call)
+    return ShownCall(row=row, prompt=prompt, outcome=step.outcome(prompt))
+
+
+async def proven_prompts(*, user: Person, execution_id: UUID, keys: Sequence[CallKey]) -> dict[CallKey, bool]:
+    """Return for each call whether its rebuilt prompt has the hash of the sent one.
+
+    After `MAX_SECONDS` no further prompt is rebuilt: the other calls are left out.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+    """
+    deadline, found = monotonic() + MAX_SECONDS, dict[CallKey, bool]()
+    if not keys:
+        return found
+    replay, wanted = await _Replay.of(user, execution_id), set(keys)
+    for step_id in dict.fromkeys(each.step_id for each in keys):
+        if monotonic() > deadline:
+            break
+        step = await replay.step(step_id)
+        for call in step.known:
+            if call.key in wanted and monotonic() <= deadline:
+                found[call.key] = (await step.prompt(call)).is_exact
+    return found
+
+
+class _Replay:
+    """Rebuilds prompts of an execution."""
+
+    def __init__(self, user: Person, execution: Execution, definition: Any) -> None:
+        self._user = user
+        self._execution = execution
+        self._definition = definition
+        self._documents = DocumentCache(build_ports().repositories)
+
+    @classmethod
+    async def of(cls, user: Person, execution_id: UUID) -> _Replay:
+        """Read an execution.
+
+        Raises:
+            NotFound: there is no such execution, or none that the user may see.
+        """
+        await in_thread(lambda: executions.execution(user=user, execution_id=execution_id))
+        port = build_ports()
+        execution = await port.repositories.executions.get(execution_id)
+        definition = await port.definitions.get(execution.workflow_id, execution.workflow_version)
+        return cls(user, execution, definition if execution.script is None else definition.rehearsed)
+
+    async def step(self, step_id: str) -> _StepReplay:
+        """Read the calls of a step.
+
+        Raises:
+            NotFound: the execution has no such step.
+        """
+        execution, port = self._execution, build_ports()
+        if step_id not in execution.steps:
+            raise NotFound(unknown_step_message(step_id, execution.steps))
+        events = await in_thread(lambda: list(_beginnings(self._user, execution.id, step_id)))
+        known = await port.ledger.calls(execution.id, step_id)
+        attempts = Attempts(port, definition=self._definition, step_id=step_id, documents=self._documents)
+        return _StepReplay(execution=execution, attempts=attempts, known=known, events=events)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StepReplay:
+    """The calls of a step, with all that their prompts are rebuilt from."""
+
+    execution: Execution
+    attempts: Attempts
+    known: Sequence[Call]
+    events: Sequence[ProgressEvent]
+
+    @property
+    def _step(self) -> Step:
+        return self.execution.steps[self.attempts.step_id]
+
+    async def prompt(self, call: Call) -> ReplayedPrompt:
+        """Rebuild the prompt of one of the calls."""
+        began = _began(self.events, self._step, call.key.attempt)
+        return await replay_prompt(
+            call, execution=self.execution, attempts=self.attempts, known=self.known, began=began
+        )
+
+    def outcome(self, prompt: ReplayedPrompt) -> CallOutcome | None:
+        """Return what became of the reply of a call; None without a reply."""
+        call = prompt.call
+        if call.reply is None:
+            return None
+        recorded = _ended(self.events, self._step, call.key.attempt)
+        return outcome_of(call, call.reply, request=prompt.request, known=self.known, recorded=recorded)
 
 
 def _newest(known: Sequence[Call], *, attempt: int | None, kind: str | None, ordinal: int | None) -> Call:
@@ -67,5 +178,18 @@ def _began(events: Sequence[ProgressEvent], step: Step, attempt: int) -> Attempt
         if event.event_type == EventType.STEP_STARTED:
             input_versions, violations = tuple(Pin.model_validate(each) for each in data["inputs"]), ()
         elif data["attempt"] == attempt:
-            violations = tuple(FieldError.model_validate(each) for each in data["violations"])
+            violations = _violations(data["violations"])
     return AttemptStart(input_versions=input_versions, violations=violations)
+
+
+def _ended(events: Iterable[ProgressEvent], step: Step, attempt: int) -> tuple[FieldError, ...]:
+    """Return the violations with which an attempt ended: the next one begins with them, or the step failed."""
+    for event in events:
+        data: Mapping[str, Any] = event.data
+        if event.event_type == EventType.REMEDIATION_STARTED and data["attempt"] == attempt + 1:
+            return _violations(data["violations"])
+    return step.violations if step.attempt == attempt and step.failure is not None else ()
+
+
+def _violations(told: Iterable[Any]) -> tuple[FieldError, ...]:
+    return tuple(FieldError.model_validate(each) for each in told)

@@ -133,6 +133,7 @@ async def test_an_execution_goes_from_its_start_over_a_question_and_a_repair_to_
     await _check_documents(ada, execution_id)
     await _check_costs(ada, execution_id)
     await _check_prompts(ada, execution_id, models.requests)
+    await _check_calls(ada, execution_id, models.requests)
 
 
 async def _check_log(browser: Browser, ada: Caller, execution_id: str, live: str) -> None:
@@ -189,6 +190,26 @@ async def _check_prompts(ada: Caller, execution_id: str, sent: list[ModelRequest
         assert shown["request_hash"] == request.request_hash
     assert (await get(ada, path))["attempt"] == 3  # the newest
     assert BRIEF in (await get(ada, f"{path}?kind=clarify"))["prompt"]
+
+
+async def _check_calls(ada: Caller, execution_id: str, sent: list[ModelRequest]) -> None:
+    """Each call is shown with the prompt that was sent, with its reply, and with what was wrong in it."""
+    path = f"/executions/{execution_id}/calls"
+    listed = (await get(ada, path))["data"]
+    shown = [await get(ada, f"{path}/{each['id']}") for each in listed]
+    assert [(each["step_id"], each["attempt"], each["kind"]) for each in shown] == [
+        ("research", 1, "generate"),
+        ("research", 2, "clarify"),
+        ("research", 3, "remediate"),
+        ("summary", 1, "generate"),
+    ]
+    assert [each["reply_kind"] for each in shown] == ["questions", "invalid", "document", "document"]
+    assert [each["pointer"] for each in shown[1]["violations"]] == [""]
+    assert [call for call in shown if call["violations"]] == [shown[1]]
+    for call, row, request, price in zip(shown, listed, sent, PRICES, strict=True):
+        assert (call["prompt"]["prompt"], call["prompt"]["exact"], row["prompt_exact"]) == (request.prompt, True, True)
+        assert (call["cost_usd"], call["latency_ms"], call["input_tokens"]) == (price, 120, 1000)
+    assert shown[1]["reply"]["tool_calls"] == [{"name": SUBMIT_DOCUMENT, "arguments": {"points": []}}]
 
 
 async def _check_costs(ada: Caller, execution_id: str) -> None:

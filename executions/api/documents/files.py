@@ -22,15 +22,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.idempotency import run_once
+from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from common.api.fields import TimestampField
-from common.api.views import ApiView
+from common.api.views import ONLY_VERSION, ApiView
 from common.database.connections import give_back
 from common.database.server import database_now
 from common.errors import FieldError, Invalid
 from documents.extraction.results import Extraction
 from documents.files import storage
 from documents.files.reader import check_size, read_file, turn
-from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
+from executions.api.openapi import RUNS_ONCE, problems
 from executions.api.views import authenticated_user
 
 _ID = OpenApiParameter("file_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -77,7 +78,7 @@ class FilesView(ApiView):
     @extend_schema(
         operation_id="files_create",
         request={MultiPartParser.media_type: FileUpload},
-        parameters=[IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        parameters=RUNS_ONCE,
         responses={201: FileDetails, **problems(400, 401, 409, 413, 415, 422, 503)},
     )
     async def post(self, request: Request) -> Response:
@@ -95,11 +96,15 @@ class FilesView(ApiView):
 class FileView(ApiView):
     """One file."""
 
-    @extend_schema(operation_id="files_retrieve", parameters=[_ID], responses={200: FileDetails, **problems(401, 404)})
+    @extend_schema(
+        operation_id="files_retrieve",
+        parameters=[_ID, IF_NONE_MATCH],
+        responses={200: FileDetails, **NOT_MODIFIED, **problems(400, 401, 404)},
+    )
     async def get(self, request: Request, file_id: str) -> Response:
         """Get what is known of a file."""
         row = await sync_to_async(storage.find_file)(user=request.user, file_id=UUID(file_id))
-        return Response(FileDetails(row).data)
+        return Response(FileDetails(row).data, headers={"ETag": ONLY_VERSION})
 
     @extend_schema(
         operation_id="files_destroy",

@@ -38,7 +38,7 @@ from executions.api.documents.serializers import (
     ResolveCommentRequest,
     RestoreDocumentRequest,
 )
-from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
+from executions.api.openapi import RUNS_ONCE, problems
 from executions.api.views import authenticated_user, expected_versions
 from executions.selectors import staleness
 from executions.selectors.document_files import accepted, look_of
@@ -73,7 +73,7 @@ class DocumentViewSet(views.DocumentViewSet):
     @extend_schema(
         tags=_TAGS,
         request={_JSON: AddDocumentRequest},
-        parameters=[IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        parameters=RUNS_ONCE,
         responses={201: DocumentDetails, **problems(400, 401, 403, 409, 413, 415, 422)},
     )
     async def create(self, request: Request) -> Response:
@@ -127,9 +127,9 @@ class DocumentViewSet(views.DocumentViewSet):
 
     @extend_schema(  # type: ignore[type-var]
         tags=_TAGS,
-        parameters=[_ID, _IF_MATCH],
+        parameters=[_ID, _IF_MATCH, *RUNS_ONCE],
         request={_JSON: RestoreDocumentRequest},
-        responses=_EDITED,
+        responses={**_EDITED, **problems(409)},
     )
     @action(detail=True, methods=["post"])
     async def restore(self, request: Request, pk: str) -> Response:
@@ -161,7 +161,7 @@ class DocumentViewSet(views.DocumentViewSet):
     @extend_schema(  # type: ignore[type-var]
         tags=_TAGS,
         request=CommentRequest,
-        parameters=[_ID, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        parameters=[_ID, *RUNS_ONCE],
         responses={201: CommentResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
     )
     @comments.mapping.post
@@ -234,20 +234,22 @@ class DocumentViewSet(views.DocumentViewSet):
         self, request: Request, pk: str, *, command: Callable[..., object], values: Callable[[], Mapping[str, Any]]
     ) -> Response:
         """Run a command that makes the next version, and respond with the document."""
+        user, document_id = authenticated_user(request), UUID(pk)
+
+        def act(expected: frozenset[int] | None, asked: Mapping[str, Any]) -> Response:
+            told = {"expected_versions": expected, "now": database_now(), **asked}
+            command(user=user, document_id=document_id, **told)
+            return self._details(request, document_id, None)
 
         def do() -> Response:
             _check_type(request)
             if "If-Match" not in request.headers:
                 raise PreconditionRequired
             expected = parse_entity_tags("If-Match", request.headers["If-Match"]).versions
-            command(
-                user=authenticated_user(request),
-                document_id=UUID(pk),
-                expected_versions=expected,
-                now=database_now(),
-                **values(),
-            )
-            return self._details(request, UUID(pk), None)
+            run = partial(act, expected, values())
+            if request.method != "POST":
+                return run()
+            return run_once(request, run, recheck=lambda _: services.require_edit(user, document_id))
 
         return await sync_to_async(do)()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event
 
 import httpx
 import psycopg
@@ -49,6 +50,44 @@ def test_a_start_that_is_sent_again_while_the_first_is_under_way_waits_for_it(fr
         again = impatient.post("/executions/", json=BODY, headers=KEY)
         assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
     assert executions(fresh) == 1
+
+
+@pytest.mark.torture
+def test_twenty_starts_at_once_start_one_execution_though_the_web_process_is_killed(fresh: Machine) -> None:
+    process = fresh.serve("--no-worker")
+
+    def send(client: httpx.Client) -> httpx.Response:
+        """Send the start until it has an answer, as a careful client does."""
+        while True:
+            try:
+                response = client.post("/executions/", json=BODY, headers=KEY)
+            except httpx.TransportError:
+                wait_until(lambda: is_there(fresh), what="the web process")
+                continue
+            if response.status_code not in {409, 503}:
+                return response
+            Event().wait(float(response.headers["Retry-After"]))
+
+    with fresh.client() as client, ThreadPoolExecutor(20) as pool:
+        cancelled_one(client, key="p1")
+        with no_execution_starts_in("p1", fresh):
+            sent = [pool.submit(send, client) for _ in range(20)]
+            wait_until(lambda: a_session_waits_in(fresh), what="a request that is under way")
+            process.kill()
+            process.wait()
+        fresh.serve("--no-worker")
+        answers = [each.result() for each in sent]
+    assert {each.status_code for each in answers} == {201}
+    assert len({each.json()["execution_id"] for each in answers}) == 1
+    assert sum("Idempotency-Replayed" not in each.headers for each in answers) <= 1
+    assert executions(fresh) == 1
+
+
+def is_there(installed: Machine) -> bool:
+    try:
+        return httpx.get(f"{installed.url}/healthz", timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.parametrize("committed", [False, True])

@@ -32,9 +32,11 @@ def place(server: Machine) -> dict[str, str]:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment", key="fuzzed")
         wait_for_status(client, execution_id, "completed")
         made = client.get("/documents", params={"execution_id": execution_id}).json()["data"][0]["id"]
+        call_id = client.get(f"/executions/{execution_id}/calls").json()["data"][0]["id"]
         file_id = client.post("/files", files={"file": ("brief.md", b"# A brief")}).json()["id"]
     scope = {"scope_type": "project", "scope_id": "fuzzed"}
-    return {"execution_id": execution_id, "step_id": "security", "id": made, "file_id": file_id, **scope}
+    ids = {"execution_id": execution_id, "step_id": "security", "id": made, "file_id": file_id, "call_id": call_id}
+    return {**ids, **scope}
 
 
 def answers(server: Machine, place: dict[str, str], client: httpx.Client) -> Iterator[tuple[str, int]]:

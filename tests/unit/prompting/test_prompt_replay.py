@@ -12,10 +12,12 @@ from uuid_utils.compat import uuid7
 from common.errors import FieldError
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.brief import BriefFile, Passage
+from executions.engine.domain.calls import FinishReason
 from executions.engine.domain.errors import ModelError
 from executions.engine.domain.execution import Pin
-from executions.engine.domain.states import FailureCode
+from executions.engine.domain.states import CallStatus, FailureCode
 from executions.engine.runtime.attempts import Attempts
+from executions.engine.runtime.call_outcome import ReplyKind, outcome_of
 from executions.engine.runtime.document_cache import DocumentCache
 from executions.engine.runtime.prompt_replay import AttemptStart, ReplayedPrompt, replay_prompt
 from executions.engine.testing.in_memory import InMemoryFileRepository
@@ -112,6 +114,49 @@ async def test_every_call_shows_the_very_prompt_that_was_sent() -> None:
     assert [(each.request.instructions, each.request.prompt) for each in sent] == [
         (request.instructions, request.prompt) for request in asked
     ]
+
+
+async def test_every_reply_is_told_with_what_was_found_wrong_in_it() -> None:
+    world = await everything()
+    known = await world.ports.ledger.calls(world.execution_id, "one")
+    told = [
+        outcome_of(
+            each.call,
+            each.call.reply,
+            request=each.request,
+            known=known,
+            recorded=began(world, "one", each.call.key.attempt + 1).violations,
+        )
+        for each in await shown(world)
+        if each.call.reply is not None
+    ]
+    assert [(each.kind.value, each.verdict, [found.detail for found in each.findings]) for each in told] == [
+        ("questions", None, []),
+        ("invalid", None, []),
+        ("document", "needs_revision", ["No person is named."]),
+        ("invalid", None, []),
+        ("verdict", "needs_revision", ["No person is named."]),
+        ("document", "satisfied", ["Shorter."]),
+        ("verdict", "satisfied", []),
+        ("document", "failed", ["No person is named."]),
+        ("verdict", "failed", ["No person is named."]),
+    ]
+    assert [bool(each.violations) for each in told] == [each.kind is ReplyKind.INVALID for each in told]
+
+
+async def test_what_rules_beside_the_schema_found_and_a_refusal_are_told() -> None:
+    world = await World(EVERYTHING, {"one": [document(), SATISFIED]}).start()
+    await world.run()
+    [made, _] = await shown(world)
+    call, fault = made.call, FieldError(pointer="/title", code="citation", detail="There is no such place.")
+    assert call.reply is not None
+    cited = outcome_of(call, call.reply, request=made.request, known=[call], recorded=[fault])
+    assert (cited.kind, cited.violations) == (ReplyKind.INVALID, (fault,))
+    late = replace(call, status=CallStatus.DISCARDED)
+    assert outcome_of(late, call.reply, request=made.request, known=[call], recorded=[fault]).violations == ()
+    refused = reply(text="No.", finish=FinishReason.REFUSED)
+    unusable = outcome_of(call, refused, request=made.request, known=[call], recorded=[])
+    assert (unusable.kind, unusable.violations[0].code) == (ReplyKind.UNUSABLE, "model_refused")
 
 
 async def test_a_prompt_that_cannot_be_proven_says_so() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from executions.models import Execution
 from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.integration.api.checks import pointers
@@ -60,6 +61,22 @@ def test_steps_are_listed_in_order_with_their_documents(ada: Caller, report: int
     assert first["finished_at"] is not None
     assert (second["step_id"], second["status"], second["depends_on"]) == ("summary", "pending", ["research"])
     assert (second["document"], second["clarification"], second["started_at"]) == (None, None, None)
+
+
+def test_steps_are_filtered_by_status_and_newer_events(ada: Caller, report: int) -> None:
+    execution = reports.finish_step(reports.claim(reports.start(ada.user)), "research")
+    path = f"/executions/{execution.id}/steps"
+
+    def found(**query: object) -> list[str]:
+        return [each["step_id"] for each in ada.get(path, query).json()["data"]]
+
+    assert found(status="completed") == ["research"]
+    assert found(status="completed,pending") == found(status=["completed", "pending"]) == ["research", "summary"]
+    last = ada.get(f"{path.removesuffix('steps')}events", {"types": "step_completed"}).json()["data"][0]["sequence"]
+    assert (found(since=last - 1), found(since=last), found(since=last - 1, status="pending")) == (["research"], [], [])
+    Execution.objects.update(oldest_sequence=last + 2)
+    assert found(since=last) == ["research", "summary"]  # pruned events may tell about each step
+    assert pointers(ada.get(path, {"since": -1, "status": "done"})) == {"/since", "/status/0"}
 
 
 def test_a_step_that_is_repaired_shows_what_was_wrong(ada: Caller, report: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from django.test import Client
 
 from documents.models import Document
 from executions.engine.domain.execution import Execution
@@ -53,6 +54,26 @@ def test_a_list_without_the_version_does_not_fit(ada: Caller, waiting: Execution
     assert response.status_code == 412
 
 
+#: Answers without an entity tag that are no lists.
+UNTAGGED = {
+    "/executions/compare": "made of two executions",
+    "/files/{file_id}/content": "may not be stored by a cache",
+    "/telemetry/summary": "a statistic",
+    "/telemetry/workflows/{workflow_id}/stats": "a statistic",
+    "/workflows/{id}/schema/{step}": "a schema",
+    "/executions/{execution_id}/stream": "a stream",
+    "/scopes/{scope_type}/{scope_id}/stream": "a stream",
+}
+
+
+def test_every_answer_about_one_thing_has_a_tag_or_is_a_written_exception() -> None:
+    document = Client().get("/api/v1/openapi.json").json()
+    gets = {path.removeprefix("/api/v1"): each["get"] for path, each in document["paths"].items() if "get" in each}
+    lists = {path for path, each in gets.items() if "limit" in {one["name"] for one in each.get("parameters", [])}}
+    tagged = {path for path, each in gets.items() if "304" in each["responses"]}
+    assert gets.keys() - lists - tagged == UNTAGGED.keys()
+
+
 def paths(ada: Caller) -> list[str]:
     """Return the paths of all answers with an entity tag."""
     execution = finish(start(ada.user))
@@ -62,6 +83,8 @@ def paths(ada: Caller) -> list[str]:
         f"/documents/{document}",
         f"/documents/{document}/versions/1",
         "/workflows/report",
+        f"/telemetry/executions/{execution.id}/costs",
+        f"/files/{ada.upload(b'Lend 400 tools.').json()['id']}",
     ]
 
 
@@ -70,6 +93,7 @@ def test_what_the_client_has_is_not_sent_again(ada: Caller, report: int, value: 
     for path in paths(ada):
         etag = ada.get(path).headers["ETag"]
         response = ada.get(path, If_None_Match=value.format(etag=etag))
+        assert {each.strip() for each in response.headers["Vary"].split(",")} >= {"Accept", "Authorization", "Cookie"}
         assert (response.status_code, response.content, response.headers["ETag"]) == (304, b"", etag), path
         assert "Content-Type" not in response.headers
 
