@@ -13,7 +13,7 @@ from knox.models import AuthToken
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from access.models import Scope, ScopeRole
+from access.models import ExternalAccount, Scope, ScopeRole
 from access.services import set_active
 from access.user import User
 
@@ -24,6 +24,7 @@ class ScopeRoleInline(TabularInline):
     model = ScopeRole
     extra = 0
     autocomplete_fields = ("user",)
+    readonly_fields = ("by_group",)
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Return False."""
@@ -49,6 +50,18 @@ class ScopeAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Return False: documents refer to scopes."""
         return False
+
+
+@admin.register(ExternalAccount)
+class ExternalAccountAdmin(ModelAdmin):
+    """Who logs in as which user by single sign-on. An existing user is linked here, never by an e-mail address."""
+
+    list_display = ("user", "issuer", "subject", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "subject")
+    autocomplete_fields = ("user",)
+    readonly_fields = ("rights_by_group", "created_at")
+    ordering = ("issuer", "subject")
 
 
 for model in (Group, AuthToken):  # registered by Django and knox

@@ -11,7 +11,7 @@ from console import comment_pages, decision_pages, document_pages, edit_pages, s
 app_name = "console"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="console:executions"), name="home"),
-    path("login/", auth.LoginView.as_view(template_name="console/login.html"), name="login"),
+    path("login/", views.LoginPage.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("executions/", views.executions, name="executions"),
     path("questions/", views.questions, name="questions"),

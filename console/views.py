@@ -6,18 +6,39 @@ Decisions and budgets in the inbox are rendered here, because the API only lists
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.csrf import ensure_csrf_cookie
 
+from access.oidc.faults import sentence_of
 from console.shell import count_text
 from executions.selectors import clarifications
 
 #: Formats of an execution's documents, with their names for people.
 _DOWNLOADS = (("docx", "Word"), ("pdf", "PDF"), ("markdown", "Markdown"), ("html", "HTML"), ("zip", "everything (zip)"))
+
+
+class LoginPage(LoginView):
+    """Django's login, with a way to the provider of single sign-on, and the reason if a login there failed."""
+
+    template_name = "console/login.html"
+
+    def get_context_data(self, **given: Any) -> dict[str, Any]:
+        """Return what the template shows; nothing of single sign-on unless the settings name a provider."""
+        context = super().get_context_data(**given)
+        if settings.OIDC_ENABLED:
+            wanted = self.get_redirect_url()
+            context["provider"] = settings.OIDC_NAME
+            context["provider_path"] = reverse("oidc:begin") + (f"?{urlencode({'next': wanted})}" if wanted else "")
+            context["fault"] = sentence_of(self.request.GET.get("fault", ""))
+        return context
 
 
 def _page(request: HttpRequest, template: str, *, waiting: int | None = None, **context: Any) -> HttpResponse:

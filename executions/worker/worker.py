@@ -15,7 +15,7 @@ from django.conf import settings
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
-from access.services import remove_expired_tokens, remove_old_answers
+from access.services import remove_expired_sessions, remove_expired_tokens, remove_old_answers
 from common.database.server import database_now
 from common.errors import NotFound
 from executions.db_threads import in_thread
@@ -170,6 +170,7 @@ class Worker:
     async def _prune(self) -> None:
         await in_thread(remove_old_answers, now=database_now())
         await in_thread(remove_expired_tokens, now=database_now())
+        await in_thread(remove_expired_sessions, now=database_now())
         await in_thread(duties.prune_files, now=database_now())
         if settings.EVENT_RETENTION_DAYS:
             await in_thread(enqueue_prune)
