@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import requests
+import urllib3
 from django.conf import settings
 
 from access.oidc.faults import Fault, LoginFailed
@@ -32,20 +33,21 @@ class ProviderSession(requests.Session):
             LoginFailed: the provider cannot be reached, or does not answer with a JSON object in time.
         """
         give_back()  # no connection to the database waits for the provider
-        if not is_protected(str(url)):
-            raise LoginFailed(Fault.UNREACHABLE, f"{url} is no address of HTTPS")
+        address = url if isinstance(url, str) else url.decode()
+        if not is_protected(address):
+            raise LoginFailed(Fault.UNREACHABLE, f"{address} is no address of HTTPS")
         seconds = limits().oidc_seconds
         deadline = time.monotonic() + seconds
         options |= {"timeout": (CONNECT_SECONDS, seconds), "allow_redirects": False, "stream": True}
         try:
             with super().request(method, url, *arguments, **options) as response:
                 content = _read(response, deadline=deadline)
-        except requests.RequestException as error:
-            raise LoginFailed(Fault.UNREACHABLE, f"{url} cannot be reached: {type(error).__name__}") from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise LoginFailed(Fault.UNREACHABLE, f"{address} cannot be reached: {type(error).__name__}") from error
         if response.ok:
             _check_object(response, content)
         elif not 400 <= response.status_code < 500:
-            raise LoginFailed(Fault.UNREACHABLE, f"{url} answers with status {response.status_code}")
+            raise LoginFailed(Fault.UNREACHABLE, f"{address} answers with status {response.status_code}")
         response._content = content  # noqa: SLF001 - what reads the response later finds what was read here
         return response
 
@@ -57,7 +59,7 @@ def _read(response: requests.Response, *, deadline: float) -> bytes:
         LoginFailed: the body is too large, or takes too long.
     """
     content = bytearray()
-    for part in response.iter_content(_PART_BYTES):
+    while part := response.raw.read1(_PART_BYTES, decode_content=True):  # what has come; it waits for no more
         content += part
         if len(content) > limits().oidc_bytes:
             raise LoginFailed(Fault.UNREACHABLE, f"the answer of {response.url} is too large")

@@ -1,4 +1,4 @@
-"""A real provider of OpenID Connect, django-oauth-toolkit: `python -m tests.support.openid_provider`.
+"""A real provider of OpenID Connect, django-oauth-toolkit: `python -m tests.e2e.server.openid_provider`.
 
 It demands PKCE. Its people log in with a password and approve each client. `POST /people/<name>/` changes a person, as
 an administrator of the provider does.
@@ -123,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("port", type=int)
+    parser.add_argument("url", help="its issuer, which may lead through a proxy")
     parser.add_argument("callback")
     given = parser.parse_args()
 
@@ -131,7 +132,7 @@ def main() -> None:
     from django.core.management import call_command
     from django.core.wsgi import get_wsgi_application
 
-    settings.configure(**settings_of(given.folder, f"http://127.0.0.1:{given.port}"))
+    settings.configure(**settings_of(given.folder, given.url))
     django.setup()
     call_command("migrate", verbosity=0)
     from oauth2_provider.models import Application
@@ -151,6 +152,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.environ.pop("DJANGO_SETTINGS_MODULE", None)
-    from tests.support import openid_provider
+    from tests.e2e.server import openid_provider
 
     openid_provider.main()  # by its name, which the settings use
