@@ -18,7 +18,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from access.audit import Act, record
-from access.models import AuditEntry, Scope, ScopeRole
+from access.models import AuditEntry, ExternalAccount, Scope, ScopeRole
 from access.services import set_active
 from access.user import User
 from common.admin import ReadOnlyAdmin
@@ -31,6 +31,7 @@ class ScopeRoleInline(TabularInline):
     model = ScopeRole
     extra = 0
     autocomplete_fields = ("user",)
+    readonly_fields = ("by_group",)
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Return False."""
@@ -56,6 +57,18 @@ class ScopeAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Return False: documents refer to scopes."""
         return False
+
+
+@admin.register(ExternalAccount)
+class ExternalAccountAdmin(ModelAdmin):
+    """Who logs in as which user by single sign-on. An existing user is linked here, never by an e-mail address."""
+
+    list_display = ("user", "issuer", "subject", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "subject")
+    autocomplete_fields = ("user",)
+    readonly_fields = ("rights_by_group", "created_at")
+    ordering = ("issuer", "subject")
 
 
 for model in (Group, AuthToken):  # registered by Django and knox

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -64,6 +65,7 @@ class ScopeRole(models.Model):
     )  # scope_role_once_per_user begins with it
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="scope_roles")
     role = models.CharField(max_length=20, choices=Role.choices)
+    by_group = models.BooleanField(default=False, db_default=False)  # given, and taken, by single sign-on
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -118,6 +120,22 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role} of {self.scope_id}"
+
+
+class ExternalAccount(models.Model):
+    """A person at a provider of single sign-on, and the user that the person logs in as."""
+
+    issuer = models.CharField(max_length=500)
+    subject = models.CharField(max_length=255)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="external_accounts")
+    rights_by_group = ArrayField(models.CharField(max_length=20), default=list, blank=True)  # that it may take again
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="external_account_once")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.issuer}"
 
 
 class KeptAnswer(models.Model):

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
@@ -295,6 +296,11 @@ def keep_answer(
 def remove_expired_tokens(*, now: datetime) -> None:
     """Delete expired tokens."""
     AuthToken.objects.filter(expiry__lt=now).delete()
+
+
+def remove_expired_sessions(*, now: datetime) -> None:
+    """Delete expired sessions, also those of log-ins by single sign-on that only began."""
+    Session.objects.filter(expire_date__lt=now).delete()
 
 
 def remove_old_answers(*, now: datetime) -> None:

@@ -1,9 +1,10 @@
-"""The client's network, found behind any number of trusted proxies."""
+"""Addresses: the client's network behind any number of trusted proxies, and which addresses are protected."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -31,6 +32,24 @@ def client_network(peer: str, forwarded_for: str, *, trusted: Collection[Network
         if not _is_trusted(client, trusted):
             break
     return _network_of(client)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address is one of this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_protected(url: str) -> bool:
+    """Return whether a URL is one of HTTPS, or one of this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
 
 
 def _parse(text: str) -> Address | None:

@@ -173,6 +173,19 @@ class Limits:
     open_invitations: int = _limit(
         "MAX_OPEN_INVITATIONS", 200, "Open invitations into one scope", answer="409 `too-many-invitations`"
     )
+    oidc_bytes: int = _limit(
+        "OIDC_MAX_BYTES",
+        512 * 1024,
+        "Size of one answer of the provider of single sign-on, in bytes",
+        answer="a sentence on the page of the login",
+        minimum=1024,
+    )
+    oidc_seconds: int = _limit(
+        "OIDC_SECONDS",
+        10,
+        "Time of one answer of the provider of single sign-on, in seconds",
+        answer="a sentence on the page of the login",
+    )
     file_bytes: int = _limit(
         "MAX_FILE_BYTES",
         20 * 1024 * 1024,

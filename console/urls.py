@@ -11,7 +11,7 @@ from console.people import invitation_pages
 app_name = "console"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="console:executions"), name="home"),
-    path("login/", views.Login.as_view(), name="login"),
+    path("login/", views.LoginPage.as_view(), name="login"),
     path("logout/", views.Logout.as_view(), name="logout"),
     path("invitations/", invitation_pages.invitation, name="invitation"),
     path("invitations/<str:token>/", invitation_pages.follow_link, name="invitation-link"),

@@ -6,22 +6,48 @@ Decisions and budgets in the inbox are rendered here, because the API only lists
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth import views as auth
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.csrf import ensure_csrf_cookie
 
+from access.oidc.faults import sentence_of
 from access.services import record_logout, store_login
 from console.shell import count_text
 from executions.selectors import clarifications
 
 #: Formats of an execution's documents, with their names for people.
 _DOWNLOADS = (("docx", "Word"), ("pdf", "PDF"), ("markdown", "Markdown"), ("html", "HTML"), ("zip", "everything (zip)"))
+
+
+class LoginPage(auth.LoginView):
+    """Django's login, with a way to the provider of single sign-on, and the reason if a login there failed."""
+
+    template_name = "console/login.html"
+
+    def get_context_data(self, **given: Any) -> dict[str, Any]:
+        """Return what the template shows; nothing of single sign-on unless the settings name a provider."""
+        context = super().get_context_data(**given)
+        if settings.OIDC_ENABLED:
+            wanted = self.get_redirect_url()
+            context["provider"] = settings.OIDC_NAME
+            context["provider_path"] = reverse("oidc:begin") + (f"?{urlencode({'next': wanted})}" if wanted else "")
+            context["fault"] = sentence_of(self.request.GET.get("fault", ""))
+        return context
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """Log the user in, and record it."""
+        response = super().form_valid(form)
+        store_login(self.request)
+        return response
 
 
 def _page(request: HttpRequest, template: str, *, waiting: int | None = None, **context: Any) -> HttpResponse:
@@ -57,18 +83,6 @@ def waiting_count(request: HttpRequest) -> HttpResponse:
 def execution(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     """Render the live view of one execution."""
     return _page(request, "console/execution.html", execution_id=execution_id, downloads=_DOWNLOADS)
-
-
-class Login(auth.LoginView):
-    """The login page."""
-
-    template_name = "console/login.html"
-
-    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        """Log the user in, and record it."""
-        response = super().form_valid(form)
-        store_login(self.request)
-        return response
 
 
 class Logout(auth.LogoutView):

@@ -2,14 +2,14 @@
 
 E001: a model alias is not a `provider:model` of a known provider. E002: workers would take over executions of live
 workers. E004: requests from Pushpin could not be verified. E005: the database has no such language of the search.
-E006: MODEL_FILES has an entry that cannot be read. I001: the model of an alias needs a configured price. W001: plain
-HTTP on a public address. W002 (--deploy): an endless redirect to HTTPS. W003 (--deploy): all clients would share the
-proxy's address.
+E006: MODEL_FILES has an entry that cannot be read. E007: single sign-on lacks a variable. E008: its issuer is no
+address of HTTPS. E009: OIDC_GROUPS has an entry that cannot be read. I001: the model of an alias needs a configured
+price. W001: plain HTTP on a public address. W002 (--deploy): an endless redirect to HTTPS. W003 (--deploy): all
+clients would share the proxy's address.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection
 from typing import Any
 
@@ -17,6 +17,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from gripcontrol import parse_grip_uri
 
+from access.oidc import groups
+from common.addresses import is_loopback, is_protected
 from common.database.server import database_now
 from documents.search import index
 from executions.llm.file_support import rules_of
@@ -48,6 +50,26 @@ def model_files(**_: Any) -> list[CheckMessage]:
         hint = "Set MODEL_FILES to entries like openai:qwen-vl*=pictures, with commas between them."
         return [Error(f"MODEL_FILES cannot be read: {error}", hint=hint, id="orchestrator.E006")]
     return []
+
+
+@register()
+def single_sign_on(**_: Any) -> list[CheckMessage]:
+    """Check that the settings of single sign-on are complete, protected and readable."""
+    given = {name: getattr(settings, name) for name in ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")}
+    missing = [name for name, value in given.items() if not value]
+    found: list[CheckMessage] = []
+    if 0 < len(missing) < len(given):
+        hint = "Set OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, or none."
+        found.append(Error(f"Single sign-on lacks {', '.join(missing)}.", hint=hint, id="orchestrator.E007"))
+    if given["OIDC_ISSUER"] and not is_protected(given["OIDC_ISSUER"]):
+        hint = "Set OIDC_ISSUER to the issuer as the provider writes it, such as https://id.example.org/realms/main."
+        found.append(Error("OIDC_ISSUER is no address of HTTPS.", hint=hint, id="orchestrator.E008"))
+    try:
+        groups.rules_of(tuple(settings.OIDC_GROUPS))
+    except ValueError as error:
+        hint = "Set OIDC_GROUPS to entries like editors=reviewer@project/harbour, with commas between them."
+        found.append(Error(f"OIDC_GROUPS cannot be read: {error}", hint=hint, id="orchestrator.E009"))
+    return found
 
 
 @register()
@@ -98,7 +120,7 @@ def search_language(databases: Collection[str] | None = None, **_: Any) -> list[
 @register(Tags.security)
 def plain_http(**_: Any) -> list[CheckMessage]:
     """Check that passwords are not sent over plain HTTP."""
-    if not settings.LOCAL or _is_loopback(settings.HOST):
+    if not settings.LOCAL or is_loopback(settings.HOST):
         return []
     message = f"HOST={settings.HOST} serves other machines over plain HTTP."
     hint = "Set LOCAL=0 and the settings of production (SECRET_KEY, ALLOWED_HOSTS), behind an HTTPS proxy."
@@ -123,10 +145,3 @@ def shared_address(**_: Any) -> list[CheckMessage]:
     hint = "Set TRUSTED_PROXIES to the addresses of the proxies, which must set X-Forwarded-For or add to it."
     message = "All clients behind the proxy share one limit of wrong passwords."
     return [Warning(message, hint=hint, id="orchestrator.W003")]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -157,6 +157,20 @@ REST_KNOX = {
     "AUTO_REFRESH": False,
 }
 
+# --- single sign-on: docs/single-sign-on.md ---------------------------------------------------------------------------
+OIDC_ISSUER = env.text("OIDC_ISSUER", "")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET", "")
+OIDC_NAME = env.text("OIDC_NAME", "single sign-on")  # of the provider, on the page of the login
+OIDC_SCOPES = env.words("OIDC_SCOPES", "profile,email")  # to ask for, besides openid
+OIDC_GROUPS = env.words("OIDC_GROUPS")  # group=role@type/key, or group=staff
+OIDC_GROUPS_CLAIM = env.text("OIDC_GROUPS_CLAIM", "groups")
+OIDC_ENABLED = bool(OIDC_ISSUER and OIDC_CLIENT_ID and OIDC_CLIENT_SECRET)
+if OIDC_ENABLED:  # otherwise no process imports the library
+    INSTALLED_APPS[:0] = ["allauth.account", "allauth.socialaccount"]
+    MIDDLEWARE.append("allauth.account.middleware.AccountMiddleware")  # which the library demands
+    SOCIALACCOUNT_ADAPTER = "access.oidc.library.SocialAdapter"
+
 # --- security -------------------------------------------------------------------------------------------------------
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not LOCAL
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=not LOCAL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerSplitView
@@ -25,6 +26,9 @@ urlpatterns = [
     re_path(r"^readyz/?$", health.readyz),
     path("", include("console.urls")),
 ]
+
+if settings.OIDC_ENABLED:
+    urlpatterns.append(path("login/single-sign-on/", include("access.oidc.urls")))
 
 handler400 = "orchestrator.problems.bad_request"
 handler403 = "orchestrator.problems.permission_denied"

@@ -16,7 +16,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
 from access.people import invitations
-from access.services import remove_expired_tokens, remove_old_answers
+from access.services import remove_expired_sessions, remove_expired_tokens, remove_old_answers
 from common.database.server import database_now
 from common.errors import NotFound
 from executions.db_threads import in_thread
@@ -172,6 +172,7 @@ class Worker:
         await in_thread(remove_old_answers, now=database_now())
         await in_thread(remove_expired_tokens, now=database_now())
         await in_thread(invitations.remove_old, now=database_now())
+        await in_thread(remove_expired_sessions, now=database_now())
         await in_thread(duties.prune_files, now=database_now())
         if settings.EVENT_RETENTION_DAYS:
             await in_thread(enqueue_prune)
