@@ -258,6 +258,7 @@ def create_user(*, name: str, password_hash: str) -> User:
     user, created = users.get_or_create(username=name, defaults={"password": password_hash})
     if not created:  # by a concurrent request
         raise NameTaken
+    record(Act.USER_ADD, "user", user.pk, user_id=user.pk)
     return user
 
 

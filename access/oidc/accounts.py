@@ -7,11 +7,13 @@ from itertools import chain
 
 from django.db import IntegrityError, transaction
 
+from access.audit import Act, record
 from access.models import ExternalAccount, Scope, ScopeRole
 from access.oidc.faults import Fault, LoginFailed
 from access.oidc.groups import RIGHTS, Given, ScopeName
 from access.oidc.identity import Identity, numbered_names
 from access.user import User
+from common.database.server import database_now
 
 
 @transaction.atomic
@@ -47,6 +49,7 @@ def _new_account(identity: Identity) -> ExternalAccount:
                 user = User(username=name, email=identity.email)
                 user.set_unusable_password()
                 user.save()
+                record(Act.USER_ADD, "user", user.pk, user_id=user.pk)
                 return ExternalAccount.objects.create(issuer=identity.issuer, subject=identity.subject, user=user)
         except IntegrityError:  # a concurrent log-in took the name, or made the account
             if (account := _account_of(identity)) is not None:
@@ -59,8 +62,8 @@ def _set_profile(user: User, identity: Identity) -> None:
     user.first_name = identity.first_name or user.first_name
     user.last_name = identity.last_name or user.last_name
     if identity.is_email_verified:
-        user.email = identity.email
-    user.save(update_fields=["first_name", "last_name", "email"])
+        user.email, user.email_verified_at = identity.email, database_now()
+    user.save(update_fields=["first_name", "last_name", "email", "email_verified_at"])
 
 
 def _set_rights(user: User, account: ExternalAccount, wanted: frozenset[str]) -> None:
@@ -75,6 +78,7 @@ def _set_rights(user: User, account: ExternalAccount, wanted: frozenset[str]) ->
         else:
             continue
         setattr(user, column, right in wanted)
+        record(Act.USER_CHANGE, "user", user.pk, part=right, user_id=user.pk)
     user.save(update_fields=list(RIGHTS.values()))
     account.rights_by_group = sorted(by_group)
     account.save(update_fields=["rights_by_group"])
@@ -89,9 +93,12 @@ def _set_roles(user: User, wanted: dict[ScopeName, str]) -> None:
     for name, row in have.items():
         if row.by_group and wanted.get(name) != row.role:
             row.delete()
+            record(Act.ROLE_TAKE, "user", user.pk, root_id=row.scope_id, user_id=user.pk)
     kept = {name for name, row in have.items() if not row.by_group or wanted.get(name) == row.role}
     missing = sorted((name for name in wanted if name not in kept), key=lambda name: (name.type, name.key))
     for name in missing:
         scope = Scope.objects.filter(parent=None, type=name.type, key=name.key).first()
         if scope is not None:  # else its first user will own it
-            ScopeRole.objects.get_or_create(scope=scope, user=user, defaults={"role": wanted[name], "by_group": True})
+            given = {"role": wanted[name], "by_group": True}
+            if ScopeRole.objects.get_or_create(scope=scope, user=user, defaults=given)[1]:
+                record(Act.ROLE_GIVE, "user", user.pk, root_id=scope.id, user_id=user.pk)

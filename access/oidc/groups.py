@@ -15,7 +15,7 @@ from common.names import has_hidden_characters, normalize_name
 #: Roles that groups give, from the lowest. Owners are made by people: a group cannot take the last owner of a scope.
 ROLES = ("viewer", "reviewer", "operator")
 #: Rights of the whole installation that groups give, and the columns of the user that hold them.
-RIGHTS = {"staff": "is_staff"}
+RIGHTS = {"staff": "is_staff", "author": "is_author"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from access.oidc.groups import given_to, rules_of
 from access.oidc.id_token import verified_claims
 from access.oidc.identity import identity_of
 from access.oidc.provider_session import DISCOVERY, ProviderSession, get_object
+from access.services import store_login
 
 _ID = "oidc"
 _BACKEND = settings.AUTHENTICATION_BACKENDS[0]
@@ -139,6 +140,7 @@ class Adapter(OpenIDConnectOAuth2Adapter):
         given = given_to(identity.groups, rules_of(tuple(settings.OIDC_GROUPS)))
         user = sign_on(identity=identity, given=given)
         login(request, user, backend=_BACKEND)
+        store_login(request)
         raise ImmediateHttpResponse(
             HttpResponseRedirect(self.state.get("next") or resolve_url(settings.LOGIN_REDIRECT_URL))
         )

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
+from access.audit import Act, record
 from access.errors import InvitationEnded, InvitationForAnother, TooManyInvitations
 from access.models import Invitation as Invitation
 from access.models import Role, Scope, ScopeRole
@@ -146,6 +147,7 @@ def invite(
         created_at=now,
         expires_at=now + LIFETIME,
     )
+    record(Act.INVITATION_MAKE, "invitation", row.id, root_id=scope.id)
     return row, token
 
 
@@ -168,6 +170,7 @@ def withdraw(*, user: User, scope_type: str, scope_key: str, invitation_id: UUID
     if row.withdrawn_at is None:
         row.withdrawn_at = now
         row.save(update_fields=["withdrawn_at"])
+        record(Act.INVITATION_WITHDRAW, "invitation", row.id, root_id=scope.id)
 
 
 def accept(*, user: User, token: str, now: datetime) -> Accepted:
@@ -219,6 +222,7 @@ def _accept(user_of: Callable[[Invitation], User], token_hash: str, now: datetim
     role = raise_role(row.scope, user, Role(row.role))
     row.accepted_at, row.accepted_by = now, user
     row.save(update_fields=["accepted_at", "accepted_by"])
+    record(Act.INVITATION_ACCEPT, "invitation", row.id, root_id=row.scope_id, user_id=user.pk)
     return Accepted(row.scope, role)
 
 

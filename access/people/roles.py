@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import QuerySet
 
+from access.audit import Act, record
 from access.errors import LastOwner
 from access.models import Role, Scope, ScopeRole
 from access.permissions.actions import Action, allows
@@ -58,7 +59,9 @@ def give_role(*, user: User, scope_type: str, scope_key: str, username: str, rol
         return GivenRole(row, is_new=False)
     if row is not None:
         _check_owners(row, role)
-    return GivenRole(replace_role(scope, other, role, before=row), is_new=row is None)
+    given = replace_role(scope, other, role, before=row)
+    record(Act.ROLE_GIVE, "user", other.pk, root_id=scope.id)
+    return GivenRole(given, is_new=row is None)
 
 
 @transaction.atomic
@@ -78,6 +81,7 @@ def take_role(*, user: User, scope_type: str, scope_key: str, username: str) -> 
         raise NotFound("This user has no role in the scope.")
     _check_owners(row, None)
     row.delete()
+    record(Act.ROLE_TAKE, "user", row.user_id, root_id=scope.id)
 
 
 def replace_role(scope: Scope, user: User, role: Role, *, before: ScopeRole | None) -> ScopeRole:

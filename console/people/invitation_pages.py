@@ -21,7 +21,7 @@ from access.passwords.backend import network_of
 from access.people import accounts, invitations
 from access.people.invitations import Invitation
 from access.people.links import token_of
-from access.services import BadName, BadPassword
+from access.services import BadName, BadPassword, store_login
 from access.user import User
 from common.database.server import database_now
 from common.errors import Forbidden, NotFound
@@ -84,6 +84,7 @@ def _log_in(request: HttpRequest, row: Invitation) -> HttpResponse:
     if not isinstance(user, User):
         return _page(request, row, status=422, login_fault="Wrong name or password.")
     login(request, user)
+    store_login(request)
     return _accept(request, row)
 
 
@@ -107,6 +108,7 @@ def _create_account(request: HttpRequest, row: Invitation) -> HttpResponse:
     except (BadName, BadPassword, NameTaken) as error:
         return _page(request, row, status=422, account_fault=str(error))
     login(request, user, backend=_BACKEND)
+    store_login(request)
     return _leave(request)
 
 

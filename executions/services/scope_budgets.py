@@ -6,6 +6,9 @@ from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 
+from django.db import transaction
+
+from access.audit import Act, record
 from access.permissions.actions import Action
 from access.selectors import scope_for
 from access.user import User
@@ -13,6 +16,7 @@ from telemetry import scope_budgets
 from telemetry.scope_budgets import MonthlyBudget
 
 
+@transaction.atomic
 def change_scope_budget(
     *,
     user: User,
@@ -30,4 +34,6 @@ def change_scope_budget(
         PreconditionFailed: the budget's version is not in `expected_versions`.
     """
     scope = scope_for(user, Action.SET_BUDGET, scope_type=scope_type, scope_key=scope_key)
-    return scope_budgets.set_budget(scope.id, max_cost_usd=max_cost_usd, expected_versions=expected_versions, now=now)
+    stored = scope_budgets.set_budget(scope.id, max_cost_usd=max_cost_usd, expected_versions=expected_versions, now=now)
+    record(Act.SCOPE_BUDGET, "scope", scope.id, root_id=scope.id, version=stored.version)
+    return stored
