@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("access", "0002_scope_names"),
+        ("access", "0005_audit"),
     ]
 
     operations = [

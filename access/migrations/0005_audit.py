@@ -17,7 +17,7 @@ _NAME = r"^[a-z_]+(\.[a-z_]+)?$"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("access", "0002_scope_names")]
+    dependencies = [("access", "0004_invitations")]
 
     operations = [
         migrations.CreateModel(
