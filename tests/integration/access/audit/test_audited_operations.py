@@ -108,6 +108,15 @@ def _answer(desk: Desk) -> Any:
     return desk.ada.post(f"/executions/{asking.id}/steps/research/clarification", {"answers": reports.GOOD_ANSWERS})
 
 
+def _invite(desk: Desk) -> Any:
+    return desk.ada.post("/scopes/project/alpha/invitations", {"role": "viewer"})
+
+
+def _accept_invitation(desk: Desk) -> Any:
+    token = _invite(desk).json()["url"].rstrip("/").rpartition("/")[2]
+    return desk.ada.post("/invitations/accept", {"token": token})
+
+
 Do = Callable[[Desk], Any]
 #: What an operation is called with, and the acts that it leaves.
 WITH_A_ROW: dict[str, tuple[Do, list[Act]]] = {
@@ -140,6 +149,21 @@ WITH_A_ROW: dict[str, tuple[Do, list[Act]]] = {
     "documents_comments_create": (lambda desk: _comment(desk, desk.note()), [Act.COMMENT_ADD]),
     "documents_comments_partial_update": (_resolve, [Act.COMMENT_RESOLVE]),
     "files_create": (lambda desk: desk.ada.upload(b"Some text."), [Act.FILE_UPLOAD]),
+    "scopes_budget_update": (
+        lambda desk: desk.ada.put("/scopes/project/alpha/budget", {"max_cost_usd": "5"}),
+        [Act.SCOPE_BUDGET],
+    ),
+    "scopes_roles_update": (
+        lambda desk: desk.ada.put("/scopes/project/alpha/roles/carol", {"role": "viewer"}),
+        [Act.ROLE_GIVE],
+    ),
+    "scopes_roles_destroy": (lambda desk: desk.ada.delete("/scopes/project/alpha/roles/carol"), [Act.ROLE_TAKE]),
+    "scopes_invitations_create": (_invite, [Act.INVITATION_MAKE]),
+    "scopes_invitations_destroy": (
+        lambda desk: desk.ada.delete(f"/scopes/project/alpha/invitations/{_invite(desk).json()['id']}"),
+        [Act.INVITATION_WITHDRAW],
+    ),
+    "invitations_accept": (_accept_invitation, [Act.INVITATION_ACCEPT]),
     "files_destroy": (lambda desk: desk.ada.delete(f"/files/{desk.file()}"), [Act.FILE_DELETE]),
     "auth_token_destroy": (lambda desk: desk.ada.delete("/auth/token"), [Act.TOKEN_END]),  # the last one
 }
