@@ -63,7 +63,11 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "first_name", "last_name", "is_active", "is_staff")
-    fieldsets = (*(DjangoUserAdmin.fieldsets or ()), ("Time zone and language", {"fields": ("time_zone", "language")}))
+    fieldsets = (
+        *(DjangoUserAdmin.fieldsets or ()),
+        ("Time zone and language", {"fields": ("time_zone", "language")}),
+        ("Workflows", {"fields": ("is_author",)}),
+    )
     actions = ("deactivate", "activate")
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:

@@ -6,6 +6,7 @@ DomainError
 ├── NotFound              the object does not exist, or the caller may not see it
 ├── Conflict              the current state does not allow the operation
 │   └── VersionConflict   another client changed the object first
+├── Gone                  the object existed, and can no longer be used
 ├── PreconditionFailed    the version that the client sent is not current
 ├── PreconditionRequired  the client has to send the version that it read
 ├── StaleWrite            the rows were changed after they were read
@@ -110,6 +111,13 @@ class VersionConflict(Conflict):
 
     def __init__(self, what: str, *, expected: int | list[JsonValue]) -> None:
         super().__init__(f"{what} was changed by another client; read it again.", expected_version=expected)
+
+
+class Gone(DomainError):
+    """The object existed, and can no longer be used."""
+
+    code = "gone"
+    sentence = "This can no longer be used."
 
 
 class PreconditionFailed(DomainError):
