@@ -58,6 +58,12 @@ class Limits:
         answer="an error of the definition",
         minimum=1024,
     )
+    definition_files: int = _limit(
+        "MAX_DEFINITION_FILES",
+        500,
+        "Files of a workflow that is sent as a zip archive",
+        answer="an error of the definition",
+    )
     schema_bytes: int = _limit(
         "MAX_SCHEMA_BYTES",
         256 * 1024,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from common.errors import FieldError, Invalid
+from common.errors import FieldError, Gone, Invalid
 from common.json_pointer import pointer
 from common.limits import limits
 from common.sources.text_source import max_levels
@@ -46,6 +46,15 @@ class DefinitionError(Invalid):
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(str(field_error) for field_error in errors), errors)
+
+
+class WorkflowRetired(Gone):
+    """The workflow is retired: its executions go on, and new ones do not start."""
+
+    code = "workflow-retired"
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(f"The workflow {workflow_id!r} is retired; an author can bring it back.")
 
 
 def character_errors(value: object, *where: str | int) -> Iterator[FieldError]:

@@ -40,7 +40,7 @@ def read_text(path: Path) -> str:
         SourceError: the file is missing, not a regular file, too large, or in another encoding.
     """
     data = read_bytes(path, max_bytes=limits().definition_bytes, setting="MAX_DEFINITION_BYTES")
-    return _decode(data).replace("\r\n", "\n").replace("\r", "\n")
+    return decode(data)
 
 
 def read_bytes(path: Path, *, max_bytes: int, setting: str) -> bytes:
@@ -78,13 +78,19 @@ def is_long_number(text: str) -> bool:
     return len(text) > _MAX_NUMBER_LENGTH
 
 
-def _decode(data: bytes) -> str:
+def decode(data: bytes) -> str:
+    """Return a UTF-8 text without its byte order mark, and with line feeds as line ends.
+
+    Raises:
+        SourceError: the bytes are in another encoding.
+    """
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "UTF-8")
     if encoding != "UTF-8" or b"\0" in data[:_SAMPLE]:
         raise SourceError(FileError("The encoding seems to be UTF-16, not UTF-8. Save it as UTF-8."))
     try:
-        return data.decode("utf-8").removeprefix("\ufeff")
+        text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         detail = f"It is not in UTF-8: byte 0x{data[error.start]:02x} is invalid there; save it as UTF-8."
         raise SourceError(FileError(detail, line=line)) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
