@@ -58,6 +58,13 @@ class Limits:
         answer="an error of the definition",
         minimum=1024,
     )
+    definition_values: int = _limit(
+        "MAX_DEFINITION_VALUES",
+        40_000,
+        "Values of a workflow definition with its files: texts, numbers, lists and objects",
+        answer="an error of the definition",
+        minimum=100,
+    )
     definition_files: int = _limit(
         "MAX_DEFINITION_FILES",
         500,

@@ -85,8 +85,8 @@ def bound_errors(source: object) -> Iterator[FieldError]:
                 detail = f"Names may have at most {_MAX_NAME} characters."
                 yield FieldError(pointer=pointer(*cut), code="name_too_long", detail=detail)
         count += len(level)
-        if count > limits().definition_bytes:
-            detail = f"It has more than {limits().definition_bytes:,} values (MAX_DEFINITION_BYTES)."
+        if count > limits().definition_values:
+            detail = f"It has more than {limits().definition_values:,} values (MAX_DEFINITION_VALUES)."
             yield FieldError(pointer="", code="too_large", detail=detail)
             return
         level = [((*path, name), inner) for path, value in level for name, inner in _inside(value)]

@@ -27,8 +27,9 @@ class Sources:
         """Return the errors with their files, and with lines where the files are text."""
         places = [self._place(each) for each in errors]
         wanted: dict[str, set[Path]] = defaultdict(set)
-        for file, path in places:
-            wanted[file].add(path)
+        for error, (file, path) in zip(errors, places, strict=True):
+            if _line_within(error, file) is None:
+                wanted[file].add(path)
         lines = {file: self._lines(file, paths) for file, paths in wanted.items()}
         return [
             FieldErrorInFile(
@@ -36,7 +37,7 @@ class Sources:
                 code=error.code,
                 detail=error.detail,
                 file=file,
-                line=_line_within(error, file) or lines[file].get(path),
+                line=_line_within(error, file) or lines.get(file, {}).get(path),
             )
             for error, (file, path) in zip(errors, places, strict=True)
         ]

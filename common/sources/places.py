@@ -17,7 +17,7 @@ Kind = Literal["map", "list", "end", "value"]
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _KINDS: dict[str, Kind] = {"{": "map", "[": "list", "}": "end", "]": "end"}
-_MAX_EVENTS = 200_000  # of a text; values after them get the line of a value around them
+_MAX_EVENTS = 100_000  # of a text; values after them get the line of a value around them
 
 
 def lines_of(text: str, paths: Collection[Path], *, is_json: bool) -> dict[Path, int]:
@@ -25,6 +25,8 @@ def lines_of(text: str, paths: Collection[Path], *, is_json: bool) -> dict[Path,
     wanted = {path[:size] for path in paths for size in range(len(path) + 1)}
     events = _json_events(text) if is_json else _yaml_events(text)
     known: dict[Path, int] = {(): 1}
+    if wanted == {()}:
+        return known
     for path, line in _places(islice(events, _MAX_EVENTS)):
         if path in wanted:
             known[path] = line

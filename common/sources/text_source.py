@@ -73,6 +73,12 @@ def too_deep(line: int | None) -> FileError:
     return FileError(f"Values are nested more than {max_levels()} levels deep.", "too_deep", line)
 
 
+def too_many_values(line: int | None) -> FileError:
+    """Return the error for a file with too many values."""
+    detail = f"It has more than {limits().definition_values:,} values (MAX_DEFINITION_VALUES)."
+    return FileError(detail, "too_large", line)
+
+
 def is_long_number(text: str) -> bool:
     """Return whether a number has more characters than any plausible number."""
     return len(text) > _MAX_NUMBER_LENGTH

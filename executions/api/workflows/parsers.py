@@ -24,8 +24,8 @@ class _DefinitionParser(BaseParser):
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> DefinitionBody:
-        """Return the body."""
+    ) -> Any:
+        """Return the `DefinitionBody`."""
         return DefinitionBody(stream.read(), self.form)
 
 

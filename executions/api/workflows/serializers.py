@@ -41,7 +41,7 @@ class ValidationResponse(serializers.Serializer[Any]):
     """The result of a check. Nothing was stored."""
 
     valid = serializers.BooleanField()
-    errors = DefinitionFault(many=True, help_text="The first 100 faults.")
+    errors = DefinitionFault(many=True, help_text="The first 100 faults.")  # type: ignore[assignment]
     error_count = serializers.IntegerField(help_text="Number of all faults.")
     advice = Advice(many=True, help_text="What is valid and may surprise; only of a valid definition.")
 

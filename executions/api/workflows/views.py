@@ -181,7 +181,7 @@ def _read(request: Request) -> Upload:
     Raises:
         DefinitionError: it is not valid.
     """
-    body = request.data
+    body: Any = request.data
     if not isinstance(body, DefinitionBody):  # no body, and no type
         body = DefinitionBody(b"", Form.JSON)
     return read_upload(body.data, body.form)
