@@ -87,6 +87,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         *(DjangoUserAdmin.fieldsets or ()),
         ("Time zone and language", {"fields": ("time_zone", "language")}),
         ("Verified address", {"fields": ("email_verified_at",)}),
+        ("Workflows", {"fields": ("is_author",)}),
     )
     readonly_fields = ("email_verified_at",)
     actions = ("deactivate", "activate")

@@ -17,6 +17,13 @@ class ScopeForbidden(Forbidden):
     sentence = "This scope belongs to another user; its owner can give you a role in it."
 
 
+class AuthorRequired(Forbidden):
+    """The user is no author of workflows."""
+
+    code = "author-required"
+    sentence = "Only authors and staff change workflows. Staff can make you an author."
+
+
 class BadCredentials(AuthenticationFailed):
     """The name and password do not match an active user."""
 

@@ -11,7 +11,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from knox.models import AuthToken
 
-from access.errors import ScopeForbidden
+from access.errors import AuthorRequired, ScopeForbidden
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
 from access.permissions.actions import NEEDED_ROLE, Action, allows
 from access.stream_grants import Grant
@@ -50,6 +50,21 @@ WHERE (person.is_staff OR EXISTS (
 def find_user(name: str) -> User | None:
     """Return the user with this name, active or not; None if there is no such user."""
     return User.objects.filter(username=name).first()
+
+
+def is_author(user: Person) -> bool:
+    """Return whether the user may publish workflows, retire workflows and try candidates: authors and staff."""
+    return bool(getattr(user, "is_staff", False) or getattr(user, "is_author", False))
+
+
+def require_author(user: Person) -> None:
+    """Check that the user is an author.
+
+    Raises:
+        AuthorRequired: the user is neither an author nor staff.
+    """
+    if not is_author(user):
+        raise AuthorRequired
 
 
 def visible_scopes(user: Person) -> QuerySet[Scope]:

@@ -33,6 +33,9 @@ class User(AbstractUser):
         default="en",
         help_text="Language tag (BCP 47), such as en or pt-BR.",
     )
+    is_author = models.BooleanField(
+        "author", default=False, db_default=False, help_text="May publish and retire workflows, and try candidates."
+    )
 
     email_verified_at = models.DateTimeField(
         null=True,

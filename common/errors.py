@@ -6,7 +6,7 @@ DomainError
 ├── NotFound              the object does not exist, or the caller may not see it
 ├── Conflict              the current state does not allow the operation
 │   └── VersionConflict   another client changed the object first
-├── Gone                  the object existed, and is no longer available
+├── Gone                  the object existed, and can no longer be used
 ├── PreconditionFailed    the version that the client sent is not current
 ├── PreconditionRequired  the client has to send the version that it read
 ├── StaleWrite            the rows were changed after they were read
@@ -114,10 +114,10 @@ class VersionConflict(Conflict):
 
 
 class Gone(DomainError):
-    """The object existed, and is no longer available."""
+    """The object existed, and can no longer be used."""
 
     code = "gone"
-    sentence = "This is no longer available."
+    sentence = "This can no longer be used."
 
 
 class PreconditionFailed(DomainError):

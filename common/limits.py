@@ -64,6 +64,19 @@ class Limits:
         answer="an error of the definition",
         minimum=1024,
     )
+    definition_values: int = _limit(
+        "MAX_DEFINITION_VALUES",
+        40_000,
+        "Values of a workflow definition with its files: texts, numbers, lists and objects",
+        answer="an error of the definition",
+        minimum=100,
+    )
+    definition_files: int = _limit(
+        "MAX_DEFINITION_FILES",
+        500,
+        "Files of a workflow that is sent as a zip archive",
+        answer="an error of the definition",
+    )
     schema_bytes: int = _limit(
         "MAX_SCHEMA_BYTES",
         256 * 1024,

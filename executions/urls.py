@@ -16,6 +16,7 @@ from executions.api.documents.views import DocumentViewSet
 from executions.api.estimate_views import EstimateView
 from executions.api.scopes.views import ScopeBudgetView, ScopesView, ScopeView
 from executions.api.views import ExecutionViewSet, ScopeTicketView
+from executions.api.workflows.views import WorkflowViewSet
 
 router = DefaultRouter()
 router.trailing_slash = "/?"
@@ -23,6 +24,7 @@ router.include_root_view = False
 router.include_format_suffixes = False
 router.register("executions", ExecutionViewSet, basename="execution")
 router.register("documents", DocumentViewSet, basename="document")
+router.register("workflows", WorkflowViewSet, basename="workflow")
 router.register("clarifications", ClarificationViewSet, basename="clarification")
 urlpatterns = [
     *router.urls,

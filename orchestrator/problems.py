@@ -95,7 +95,7 @@ class Problem:
     status: int
     code: str
     detail: str
-    errors: Iterable[Mapping[str, str]] = ()
+    errors: Iterable[Mapping[str, str | int]] = ()
     error_count: int = 0
     context: Mapping[str, object] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class Problem:
             "detail": _truncate(self.detail),
             "instance": instance,
             "code": self.code,
-            "errors": [{name: _truncate(text) for name, text in error.items()} for error in first],
+            "errors": [{name: _shown(value) for name, value in error.items()} for error in first],
             "error_count": self.error_count,
             "request_id": request_id,
         }
@@ -156,7 +156,7 @@ def problem_of(error: DomainError) -> Problem:
         status=status_of(type(error)),
         code=error.code,
         detail=str(error),
-        errors=({"pointer": each.pointer, "code": each.code, "detail": each.detail} for each in error.errors),
+        errors=(each.model_dump(exclude_none=True) for each in error.errors),
         error_count=len(error.errors),
         context=error.context,
         headers={} if wait is None else {"Retry-After": str(math.ceil(wait))},
@@ -226,6 +226,10 @@ def _count(detail: object) -> int:
     if isinstance(detail, Mapping | list):
         return sum(map(_count, detail.values() if isinstance(detail, Mapping) else detail))
     return 1
+
+
+def _shown(value: str | int) -> str | int:
+    return _truncate(value) if isinstance(value, str) else value
 
 
 def _truncate(text: str) -> str:

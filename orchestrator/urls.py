@@ -12,7 +12,6 @@ from orchestrator.openapi.view import openapi
 
 api: list[URLPattern | URLResolver] = [
     path("", include("access.urls")),
-    path("", include("workflows.urls")),
     path("", include("telemetry.urls")),
     path("", include("executions.urls")),
     re_path(r"^openapi\.json$", openapi, name="openapi"),

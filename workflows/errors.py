@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from common.errors import FieldError, Invalid
+from common.errors import FieldError, Gone, Invalid
 from common.json_pointer import pointer
 from common.limits import limits
 from common.sources.text_source import max_levels
@@ -48,6 +48,15 @@ class DefinitionError(Invalid):
         super().__init__("; ".join(str(field_error) for field_error in errors), errors)
 
 
+class WorkflowRetired(Gone):
+    """The workflow is retired: its executions go on, and new ones do not start."""
+
+    code = "workflow-retired"
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(f"The workflow {workflow_id!r} is retired; an author can bring it back.")
+
+
 def character_errors(value: object, *where: str | int) -> Iterator[FieldError]:
     """Yield the texts in plain data with characters that PostgreSQL cannot store."""
     if isinstance(value, str) and UNSTORABLE.search(value):
@@ -76,8 +85,8 @@ def bound_errors(source: object) -> Iterator[FieldError]:
                 detail = f"Names may have at most {_MAX_NAME} characters."
                 yield FieldError(pointer=pointer(*cut), code="name_too_long", detail=detail)
         count += len(level)
-        if count > limits().definition_bytes:
-            detail = f"It has more than {limits().definition_bytes:,} values (MAX_DEFINITION_BYTES)."
+        if count > limits().definition_values:
+            detail = f"It has more than {limits().definition_values:,} values (MAX_DEFINITION_VALUES)."
             yield FieldError(pointer="", code="too_large", detail=detail)
             return
         level = [((*path, name), inner) for path, value in level for name, inner in _inside(value)]

@@ -21,6 +21,7 @@ from documents.rendering.render import check_house
 from workflows.definitions.definition import DefinitionError, WorkflowDefinition
 from workflows.definitions.parser import parse_definition
 from workflows.errors import FieldErrorInFile, FieldErrorInText
+from workflows.places import Sources
 
 CATALOG = Path(__file__).resolve().parent / "catalog"
 _NAMES = ("workflow.yaml", "workflow.yml")
@@ -105,12 +106,8 @@ def load_folder(folder: Path, *, houses: dict[str, bytes] | None = None) -> Work
     Raises:
         DefinitionError: the definition, or an included file, is invalid.
     """
-    names = [name for name in _NAMES if (folder / name).exists()]
-    if len(names) > 1:
-        detail = f"There are {' and '.join(names)}; keep only one."
-        raise DefinitionError([FieldError(pointer="", code="two_definitions", detail=detail)])
     files = _Files(folder.resolve(), {} if houses is None else houses)
-    value = files.definition(names[0] if names else _NAMES[0])
+    value = files.definition(_name_in(folder))
     try:
         definition = parse_definition(value)
     except DefinitionError as error:
@@ -120,6 +117,34 @@ def load_folder(folder: Path, *, houses: dict[str, bytes] | None = None) -> Work
     return definition
 
 
+def load_folder_with_places(folder: Path, *, houses: dict[str, bytes]) -> WorkflowDefinition:
+    """Load the definition in a folder, as `load_folder` does. Each error has a file, and a line if the file has lines.
+
+    Raises:
+        DefinitionError: the definition, or an included file, is invalid.
+    """
+    files = _Files(folder.resolve(), houses)
+    name = _NAMES[0]
+    try:
+        name = _name_in(folder)
+        definition = parse_definition(files.definition(name))
+        if unused := list(files.unused_looks()):
+            raise DefinitionError(unused)
+    except DefinitionError as error:
+        sources = Sources(main=name, texts=files.texts, included=files.included)
+        raise DefinitionError(sources.located(error.errors)) from error
+    return definition
+
+
+def _name_in(folder: Path) -> str:
+    """Return the name of the definition's file."""
+    names = [name for name in _NAMES if (folder / name).exists()]
+    if len(names) > 1:
+        detail = f"There are {' and '.join(names)}; keep only one."
+        raise DefinitionError([FieldError(pointer="", code="two_definitions", detail=detail)])
+    return names[0] if names else _NAMES[0]
+
+
 class _Files:
     """Reads the files of a folder, up to a limit of bytes in total."""
 
@@ -127,7 +152,8 @@ class _Files:
         self._folder = folder
         self._left = limits().definition_bytes
         self._houses = houses
-        self._included: dict[str, str] = {}  # names of files by the pointer to their content
+        self.included: dict[str, str] = {}  # names of files by the pointer to their content
+        self.texts: dict[str, str] = {}  # by names of files
 
     def definition(self, name: str) -> JsonValue:
         """Return the value of the file, with all included files.
@@ -138,9 +164,9 @@ class _Files:
         try:
             source = read_yaml(self._text(name))
         except SourceError as error:
-            raise _definition_error(name, error) from error
+            raise definition_error(name, error) from error
         if truncated := [each for each in source.truncated if _is_prose(pointer(*each.path))]:
-            raise _definition_error(name, SourceError(*map(_truncation_error, truncated)))
+            raise definition_error(name, SourceError(*map(_truncation_error, truncated)))
         errors: list[FieldError] = []
         value = self._with_files(source.value, (), errors)
         if errors:
@@ -149,14 +175,14 @@ class _Files:
 
     def located(self, error: FieldError) -> FieldError:
         """Return an error with the file whose text it is in, if it has a line there."""
-        name = self._included.get(error.pointer)
+        name = self.included.get(error.pointer)
         if name is None or not isinstance(error, FieldErrorInText):
             return error
         return FieldErrorInFile(**error.model_dump(), file=name)
 
     def unused_looks(self) -> Iterator[FieldError]:
         """Yield templates and house files that the definition does not name."""
-        used = {self._path(name) for name in self._included.values()}
+        used = {self._path(name) for name in self.included.values()}
         for path in sorted(self._folder.iterdir()):
             if _LOOKS.fullmatch(path.name) and path not in used and path.is_file():
                 name = path.name[:200]
@@ -182,7 +208,7 @@ class _Files:
         return sha256
 
     def _text(self, name: str) -> str:
-        text = read_text(self._path(name))
+        text = self.texts[name] = read_text(self._path(name))
         self._left -= len(text.encode())
         if self._left < 0:
             detail = f"All files together are larger than {limits().definition_bytes:,} bytes (MAX_DEFINITION_BYTES)."
@@ -196,7 +222,7 @@ class _Files:
                 try:
                     return self._read(name, pointer(*where))
                 except SourceError as error:
-                    errors += _definition_error(name, error, *where).errors
+                    errors += definition_error(name, error, *where).errors
                     return None
             return {key: self._with_files(inner, (*where, key), errors) for key, inner in value.items()}
         if isinstance(value, list):
@@ -205,7 +231,7 @@ class _Files:
 
     def _read(self, name: str, where: str) -> JsonValue:
         """Return the value of an included file; for a house file its hash."""
-        self._included[where] = name
+        self.included[where] = name
         try:
             if where == _HOUSE:
                 return self._house(name)
@@ -242,7 +268,7 @@ def _truncation_error(found: TruncatedText) -> FileError:
     return FileError(f"{detail}or write the comment on a line of its own.", "cut_text", found.line, found.path)
 
 
-def _definition_error(name: str, error: SourceError, *where: str | int) -> DefinitionError:
+def definition_error(name: str, error: SourceError, *where: str | int) -> DefinitionError:
     """Convert the errors of a file to errors of the definition."""
     return DefinitionError(
         [

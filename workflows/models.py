@@ -8,7 +8,7 @@ from common.database.json_field import JsonTextField
 
 
 class Workflow(models.Model):
-    """A workflow; `version` is the current version, the default of starts.
+    """A workflow; `version` is the current version, the default of starts. 0: only candidates were tried so far.
 
     `publications` counts the changes of the current version, and is their optimistic lock.
     """
@@ -20,6 +20,7 @@ class Workflow(models.Model):
     version = models.PositiveIntegerField()
     publications = models.PositiveIntegerField(default=1, db_default=1)
     updated_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True)  # NULL: executions can be started
 
     def __str__(self) -> str:
         return self.name
@@ -36,7 +37,7 @@ class HouseFile(models.Model):
 
 
 class WorkflowVersion(models.Model):
-    """One published definition, immutable."""
+    """One published definition, immutable. A candidate is tried in dry runs, is in no list and never current."""
 
     workflow = models.ForeignKey(
         Workflow, on_delete=models.PROTECT, related_name="versions", db_index=False
@@ -45,11 +46,12 @@ class WorkflowVersion(models.Model):
     definition = JsonTextField()
     content_hash = models.CharField(max_length=64)  # `WorkflowDefinition.content_hash`
     published_at = models.DateTimeField()
+    is_candidate = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["workflow", "version"], name="workflow_version_once"),
-            models.UniqueConstraint(fields=["workflow", "content_hash"], name="workflow_content_once"),
+            models.UniqueConstraint(fields=["workflow", "content_hash", "is_candidate"], name="workflow_content_once"),
         ]
 
     def __str__(self) -> str:

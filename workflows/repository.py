@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,11 +11,15 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max, OuterRef, QuerySet, Subquery, Value
 
-from common.errors import FieldError, StaleWrite
+from common.errors import FieldError, PreconditionFailed, StaleWrite
 from workflows.definitions.definition import DefinitionError, WorkflowDefinition
 from workflows.models import HouseFile, Workflow, WorkflowVersion
 
 _MAX_DEFINITIONS = 256  # in the cache
+#: Numbers of candidates begin after it; published versions never reach it.
+LAST_PUBLISHED = 1_000_000_000
+NoSuchWorkflow = Workflow.DoesNotExist
+NoSuchVersion = WorkflowVersion.DoesNotExist
 
 
 class StaleWorkflow(StaleWrite):
@@ -30,57 +35,107 @@ class Publication(StrEnum):
 
 
 @transaction.atomic
-def publish(definition: WorkflowDefinition, *, now: datetime, house: bytes | None = None) -> tuple[int, Publication]:
+def publish(
+    definition: WorkflowDefinition,
+    *,
+    now: datetime,
+    house: bytes | None = None,
+    expected_versions: Collection[int] | None = None,
+) -> tuple[int, Publication]:
     """Publish a definition, and make it the current version. Content that was published before keeps its version.
+
+    A retired workflow stays retired.
 
     Args:
         definition: The definition.
         now: The time of publication.
         house: The file that `definition.house` names, checked; None: there is none, or it is stored.
+        expected_versions: The versions of which one has to be the current one; None: any.
 
     Returns:
         The version and the outcome.
 
     Raises:
         DefinitionError: the definition names a house file that is not stored.
+        PreconditionFailed: the current version is not in `expected_versions`.
     """
     _store_house(definition, house)
-    summary = {
-        "name": definition.name,
-        "description": definition.description,
-        "step_count": len(definition.steps),
-        "updated_at": now,
-    }
-    # Concurrent publications of the same workflow wait here.
-    workflow, created = Workflow.objects.select_for_update().get_or_create(
-        id=definition.id, defaults={**summary, "version": 1}
-    )
-    known = None if created else _version_like(definition)
-    if workflow.version == known:
+    workflow = lock(definition, now=now)
+    if expected_versions is not None and workflow.version not in expected_versions:
+        raise PreconditionFailed
+    known = _row_like(definition, is_candidate=False)
+    if known is not None and workflow.version == known.version:
         return workflow.version, Publication.UNCHANGED
-    version = _newest_version(definition.id) + 1 if known is None else known
-    if not created:
-        make_current(definition.id, version, expected=workflow.publications, **summary)
+    version = _newest_version(definition.id) + 1 if known is None else known.version
+    make_current(definition.id, version, expected=workflow.publications, **_summary(definition, now=now))
     if known is not None:
         return version, Publication.AGAIN
     _store_version(definition, version, now=now)
     return version, Publication.NEW
 
 
-def _store_version(definition: WorkflowDefinition, version: int, *, now: datetime) -> None:
-    WorkflowVersion.objects.create(
+@transaction.atomic
+def store_candidate(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, int]:
+    """Store a definition that is not published, for dry runs. Equal content is stored once.
+
+    Returns:
+        The number of the candidate and the primary key of its row.
+
+    Raises:
+        DefinitionError: the definition names a house file that is not stored.
+    """
+    _store_house(definition, None)
+    lock(definition, now=now)
+    if (known := _row_like(definition, is_candidate=True)) is not None:
+        return known.version, known.pk
+    version = _newest_version(definition.id, is_candidate=True) + 1
+    return version, _store_version(definition, version, now=now, is_candidate=True).pk
+
+
+def lock(definition: WorkflowDefinition, *, now: datetime) -> Workflow:
+    """Return the workflow of a definition, locked: concurrent publications of the same workflow wait here."""
+    return Workflow.objects.select_for_update().get_or_create(
+        id=definition.id, defaults={**_summary(definition, now=now), "version": 0, "publications": 0}
+    )[0]
+
+
+def _summary(definition: WorkflowDefinition, *, now: datetime) -> dict[str, Any]:
+    return {
+        "name": definition.name,
+        "description": definition.description,
+        "step_count": len(definition.steps),
+        "updated_at": now,
+    }
+
+
+def _store_version(
+    definition: WorkflowDefinition, version: int, *, now: datetime, is_candidate: bool = False
+) -> WorkflowVersion:
+    return WorkflowVersion.objects.create(
         workflow_id=definition.id,
         version=version,
         definition=definition.model_dump(mode="json"),
         content_hash=definition.content_hash(),
         published_at=now,
+        is_candidate=is_candidate,
     )
 
 
 def _store_house(definition: WorkflowDefinition, house: bytes | None) -> None:
-    if house is not None and hashlib.sha256(house).hexdigest() == definition.house:
+    require_house(definition, house)
+    if house is not None and definition.house is not None:
         HouseFile.objects.get_or_create(sha256=definition.house, defaults={"bytes": house})
-    elif definition.house is not None and house_file(definition.house) is None:
+
+
+def require_house(definition: WorkflowDefinition, house: bytes | None) -> None:
+    """Check that the house file of a definition is `house`, or is stored.
+
+    Raises:
+        DefinitionError: the definition names another file.
+    """
+    if definition.house is None or (house is not None and hashlib.sha256(house).hexdigest() == definition.house):
+        return
+    if not HouseFile.objects.filter(sha256=definition.house).exists():
         detail = f"No house file {definition.house[:12]}… is stored; name one as {{file: house.docx}}."
         raise DefinitionError([FieldError(pointer="/house", code="unknown_file", detail=detail)])
 
@@ -91,16 +146,56 @@ def house_file(sha256: str) -> bytes | None:
     return None if found is None else bytes(found)
 
 
-def _version_like(definition: WorkflowDefinition) -> int | None:
-    """Return the version of a workflow with this content, including the order of names in schemas; None without one."""
+def _row_like(definition: WorkflowDefinition, *, is_candidate: bool) -> WorkflowVersion | None:
+    """Return the version with this content, including the order of names in schemas, without its definition."""
     rows = WorkflowVersion.objects.filter(workflow_id=definition.id, content_hash=definition.content_hash())
-    return rows.order_by("id").values_list("version", flat=True).first()
+    return rows.filter(is_candidate=is_candidate).defer("definition").order_by("id").first()
 
 
-def _newest_version(workflow_id: str) -> int:
-    """Return the highest version number, 0 if there is none. It is not always the current version."""
-    rows = WorkflowVersion.objects.filter(workflow_id=workflow_id)
-    return rows.aggregate(newest=Max("version", default=0))["newest"]
+def _newest_version(workflow_id: str, *, is_candidate: bool = False) -> int:
+    """Return the highest number so far. It is not always the current version."""
+    rows = WorkflowVersion.objects.filter(workflow_id=workflow_id, is_candidate=is_candidate)
+    before_first = LAST_PUBLISHED if is_candidate else 0
+    return rows.aggregate(newest=Max("version", default=before_first))["newest"]
+
+
+@transaction.atomic
+def switch(workflow_id: str, version: int, *, now: datetime, expected_versions: Collection[int] | None = None) -> bool:
+    """Make a published version the current one, and return whether that is a change.
+
+    Raises:
+        NoSuchWorkflow: there is no such workflow. NoSuchVersion: it has no such version.
+        PreconditionFailed: the current version is not in `expected_versions`.
+    """
+    workflow = _existing(workflow_id, expected_versions)
+    row = WorkflowVersion.objects.get(workflow_id=workflow_id, version=version, is_candidate=False)
+    if workflow.version == version:
+        return False
+    summary = _summary(WorkflowDefinition.model_validate(row.definition), now=now)
+    make_current(workflow_id, version, expected=workflow.publications, **summary)
+    return True
+
+
+@transaction.atomic
+def set_retired(workflow_id: str, *, at: datetime | None, expected_versions: Collection[int] | None = None) -> bool:
+    """Retire a workflow, or bring it back (`at` is None). Return whether that is a change.
+
+    Raises:
+        NoSuchWorkflow: there is no such workflow.
+        PreconditionFailed: the current version is not in `expected_versions`.
+    """
+    workflow = _existing(workflow_id, expected_versions)
+    if (workflow.retired_at is None) == (at is None):
+        return False
+    return Workflow.objects.filter(id=workflow_id).update(retired_at=at) == 1
+
+
+def _existing(workflow_id: str, expected_versions: Collection[int] | None) -> Workflow:
+    """Return a published workflow, locked."""
+    workflow = Workflow.objects.select_for_update().get(id=workflow_id, version__gt=0)
+    if expected_versions is not None and workflow.version not in expected_versions:
+        raise PreconditionFailed
+    return workflow
 
 
 def make_current(workflow_id: str, version: int, *, expected: int, **values: object) -> None:
@@ -121,14 +216,16 @@ def version_row_id(workflow_id: str, version: int) -> int | None:
 
 
 def wanted_versions(workflow_id: str, version: int | None) -> QuerySet[Workflow, Any]:
-    """Return the query for a version number (None: the current one), and the primary key of its row, which may be None.
+    """Return the query for a published version: number, primary key of its row, and when the workflow was retired.
 
-    The result is empty if there is no such workflow.
+    `version` None is the current one. The key is None without such a version. The result is empty if there is no such
+    workflow.
     """
     number: Any = F("version") if version is None else Value(version)
-    rows = Workflow.objects.filter(id=workflow_id).order_by("id")
-    wanted = WorkflowVersion.objects.filter(workflow_id=OuterRef("id"), version=OuterRef("wanted")).values("id")[:1]
-    return rows.annotate(wanted=number, row_id=Subquery(wanted)).values_list("wanted", "row_id")
+    rows = Workflow.objects.filter(id=workflow_id, version__gt=0).order_by("id")
+    wanted = WorkflowVersion.objects.filter(workflow_id=OuterRef("id"), version=OuterRef("wanted"), is_candidate=False)
+    found = Subquery(wanted.values("id")[:1])
+    return rows.annotate(wanted=number, row_id=found).values_list("wanted", "row_id", "retired_at")
 
 
 _definitions: dict[tuple[str, int], WorkflowDefinition] = {}  # by workflow and version; immutable

@@ -15,9 +15,10 @@ from workflows.models import Workflow, WorkflowVersion
 VERSION_NUMBERS = "SELECT id, version FROM workflows_workflowversion"
 
 
-def workflows() -> QuerySet[Workflow]:
-    """Return all published workflows."""
-    return Workflow.objects.order_by("id")
+def workflows(*, retired: bool = False) -> QuerySet[Workflow]:
+    """Return all published workflows; with `retired`, the retired ones too."""
+    rows = Workflow.objects.filter(version__gt=0).order_by("id")
+    return rows if retired else rows.filter(retired_at=None)
 
 
 def current(workflow_id: str) -> WorkflowVersion:
@@ -26,7 +27,7 @@ def current(workflow_id: str) -> WorkflowVersion:
     Raises:
         NotFound: there is no such workflow.
     """
-    rows = WorkflowVersion.objects.select_related("workflow").filter(workflow_id=workflow_id)
+    rows = WorkflowVersion.objects.select_related("workflow").filter(workflow_id=workflow_id, is_candidate=False)
     if (row := rows.filter(version=F("workflow__version")).order_by("id").first()) is None:
         raise NotFound(no_workflow(workflow_id))
     return row
@@ -34,7 +35,7 @@ def current(workflow_id: str) -> WorkflowVersion:
 
 def no_workflow(workflow_id: str) -> str:
     """Return the error text for an unknown workflow, with the available ones. Every user may read workflows."""
-    ids = Workflow.objects.order_by("id").values_list("id", flat=True)
+    ids = workflows().values_list("id", flat=True)
     known = list(ids[:MAX_NAMES])
     available = f"Available: {listed(known, total=ids.count())}." if known else "No workflow is published."
     return f"There is no workflow {workflow_id!r}. {available}"
@@ -42,7 +43,8 @@ def no_workflow(workflow_id: str) -> str:
 
 def no_version(workflow_id: str, version: int) -> str:
     """Return the error text for an unknown version, with the newest versions."""
-    numbers = WorkflowVersion.objects.filter(workflow_id=workflow_id).order_by("-version")
+    rows = WorkflowVersion.objects.filter(workflow_id=workflow_id, is_candidate=False)
+    numbers = rows.order_by("-version")
     known = list(numbers.values_list("version", flat=True)[:MAX_NAMES])
     available = listed(known, total=numbers.count())
     return f"Workflow {workflow_id!r} has no version {version}. Available: {available}."
@@ -60,7 +62,38 @@ def versions(workflow_id: str) -> QuerySet[WorkflowVersion]:
         NotFound: there is no such workflow.
     """
     current(workflow_id)
-    return WorkflowVersion.objects.filter(workflow_id=workflow_id)
+    return WorkflowVersion.objects.filter(workflow_id=workflow_id, is_candidate=False)
+
+
+def version(workflow_id: str, number: int | None) -> WorkflowVersion:
+    """Return a published version, by default the current one, joined with its workflow.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+    """
+    if number is None:
+        return current(workflow_id)
+    rows = versions(workflow_id).select_related("workflow").filter(version=number)
+    if (row := rows.order_by("id").first()) is None:
+        raise NotFound(no_version(workflow_id, number))
+    return row
+
+
+def version_pair(
+    workflow_id: str, before: int | None, after: int | None
+) -> tuple[WorkflowVersion | None, WorkflowVersion]:
+    """Return two versions to compare: by default the current one, and the one before the later one by number.
+
+    The earlier one is None if there is none.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+    """
+    later = version(workflow_id, after)
+    if before is not None:
+        return version(workflow_id, before), later
+    earlier = versions(workflow_id).select_related("workflow").filter(version__lt=later.version)
+    return earlier.order_by("-version").first(), later
 
 
 def output_schema(workflow_id: str, step_id: str) -> JsonSchema:

@@ -1,4 +1,4 @@
-"""Endpoints of workflows. Every user may read them."""
+"""Endpoints of workflows: reading, for every user."""
 
 from __future__ import annotations
 
@@ -10,10 +10,29 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from common.api.renderers import file_renderer
+from common.api.serializers import checked
 from common.api.views import PagedViewSet
-from workflows import selectors
-from workflows.serializers import WorkflowDetails, WorkflowSummary, WorkflowVersionSummary
+from workflows import repository, selectors
+from workflows.comparison import compare_definitions
+from workflows.definitions.definition import WorkflowDefinition
+from workflows.definitions.editor_schema import editor_schema
+from workflows.definitions.graph import graph_of
+from workflows.exchange.folders import write_zip
+from workflows.serializers import (
+    VersionFilter,
+    WorkflowDetails,
+    WorkflowDiffFilters,
+    WorkflowDiffResponse,
+    WorkflowFilters,
+    WorkflowGraphResponse,
+    WorkflowSummary,
+    WorkflowVersionDetails,
+    WorkflowVersionSummary,
+)
 
+_ZIP = file_renderer("zip", "application/zip")
+_NUMBER = OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)
 _STEP = OpenApiParameter("step", OpenApiTypes.STR, OpenApiParameter.PATH)
 _ID = OpenApiParameter("id", OpenApiTypes.STR, OpenApiParameter.PATH)
 
@@ -25,10 +44,10 @@ class WorkflowViewSet(PagedViewSet):
     serializer_class = WorkflowSummary
     lookup_value_regex = r"[a-z0-9-]+"
 
-    @extend_schema(responses=WorkflowSummary(many=True))
+    @extend_schema(parameters=[WorkflowFilters], responses=WorkflowSummary(many=True))
     async def list(self, request: Request) -> Response:
         """List the workflows."""
-        return await self.page(request, selectors.workflows, WorkflowSummary)
+        return await self.page(request, selectors.workflows, WorkflowSummary, filters=WorkflowFilters)
 
     @extend_schema(parameters=[_ID, IF_NONE_MATCH], responses={200: WorkflowDetails, **NOT_MODIFIED})
     async def retrieve(self, request: Request, pk: str) -> Response:
@@ -41,6 +60,76 @@ class WorkflowViewSet(PagedViewSet):
     async def versions(self, request: Request, pk: str) -> Response:
         """List a workflow's versions, newest first."""
         return await self.page(request, lambda: selectors.versions(pk), WorkflowVersionSummary, ordering=("-version",))
+
+    @extend_schema(parameters=[_ID, _NUMBER, IF_NONE_MATCH], responses={200: WorkflowVersionDetails, **NOT_MODIFIED})  # type: ignore[type-var]
+    @action(detail=True, url_path=r"versions/(?P<number>[0-9]{1,9})")
+    async def version(self, request: Request, pk: str, number: str) -> Response:
+        """Get one version of a workflow."""
+        row = await sync_to_async(selectors.version)(pk, int(number))
+        return Response(WorkflowVersionDetails(row).data, headers={"ETag": f'"{row.version}"'})
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, WorkflowDiffFilters, IF_NONE_MATCH], responses={200: WorkflowDiffResponse, **NOT_MODIFIED}
+    )
+    @action(detail=True, pagination_class=None)
+    async def diff(self, request: Request, pk: str) -> Response:
+        """Compare two versions of a workflow: by default the current one with the one before it."""
+
+        def read() -> Response:
+            asked = checked(WorkflowDiffFilters, request.query_params)
+            before, after = selectors.version_pair(pk, asked.get("from"), asked.get("to"))
+            old = None if before is None else WorkflowDefinition.model_validate(before.definition)
+            found = compare_definitions(old, WorkflowDefinition.model_validate(after.definition))
+            told = {
+                "workflow_id": pk,
+                "from": None if before is None else before.version,
+                "to": after.version,
+                "changes": found.changes,
+                "steps": found.steps,
+                "roles": found.roles,
+                "is_reordered": found.is_reordered,
+            }
+            return Response(WorkflowDiffResponse(told).data, headers={"ETag": f'"{after.version}"'})
+
+        return await sync_to_async(read)()
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, VersionFilter, IF_NONE_MATCH], responses={200: WorkflowGraphResponse, **NOT_MODIFIED}
+    )
+    @action(detail=True, pagination_class=None)
+    async def graph(self, request: Request, pk: str) -> Response:
+        """Get the steps of a workflow as a graph: levels, and the documents between the steps."""
+
+        def read() -> Response:
+            row = selectors.version(pk, checked(VersionFilter, request.query_params).get("version"))
+            graph = graph_of(repository.get_definition(pk, row.version))
+            return Response(WorkflowGraphResponse(graph).data, headers={"ETag": f'"{row.version}"'})
+
+        return await sync_to_async(read)()
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, VersionFilter, IF_NONE_MATCH],
+        responses={(200, "application/zip"): OpenApiTypes.BINARY, **NOT_MODIFIED},
+    )
+    @action(detail=True, pagination_class=None, renderer_classes=[_ZIP])
+    async def export(self, request: Request, pk: str) -> Response:
+        """Download a version as the folder of its files, as zip, which publishes as the same version again."""
+
+        def read() -> Response:
+            row = selectors.version(pk, checked(VersionFilter, request.query_params).get("version"))
+            definition = repository.get_definition(pk, row.version)
+            house = None if definition.house is None else repository.house_file(definition.house)
+            name = f'attachment; filename="{pk}-{row.version}.zip"'
+            headers = {"ETag": f'"{row.version}"', "Content-Disposition": name, "X-Content-Type-Options": "nosniff"}
+            return Response(write_zip(definition, house=house), headers=headers)
+
+        return await sync_to_async(read)()
+
+    @extend_schema(operation_id="workflows_editor_schema", responses=OpenApiTypes.OBJECT)  # type: ignore[type-var]
+    @action(detail=False, url_path="schema", pagination_class=None)
+    async def editor_schema(self, request: Request) -> Response:
+        """Get the JSON Schema of a definition, for editors that complete names and mark faults."""
+        return Response(await sync_to_async(editor_schema)())
 
     @extend_schema(parameters=[_ID, _STEP], responses=OpenApiTypes.OBJECT)  # type: ignore[type-var]
     @action(detail=True, url_path=r"schema/(?P<step>[a-z0-9-]+)", pagination_class=None)

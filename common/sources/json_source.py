@@ -8,7 +8,8 @@ import re
 import jiter
 from pydantic import JsonValue
 
-from common.sources.text_source import FileError, SourceError, max_levels, too_deep
+from common.limits import limits
+from common.sources.text_source import FileError, SourceError, max_levels, too_deep, too_many_values
 
 _POSITION = re.compile(r"\s+at line (\d+) column (\d+)$")
 _DUPLICATE = re.compile(r"Detected duplicate key (.*)$", re.DOTALL)
@@ -43,9 +44,13 @@ def _field_error(message: str) -> FileError:
 
 
 def _check(value: JsonValue) -> None:
-    """Check the depth and all numbers, level by level."""
+    """Check the depth, all numbers and the number of values, level by level."""
     level: list[JsonValue] = [value]
+    count = 0
     for _ in range(max_levels() + 1):
+        count += len(level)
+        if count > limits().definition_values:
+            raise SourceError(too_many_values(None))
         if any(isinstance(each, float) and not math.isfinite(each) for each in level):
             raise SourceError(FileError("A number is too large for JSON (max about 1.8e308)."))
         level = [inner for each in level for inner in _inside(each)]

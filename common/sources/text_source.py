@@ -40,7 +40,7 @@ def read_text(path: Path) -> str:
         SourceError: the file is missing, not a regular file, too large, or in another encoding.
     """
     data = read_bytes(path, max_bytes=limits().definition_bytes, setting="MAX_DEFINITION_BYTES")
-    return _decode(data).replace("\r\n", "\n").replace("\r", "\n")
+    return decode(data)
 
 
 def read_bytes(path: Path, *, max_bytes: int, setting: str) -> bytes:
@@ -73,18 +73,30 @@ def too_deep(line: int | None) -> FileError:
     return FileError(f"Values are nested more than {max_levels()} levels deep.", "too_deep", line)
 
 
+def too_many_values(line: int | None) -> FileError:
+    """Return the error for a file with too many values."""
+    detail = f"It has more than {limits().definition_values:,} values (MAX_DEFINITION_VALUES)."
+    return FileError(detail, "too_large", line)
+
+
 def is_long_number(text: str) -> bool:
     """Return whether a number has more characters than any plausible number."""
     return len(text) > _MAX_NUMBER_LENGTH
 
 
-def _decode(data: bytes) -> str:
+def decode(data: bytes) -> str:
+    """Return a UTF-8 text without its byte order mark, and with line feeds as line ends.
+
+    Raises:
+        SourceError: the bytes are in another encoding.
+    """
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "UTF-8")
     if encoding != "UTF-8" or b"\0" in data[:_SAMPLE]:
         raise SourceError(FileError("The encoding seems to be UTF-16, not UTF-8. Save it as UTF-8."))
     try:
-        return data.decode("utf-8").removeprefix("\ufeff")
+        text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         detail = f"It is not in UTF-8: byte 0x{data[error.start]:02x} is invalid there; save it as UTF-8."
         raise SourceError(FileError(detail, line=line)) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -14,7 +14,7 @@ import yaml
 from pydantic import JsonValue
 
 from common.limits import limits
-from common.sources.text_source import FileError, SourceError, max_levels, too_deep
+from common.sources.text_source import FileError, SourceError, max_levels, too_deep, too_many_values
 from common.sources.yaml_scalars import TEXT_TAGS, plain_value, tagged_value, unreadable_tag
 
 #: libyaml if PyYAML was built with it: ten times as fast, with the same events.
@@ -107,6 +107,7 @@ class _Builder:
         self._open: list[_OpenCollection] = []
         self._anchors: dict[str, _CompleteValue] = {}
         self._documents = 0
+        self._values = 0
 
     def process(self, event: yaml.Event) -> None:
         """Process the next event."""
@@ -190,6 +191,9 @@ class _Builder:
 
     def _add(self, known: _CompleteValue, event: yaml.Event) -> None:
         """Add a value to the innermost open collection."""
+        self._values += 1
+        if self._values > limits().definition_values:
+            raise SourceError(too_many_values(_line(event)))
         if not self._open:
             self.value = known.value
             return

@@ -135,7 +135,7 @@ class EstimateView(ApiView):
         operation_id="workflow_estimate",
         parameters=[OpenApiParameter("workflow_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
         request=EstimateRequest,
-        responses={200: EstimateResponse, **problems(400, 401, 403, 404, 413, 415, 422)},
+        responses={200: EstimateResponse, **problems(400, 401, 403, 404, 410, 413, 415, 422)},
     )
     async def post(self, request: Request, workflow_id: str) -> Response:
         """Estimate the calls, tokens and cost of an execution: minimum, expected value and maximum."""

@@ -16,6 +16,7 @@ MEANINGS = {
     403: "Your role does not permit this.",
     404: "The object does not exist, or you may not see it.",
     409: "The current state does not permit this, or a request with the same idempotency key is in progress.",
+    410: "The object existed, and can no longer be used.",
     412: "The object was changed since you read it.",
     413: "The body is too large.",
     415: "The body is of another type, not in UTF-8, or compressed.",

@@ -52,7 +52,14 @@ def values(members: Iterable[StrEnum]) -> list[tuple[str, str]]:
 class StartExecutionRequest(StrictSerializer):
     """The workflow to start, its scope, and its input."""
 
-    workflow_id = serializers.RegexField(SLUG, max_length=63, help_text="Slug of a published workflow.")
+    workflow_id = serializers.RegexField(
+        SLUG, max_length=63, required=False, help_text="Slug of a published workflow. Required without `definition`."
+    )
+    definition = TextOrObjectField(
+        required=False,
+        help_text="In place of `workflow_id`: a definition that is not published, as an object. For authors, and only "
+        "with `dry_run`.",
+    )
     scope_type = serializers.RegexField(SLUG, max_length=63, help_text="Type of the scope, such as `project`.")
     scope_id = NameField(max_length=200, help_text="Key of the scope. The first user of a key owns the scope.")
     workflow_version = serializers.IntegerField(
@@ -89,12 +96,29 @@ class StartExecutionRequest(StrictSerializer):
         """Return the values, with the script of a dry run.
 
         Raises:
-            ValidationError: there is a script, but the execution is not a dry run.
+            ValidationError: there is a script or a candidate, but the execution is not a dry run; or it is not clear
+                which workflow is meant.
         """
         is_dry, script = attrs.pop("dry_run"), attrs.pop("rehearsal", None)
+        if refused := _candidate_faults(attrs, is_dry=is_dry):
+            raise serializers.ValidationError(refused)
         if script is not None and not is_dry:
             raise serializers.ValidationError({"rehearsal": "Only a dry run can have a script: set dry_run, too."})
         return {**attrs, "script": script or DryRunScript()} if is_dry else attrs
+
+
+def _candidate_faults(attrs: Mapping[str, Any], *, is_dry: bool) -> dict[str, str]:
+    """Return what is wrong with the choice between a published workflow and a candidate, by field."""
+    if "definition" not in attrs:
+        return {} if "workflow_id" in attrs else {"workflow_id": "Name a workflow, or send a definition to try."}
+    faults = {
+        name: "A definition stands in place of a published workflow: send one of both."
+        for name in ("workflow_id", "workflow_version")
+        if name in attrs
+    }
+    if not is_dry:
+        faults["definition"] = "A definition that is not published can only be tried: set dry_run, too."
+    return faults
 
 
 class EmptyRequest(StrictSerializer):

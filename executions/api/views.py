@@ -52,6 +52,7 @@ from executions.selectors import executions as selectors
 from executions.selectors.details import ExecutionDetails
 from executions.services import acceptance, budgets
 from executions.services import executions as services
+from executions.services.candidates import read_candidate
 from executions.services.locking import check_role
 from executions.services.prompts import get_prompt
 from executions.services.stream_tickets import issue_execution_ticket, issue_scope_ticket
@@ -172,7 +173,7 @@ class ExecutionViewSet(PagedViewSet):
     @extend_schema(
         request=StartExecutionRequest,
         parameters=RUNS_ONCE,
-        responses={201: ExecutionResponse, **problems(400, 401, 402, 403, 404, 409, 413, 415, 422)},
+        responses={201: ExecutionResponse, **problems(400, 401, 402, 403, 404, 409, 410, 413, 415, 422)},
     )
     async def create(self, request: Request) -> Response:
         """Start a workflow. It runs in the background; follow its stream, or read it again later.
@@ -191,6 +192,8 @@ class ExecutionViewSet(PagedViewSet):
 
         def answer() -> Response:
             values = checked(StartExecutionRequest, request.data)
+            if (source := values.pop("definition", None)) is not None:
+                values["candidate"] = read_candidate(authenticated_user(request), source)
             return run_once(request, partial(start, values), recheck=recheck)
 
         return await sync_to_async(answer)()

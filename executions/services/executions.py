@@ -26,10 +26,12 @@ from executions.engine.transitions.acceptance import WaitingDocument
 from executions.engine.transitions.planner import new_execution
 from executions.persistence.journal import journal
 from executions.queue.jobs import enqueue_advance
+from executions.services.candidates import try_candidate
 from executions.services.files import use_answers, use_files
 from executions.services.locking import lock_for_update, record_act, store_decision
-from executions.services.preflight import check_can_start, load_start_context, resolve_workflow
+from executions.services.preflight import ResolvedWorkflow, check_can_start, load_start_context, resolve_workflow
 from workflows.definitions.budget import merge_limits
+from workflows.definitions.definition import WorkflowDefinition
 
 logger = logging.getLogger(__name__)
 
@@ -38,21 +40,24 @@ logger = logging.getLogger(__name__)
 def start_execution(
     *,
     user: User,
-    workflow_id: str,
+    workflow_id: str = "",
     scope_type: str,
     scope_id: str,
     input: Brief | None = None,
     workflow_version: int | None = None,
+    candidate: WorkflowDefinition | None = None,
     tags: Sequence[str] = (),
     budget: Mapping[str, Any] | None = None,
     script: DryRunScript | None = None,
     reuse: Reuse = Reuse.NONE,
     now: datetime,
 ) -> Execution:
-    """Create an execution, with `script` a dry run. Its rows, first event and job are stored in one transaction.
+    """Create an execution, its first event and its job in one transaction. With `script` it is a dry run.
 
     Raises:
         NotFound: there is no such workflow or version.
+        WorkflowRetired: the workflow is retired.
+        AuthorRequired: there is a candidate in place of a published workflow, and the user is no author.
         ScopeForbidden: the scope belongs to another user.
         BudgetExceeded: the scope has used up its budget for this month.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
@@ -60,21 +65,31 @@ def start_execution(
     """
     asked = (workflow_id, workflow_version)
     there = load_start_context(user, asked, scope_type=scope_type, scope_key=scope_id, now=now)
-    wanted = resolve_workflow(*asked, versions=there.versions)
+    if candidate is None:
+        wanted = resolve_workflow(*asked, versions=there.versions)
+    else:
+        wanted = try_candidate(user, candidate, script=script, now=now)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, there=there.scopes)
     use_files(user=user, brief=input, root_id=scope.id)
     check_can_start(wanted.definition, scope.id, rooms=there.rooms, brief=input, script=script, now=now)
-    execution = new_execution(
+    where = ScopeRef(id=scope.id, type=scope.type, key=scope.key)
+    execution = _planned(wanted, scope=where, brief=input, script=script, now=now)
+    limited = replace(execution, budget=merge_limits(wanted.definition.budget, budget))
+    return _store_new(replace(limited, tags=tuple(tags), reuse=reuse), user=user, version_id=wanted.row_id)
+
+
+def _planned(
+    wanted: ResolvedWorkflow, *, scope: ScopeRef, brief: Brief | None, script: DryRunScript | None, now: datetime
+) -> Execution:
+    return new_execution(
         wanted.definition,
         execution_id=uuid7(),
         workflow_version=wanted.version,
-        scope=ScopeRef(id=scope.id, type=scope.type, key=scope.key),
-        brief=input,
+        scope=scope,
+        brief=brief,
         script=script,
         now=now,
     )
-    limited = replace(execution, budget=merge_limits(wanted.definition.budget, budget))
-    return _store_new(replace(limited, tags=tuple(tags), reuse=reuse), user=user, version_id=wanted.row_id)
 
 
 def _store_new(execution: Execution, *, user: User, version_id: int) -> Execution:

@@ -26,6 +26,7 @@ from telemetry import spending
 from telemetry.pricing import prices
 from workflows import repository as workflows
 from workflows.definitions.definition import BriefPolicy, WorkflowDefinition
+from workflows.errors import WorkflowRetired
 from workflows.selectors import no_step, no_version, no_workflow
 
 
@@ -42,7 +43,7 @@ class ResolvedWorkflow:
 class StartContext:
     """Data for a start, loaded in one round trip."""
 
-    versions: Iterable[tuple[int, int | None]]
+    versions: Iterable[tuple[int, int | None, datetime | None]]
     scopes: Iterable[Any]  # result of `named_root_scopes`
     rooms: Iterable[tuple[UUID, Decimal]]  # remaining monthly budgets, the result of `spending.remaining_budgets`
 
@@ -70,7 +71,7 @@ def load_start_context(
 
 
 def resolve_workflow(
-    workflow_id: str, version: int | None, *, versions: Iterable[tuple[int, int | None]] | None = None
+    workflow_id: str, version: int | None, *, versions: Iterable[tuple[int, int | None, datetime | None]] | None = None
 ) -> ResolvedWorkflow:
     """Return a workflow version, by default the current one.
 
@@ -81,10 +82,13 @@ def resolve_workflow(
 
     Raises:
         NotFound: there is no such workflow or version.
+        WorkflowRetired: the workflow is retired.
     """
-    for number, row_id in workflows.wanted_versions(workflow_id, version) if versions is None else versions:
+    for number, row_id, retired_at in workflows.wanted_versions(workflow_id, version) if versions is None else versions:
         if row_id is None:
             raise NotFound(no_version(workflow_id, number))
+        if retired_at is not None:
+            raise WorkflowRetired(workflow_id)
         definition = workflows.get_definition(workflow_id, number)
         return ResolvedWorkflow(definition=definition, version=number, row_id=row_id)
     raise NotFound(no_workflow(workflow_id))

@@ -34,6 +34,8 @@ _PROBLEM = {
                     "pointer": {"type": "string", "description": "RFC 6901 pointer to the value."},
                     "code": {"type": "string"},
                     "detail": {"type": "string", "description": f"At most {MAX_CHARACTERS} characters."},
+                    "file": {"type": "string", "description": "Only of a definition: the file with the error."},
+                    "line": {"type": "integer", "description": "Only of a definition: the line, from 1."},
                 },
             },
         },

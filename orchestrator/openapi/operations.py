@@ -77,6 +77,7 @@ _FILES = {
     "text/html": '<!doctype html><html lang="en">',
     "application/pdf": "%PDF-1.7",
     "application/zip": "PK",
+    "application/yaml": "id: note",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "PK",
 }
 

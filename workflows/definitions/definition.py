@@ -47,6 +47,7 @@ __all__ = [
     "validator_of",
 ]
 
+MAX_STEPS = 200  # of a workflow; it has no more roles than these
 REHEARSAL = "rehearsal:rehearsal"  # the free model that generates placeholder documents
 
 
@@ -173,7 +174,7 @@ class WorkflowDefinition(FrozenModel):
     roles: dict[Slug, RoleDefinition] = Field(description="Roles of the model, by id.")
     steps: tuple[StepDefinition, ...] = Field(
         min_length=1,
-        max_length=200,
+        max_length=MAX_STEPS,
         description="The steps in any order; the documents determine the order of execution.",
     )
     budget: Budget | None = Field(default=None, description="Budget of executions that are started without one.")

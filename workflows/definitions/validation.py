@@ -16,6 +16,9 @@ from workflows.definitions.placeholders import ITEM_NAMES, NAMES, invalid_placeh
 from workflows.definitions.policies import ALIASES, OnExhausted, is_model
 from workflows.json_schema.validation import JsonSchema, has_title, schema_errors
 
+#: `/workflows/{id}` has other meanings for these.
+RESERVED_IDS = frozenset({"schema", "validate"})
+
 
 def reference_errors(definition: WorkflowDefinition) -> Iterator[FieldError]:
     """Yield missing and invalid references."""
@@ -95,6 +98,9 @@ def _placeholder_errors(definition: WorkflowDefinition, index: int, step: StepDe
 
 
 def _duplicate_errors(definition: WorkflowDefinition) -> Iterator[FieldError]:
+    if definition.id in RESERVED_IDS:
+        detail = f"{definition.id!r} is a path of the API; choose another id."
+        yield FieldError(pointer="/id", code="reserved_id", detail=detail)
     ids: set[str] = set()
     kinds: set[str] = set(definition.scope_documents)
     for index, step in enumerate(definition.steps):

@@ -41,7 +41,7 @@ def test_versions_count_from_one_and_the_current_one_is_what_is_shown() -> None:
     assert (publish("First."), publish("Second.")) == ((1, Publication.NEW), (2, Publication.NEW))
     workflow = Workflow.objects.get()
     assert (workflow.version, workflow.description, workflow.step_count) == (2, "Second.", 1)
-    assert list(repository.wanted_versions("note", None)) == [(2, repository.version_row_id("note", 2))]
+    assert list(repository.wanted_versions("note", None)) == [(2, repository.version_row_id("note", 2), None)]
     assert versions() == [(1, "First."), (2, "Second.")]
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from pathlib import Path
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.module_loading import import_string
 
 from common.database.server import database_now
-from workflows import loader, repository
+from workflows import loader, publishing, repository
 from workflows.definitions.definition import DefinitionError
 
 _OUTCOMES = {
@@ -42,16 +40,16 @@ class Command(BaseCommand):
         """
         read = loader.load_catalog(catalog)
         errors = list(read.errors)
-        advice = import_string(settings.WORKFLOW_ADVICE)
         for definition in read.definitions:
             house = read.houses.get(definition.house or "")
             try:
-                version, outcome = repository.publish(definition, now=database_now(), house=house)
+                published = publishing.publish(definition, by=None, now=database_now(), house=house)
             except DefinitionError as error:
                 errors.append(f"{definition.id}: {error}")
                 continue
-            self.stdout.write(f"{definition.id} {version}{_OUTCOMES[outcome]}")
-            for field_error in advice(definition) if outcome is repository.Publication.NEW else ():
+            self.stdout.write(f"{definition.id} {published.version}{_OUTCOMES[published.outcome]}")
+            is_new = published.outcome is repository.Publication.NEW
+            for field_error in publishing.advice(definition) if is_new else ():
                 self.stderr.write(f"{definition.id} {field_error.pointer}: {field_error.detail}")
         if not read.definitions and not errors:
             raise CommandError(f"{catalog}: no folder contains a workflow.yaml.")
