@@ -8,6 +8,7 @@ from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from access.rights import TokenLimits
 from common.time import time_zones
 
 #: A language tag by its form (RFC 5646, section 2.1), without the irregular ones that are kept for old texts.
@@ -33,6 +34,9 @@ class User(AbstractUser):
         default="en",
         help_text="Language tag (BCP 47), such as en or pt-BR.",
     )
+
+    #: Limits of the token that this user has authenticated with; None: a session, or no request.
+    token_limits: TokenLimits | None = None
 
     def clean(self) -> None:
         """Bring the e-mail address and the name into their one form.

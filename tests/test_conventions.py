@@ -24,6 +24,7 @@ MODULES_OF_A_FOLDER = 15
 #: Where rows are written: each of these belongs to the room whose rows they are.
 WRITERS = frozenset(
     {
+        "access/account/services.py",
         "access/services.py",
         "documents/comments.py",
         "documents/files/storage.py",

@@ -10,6 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.rights import Right
 from common.api.serializers import checked
 from common.api.views import ApiView
 from executions.api.cost_serializers import CompareFilters, ExecutionComparison, ExecutionCosts, WorkflowStats
@@ -20,6 +21,8 @@ from executions.selectors.comparison import compare_executions
 
 class ExecutionCostsView(ApiView):
     """The cost of an execution."""
+
+    required_rights = {"get": Right.READ}
 
     @extend_schema(
         tags=["telemetry"],
@@ -40,6 +43,8 @@ class ExecutionCostsView(ApiView):
 class ExecutionComparisonView(ApiView):
     """Two executions side by side."""
 
+    required_rights = {"get": Right.READ}
+
     @extend_schema(
         tags=["executions"],
         operation_id="executions_compare",
@@ -58,6 +63,8 @@ class ExecutionComparisonView(ApiView):
 
 class WorkflowStatsView(ApiView):
     """Statistics of a workflow."""
+
+    required_rights = {"get": Right.READ}
 
     @extend_schema(
         tags=["telemetry"],

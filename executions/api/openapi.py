@@ -13,7 +13,7 @@ MEANINGS = {
     400: "The body is not JSON, or an object in it repeats a name.",
     401: "Authentication credentials were not provided.",
     402: "The scope has used up its budget for this month.",
-    403: "Your role does not permit this.",
+    403: "Your role does not permit this, or your token lacks the right.",
     404: "The object does not exist, or you may not see it.",
     409: "The current state does not permit this, or a request with the same idempotency key is in progress.",
     412: "The object was changed since you read it.",

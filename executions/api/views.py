@@ -19,6 +19,7 @@ from rest_framework.response import Response
 
 from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from access.rights import Right
 from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
@@ -159,6 +160,21 @@ def _change_budget(
 @extend_schema(tags=["executions"])
 class ExecutionViewSet(PagedViewSet):
     """Executions of workflows."""
+
+    required_rights = {
+        "create": Right.OPERATE,
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "steps": Right.READ,
+        "prompt": Right.READ,
+        "events": Right.READ,
+        "stream_tickets": Right.READ,
+        "clarification": Right.ANSWER,
+        "acceptance": Right.ANSWER,
+        "budget": Right.OPERATE,
+        "cancel": Right.OPERATE,
+        "retry": Right.OPERATE,
+    }
 
     serializer_class = ExecutionResponse
     lookup_url_kwarg = "execution_id"
@@ -318,6 +334,8 @@ class ExecutionViewSet(PagedViewSet):
 
 class ScopeTicketView(ApiView):
     """Tickets for the stream of a scope."""
+
+    required_rights = {"post": Right.READ}
 
     serializer_class = TicketResponse
 

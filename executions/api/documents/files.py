@@ -22,6 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.idempotency import run_once
+from access.rights import Right
 from common.api.fields import TimestampField
 from common.api.views import ApiView
 from common.database.connections import give_back
@@ -72,6 +73,8 @@ class FileDetails(serializers.Serializer[Any]):
 class FilesView(ApiView):
     """Uploads."""
 
+    required_rights = {"post": Right.ANSWER}
+
     parser_classes = (MultiPartParser,)
 
     @extend_schema(
@@ -95,6 +98,8 @@ class FilesView(ApiView):
 class FileView(ApiView):
     """One file."""
 
+    required_rights = {"get": Right.READ, "delete": Right.ANSWER}
+
     @extend_schema(operation_id="files_retrieve", parameters=[_ID], responses={200: FileDetails, **problems(401, 404)})
     async def get(self, request: Request, file_id: str) -> Response:
         """Get what is known of a file."""
@@ -115,6 +120,8 @@ class FileView(ApiView):
 @extend_schema(tags=["files"])
 class FileContentView(ApiView):
     """The bytes of a file."""
+
+    required_rights = {"get": Right.READ}
 
     @extend_schema(
         operation_id="files_content",
