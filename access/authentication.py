@@ -91,7 +91,7 @@ def require_rights(user: object, needed: Right | frozenset[Right]) -> None:
     """
     rights = frozenset({needed}) if isinstance(needed, Right) else needed
     if (missing := missing_right(getattr(user, "token_limits", None), rights)) is not None:
-        raise RightMissing(missing, needs_all=rights == ALL_RIGHTS)
+        raise RightMissing(missing.value, needs_all=rights == ALL_RIGHTS)
 
 
 def identify(request: HttpRequest, *, ticket: TicketText, opens: str, now: datetime) -> tuple[User, Credential]:

@@ -25,5 +25,4 @@ class SessionStore(DatabaseSessionStore):
 
     async def asave(self, must_create: bool = False) -> None:
         """Store the session in a thread, because a transaction needs one."""
-        await self._aget_session(no_load=must_create)
         await sync_to_async(self.save)(must_create)

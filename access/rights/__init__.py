@@ -31,11 +31,6 @@ class TokenLimits:
     rights: frozenset[Right]
     root_id: UUID | None  # the only root scope that the token reaches; None: all of its user
 
-    @property
-    def are_none(self) -> bool:
-        """Return whether the token may do all that its user may."""
-        return self.rights == ALL_RIGHTS and self.root_id is None
-
 
 def missing_right(limits: TokenLimits | None, needed: frozenset[Right]) -> Right | None:
     """Return a right that is needed and that a token lacks; None if there is none, or no token (`limits` is None).
