@@ -1,21 +1,26 @@
-"""Authentication: a token in the `Authorization` header; for streams also a ticket or a session."""
+"""Authentication: a token in the `Authorization` header; for streams also a ticket or a session. Rights of tokens."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from importlib import import_module
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import HttpRequest
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
-from knox.models import AuthToken
+from knox.crypto import hash_token
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from access import selectors, tickets
-from access.errors import BadTicket
+from access import selectors, services, tickets
+from access.credentials.last_use import LAST_USES
+from access.errors import BadTicket, RightMissing
+from access.rights import ALL_RIGHTS, Right, missing_right
+from access.selectors import Token
 from access.stream_grants import Credential
 from access.tickets import TicketText
 from access.user import User
@@ -37,16 +42,56 @@ class TokenAuthentication(KnoxTokenAuthentication):
         except UnicodeDecodeError as error:
             raise AuthenticationFailed from error  # knox does not catch it; tokens are ASCII
 
-    def _cleanup_token(self, auth_token: AuthToken) -> bool:
-        """Delete the token if it has expired, and return whether it has. Workers delete other expired tokens."""
-        if auth_token.expiry is None or auth_token.expiry >= database_now():
-            return False
-        auth_token.delete()
-        return True
+    def authenticate_credentials(self, token: bytes) -> tuple[User, Token]:
+        """Return the user with the limits of the token, and the token. An expired token is deleted.
+
+        Raises:
+            AuthenticationFailed: the token is unknown or expired, or its user is deactivated.
+        """
+        row, now = selectors.token_of_digest(hash_token(token.decode())), database_now()
+        if row is not None and row.expiry is not None and row.expiry < now:
+            services.revoke_token(row)
+            row = None
+        if row is None:
+            raise AuthenticationFailed("Invalid token.")
+        if not row.user.is_active:
+            raise AuthenticationFailed("User inactive or deleted.")
+        LAST_USES.note(row.digest, written=row.last_used_at, now=now)
+        return row.bearer(), row
 
     def authenticate_header(self, request: Request | HttpRequest) -> str:
         """Return the value of `WWW-Authenticate`: the scheme."""
         return getattr(self, "_prefix", "Bearer")
+
+
+class HasRight(BasePermission):
+    """Checks the rights of the token of a request. A session has all rights.
+
+    A view names them in `required_rights`, by action or method. What it does not name needs all rights.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Return True.
+
+        Raises:
+            RightMissing: the token lacks a right.
+        """
+        handler = request.method.lower() if request.method else ""
+        name = getattr(view, "action", None) or ("get" if handler == "head" else handler)
+        if hasattr(view, handler) and name not in {"options", "metadata"}:
+            require_rights(request.user, getattr(view, "required_rights", {}).get(name, ALL_RIGHTS))
+        return True
+
+
+def require_rights(user: object, needed: Right | frozenset[Right]) -> None:
+    """Check the rights of the token that a user has authenticated with.
+
+    Raises:
+        RightMissing: the token lacks one; the error names it.
+    """
+    rights = frozenset({needed}) if isinstance(needed, Right) else needed
+    if (missing := missing_right(getattr(user, "token_limits", None), rights)) is not None:
+        raise RightMissing(missing.value, needs_all=rights == ALL_RIGHTS)
 
 
 def identify(request: HttpRequest, *, ticket: TicketText, opens: str, now: datetime) -> tuple[User, Credential]:
@@ -70,8 +115,8 @@ def identify(request: HttpRequest, *, ticket: TicketText, opens: str, now: datet
         raise
 
 
-def _token_user(token: AuthToken) -> tuple[User, Credential]:
-    return token.user, Credential(user_id=token.user.pk, token=token.digest)
+def _token_user(token: Token) -> tuple[User, Credential]:
+    return token.bearer(), Credential(user_id=token.user.pk, token=token.digest)
 
 
 def _session_user(request: HttpRequest, key: str | None) -> tuple[User, Credential]:

@@ -24,6 +24,16 @@ class AuthorRequired(Forbidden):
     sentence = "Only authors and staff change workflows. Staff can make you an author."
 
 
+class RightMissing(Forbidden):
+    """The token lacks the right that the operation needs; the problem names it as `right`."""
+
+    code = "right-missing"
+
+    def __init__(self, right: str, *, needs_all: bool = False) -> None:
+        needed = "a login session, or a token of all rights without a scope" if needs_all else f"the right {right!r}"
+        super().__init__(f"This needs {needed}.", right=right)
+
+
 class BadCredentials(AuthenticationFailed):
     """The name and password do not match an active user."""
 

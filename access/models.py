@@ -1,4 +1,4 @@
-"""Tables of scopes, roles, invitations, sessions, idempotency, password attempts and the audit log.
+"""Tables of scopes, roles, invitations, tokens, sessions, idempotency, password attempts and the audit log.
 
 `services` and `people` write, `selectors` reads; `audit` does both for the log.
 """
@@ -11,8 +11,10 @@ from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
+from access.rights import Right, TokenLimits
 from access.user import User as User  # Django looks for models in this module
 from common.database.json_field import JsonTextField
 
@@ -138,6 +140,41 @@ class ExternalAccount(models.Model):
         return f"{self.subject} at {self.issuer}"
 
 
+class Token(models.Model):
+    """A token: a row of the table of knox, with columns of ours. Only its hash is stored. Its rights never change.
+
+    A migration adds the columns with defaults: a token that another program inserts has all rights.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    digest = models.CharField(max_length=128, unique=True)
+    token_key = models.CharField(max_length=25)  # the beginning of the token
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=100)  # empty: made with a password, or by a command
+    rights: models.Field[list[str], list[str]] = ArrayField(models.CharField(max_length=20))
+    scope = models.ForeignKey(Scope, null=True, on_delete=models.CASCADE, related_name="+")  # a root; NULL: all scopes
+    created = models.DateTimeField()
+    expiry = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)  # exact to about a minute
+
+    class Meta:
+        managed = False
+        db_table = "knox_authtoken"
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def limits(self) -> TokenLimits:
+        """Return the limits of the token."""
+        return TokenLimits(rights=frozenset(map(Right, self.rights)), root_id=self.scope_id)
+
+    def bearer(self) -> User:
+        """Return the token's user, with the limits of the token."""
+        self.user.token_limits = self.limits
+        return self.user
+
+
 class KeptAnswer(models.Model):
     """The response to a request with an `Idempotency-Key`, stored in the transaction of the request's effects."""
 
@@ -169,6 +206,10 @@ class SessionName(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # Without a database constraint, so that administrators can clear the table of sessions.
     session = models.OneToOneField(Session, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+    user = models.ForeignKey(  # NULL: written by an older version
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
         return str(self.id)

@@ -9,6 +9,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
+from access.idempotency import HEADER, REPLAYED_HEADER
+
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
     OpenApiTypes.STR,
@@ -17,6 +19,25 @@ IF_NONE_MATCH = OpenApiParameter(
 )
 #: Response of operations whose responses have an entity tag.
 NOT_MODIFIED: dict[Any, OpenApiResponse] = {304: OpenApiResponse(description="The client has the current version.")}
+
+#: A key that the client chooses per request. The server executes requests with the same key once.
+IDEMPOTENCY_KEY = OpenApiParameter(
+    HEADER,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+    OpenApiParameter.HEADER,
+    description="A key chosen by the client, new for each request. For 24 hours, the same request with the same key "
+    "returns the first response again and does nothing else. Only successful responses are stored. 409: the first "
+    "request is still in progress.",
+)
+IDEMPOTENCY_REPLAYED = OpenApiParameter(
+    REPLAYED_HEADER,
+    {"type": "string", "enum": ["true"]},
+    OpenApiParameter.HEADER,
+    description="Present if this is the stored first response for the key.",
+    response=[200, 201],
+)
+#: Parameters of an operation that runs once per key, by `access.idempotency.run_once`.
+RUNS_ONCE = [IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED]
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

@@ -9,10 +9,9 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
-from knox.models import AuthToken
 
 from access.errors import AuthorRequired, ScopeForbidden
-from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
+from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
 from access.permissions.actions import NEEDED_ROLE, Action, allows
 from access.stream_grants import Grant
 from access.user import User
@@ -67,9 +66,25 @@ def require_author(user: Person) -> None:
         raise AuthorRequired
 
 
+def only_root(user: Person) -> UUID | None:
+    """Return the only root scope that the user's token reaches; None: the token has no scope, or there is no token."""
+    limits = getattr(user, "token_limits", None)
+    return None if limits is None else limits.root_id
+
+
+def is_reached(user: Person, root_id: UUID) -> bool:
+    """Return whether the user's token reaches a root scope. It says nothing about the user's role there."""
+    return only_root(user) in {None, root_id}
+
+
 def visible_scopes(user: Person) -> QuerySet[Scope]:
-    """Return the scopes that the user may read: all for staff, else the scopes below a root where they have a role."""
+    """Return the scopes that the user may read: all for staff, else the scopes below a root where they have a role.
+
+    A token with a scope sees that scope alone.
+    """
     scopes = Scope.objects.all()
+    if (only := only_root(user)) is not None:
+        scopes = scopes.filter(Q(id=only) | Q(root_id=only))
     if getattr(user, "is_staff", False):
         return scopes
     roots = ScopeRole.objects.filter(user_id=user.pk or 0).values("scope_id")
@@ -78,9 +93,11 @@ def visible_scopes(user: Person) -> QuerySet[Scope]:
 
 def visible_roots(user: Person) -> list[UUID] | None:
     """Return the ids of the root scopes that the user may read, with all scopes below; None: all, for staff."""
+    only = only_root(user)
     if getattr(user, "is_staff", False):
-        return None
-    return list(ScopeRole.objects.filter(user_id=user.pk or 0).order_by("scope_id").values_list("scope_id", flat=True))
+        return None if only is None else [only]
+    roles = ScopeRole.objects.filter(user_id=user.pk or 0, **({} if only is None else {"scope_id": only}))
+    return list(roles.order_by("scope_id").values_list("scope_id", flat=True))
 
 
 def named_scope_ids(user: Person, *, scope_type: str | None, scope_key: str | None, limit: int) -> list[UUID]:
@@ -138,10 +155,15 @@ def named_root_scopes(user: Person, *, scope_type: str, scope_key: str) -> Query
 
 
 def role_of(user: Person, scope: Scope) -> Role | None:
-    """Return the user's role in the scope: inherited from its root; owner for staff; None without a role."""
+    """Return the user's role in the scope: inherited from its root; owner for staff; None without a role.
+
+    None also for a token that does not reach the scope.
+    """
+    root_id = scope.root_id or scope.id
+    if not is_reached(user, root_id):
+        return None
     if getattr(user, "is_staff", False):
         return Role.OWNER
-    root_id = scope.root_id or scope.id
     found = ScopeRole.objects.filter(scope_id=root_id, user_id=user.pk or 0).values_list("role", flat=True).first()
     return None if found is None else Role(found)
 
@@ -268,12 +290,22 @@ def valid_grants(grants: Collection[Grant], *, now: datetime) -> set[Grant]:
     return {wanted[number - 1] for (number,) in bulk.execute(_VALID_GRANTS, [*columns, now, now])}
 
 
-def find_token(name: str, *, user_id: int, now: datetime) -> AuthToken | None:
+def token_of_digest(digest: str) -> Token | None:
+    """Return the token with this hash, with its user; None if there is none. It may have expired."""
+    return Token.objects.filter(digest=digest).select_related("user").first()
+
+
+def token_id(digest: str) -> UUID | None:
+    """Return the id of the token with this hash; None if there is none."""
+    return Token.objects.filter(digest=digest).values_list("id", flat=True).first()
+
+
+def find_token(name: str, *, user_id: int, now: datetime) -> Token | None:
     """Return the user's token whose digest starts with `name`, with its user.
 
     None if the token is revoked or expired, or the user is deactivated.
     """
-    rows = AuthToken.objects.filter(user_id=user_id, user__is_active=True, digest__startswith=name)
+    rows = Token.objects.filter(user_id=user_id, user__is_active=True, digest__startswith=name)
     return rows.filter(Q(expiry=None) | Q(expiry__gt=now)).select_related("user").first()
 
 
@@ -286,6 +318,7 @@ __all__ = [
     "Action",
     "Person",
     "Role",
+    "Token",
     "allows",
     "find_session_key",
     "find_token",

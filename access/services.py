@@ -14,17 +14,17 @@ from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
-from django.utils import timezone
-from knox.models import AuthToken
+from knox.crypto import create_token_string, hash_token
 from knox.settings import knox_settings
 from psycopg.types.json import Json, Jsonb
+from uuid_utils.compat import uuid7
 
 from access.audit import Act, Subject, record, record_each
-from access.audit.origin import NAME_LENGTH, public_name
-from access.errors import BadCredentials, NameTaken
-from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
+from access.errors import BadCredentials, NameTaken, ScopeForbidden
+from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
 from access.permissions.actions import NEEDED_ROLE, Action, allows
-from access.selectors import named_root_scopes, role_of, scope_forbidden
+from access.rights import ALL_RIGHTS, Right
+from access.selectors import is_reached, named_root_scopes, only_root, role_of, scope_forbidden
 from access.stream_grants import Credential
 from access.tickets import Ticket, sign
 from access.user import User
@@ -37,11 +37,19 @@ ANSWER_RETENTION = timedelta(hours=24)  # time in which a repeated `Idempotency-
 _LOCK_UNCHANGED_USER = "SELECT id FROM access_user WHERE id = %s AND password = %s AND is_active FOR SHARE"
 #: For the rest of the transaction; the trigger that deletes tokens reads it.
 _ANNOUNCE_REHASH = "SELECT set_config('scriptorium.same_password_of', %s, true)"
+#: A session keeps its name. Another user who logs in with the same session takes it over.
+_NAME_SESSION = """
+INSERT INTO access_sessionname (id, session_id, user_id) VALUES (%s, %s, %s)
+ON CONFLICT (session_id) DO UPDATE SET user_id = excluded.user_id
+WHERE access_sessionname.user_id IS DISTINCT FROM excluded.user_id"""
 _KEEP_ANSWER = """
 INSERT INTO access_keptanswer (user_id, method, path, key, body_hash, status, headers, answer, kept_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (user_id, method, path, key) DO UPDATE SET (body_hash, status, headers, answer, kept_at)
   = (excluded.body_hash, excluded.status, excluded.headers, excluded.answer, excluded.kept_at)"""
+_NAME_LENGTH = 32  # characters of a digest, enough to identify a token
+_KEY_LENGTH = 15  # characters of a token that knox stores as they are
+_OUT_OF_REACH = "This token is limited to another scope."
 
 
 class BadName(ValueError):
@@ -71,14 +79,19 @@ def claim_root_scope(
         there: A recent result of `named_root_scopes`; queried if missing.
 
     Raises:
-        ScopeForbidden: the scope belongs to another user, and this user's role is too low.
+        ScopeForbidden: the scope belongs to another user, and this user's role is too low; or the user's token does not
+            reach it.
     """
     rows = named_root_scopes(user, scope_type=scope_type, scope_key=scope_key) if there is None else there
     for known in rows:
+        if not is_reached(user, known.id):
+            raise ScopeForbidden(_OUT_OF_REACH)
         own = Role(known.role_there) if known.role_there else None  # type: ignore[attr-defined]  # annotated
         if not allows(Role.OWNER if user.is_staff else own, need):
             raise scope_forbidden(known, have=own, need=need)
         return known
+    if only_root(user) is not None:
+        raise ScopeForbidden(_OUT_OF_REACH)
     scope, created = Scope.objects.get_or_create(parent=None, type=scope_type, key=scope_key)
     if created:
         ScopeRole.objects.create(scope=scope, user=user, role=Role.OWNER)
@@ -115,8 +128,22 @@ def lock_scopes(scope_ids: Collection[UUID]) -> None:
 
 
 @transaction.atomic
-def issue_token(user: User) -> tuple[AuthToken, str]:
+def issue_token(
+    user: User,
+    *,
+    name: str = "",
+    rights: Collection[Right] = ALL_RIGHTS,
+    scope: Scope | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[Token, str]:
     """Create a token: return its row, and its text, which is stored only as a hash.
+
+    Args:
+        user: The user of the token.
+        name: A name for people.
+        rights: What the token may do.
+        scope: The only root scope that it reaches; None: all scopes of the user.
+        expires_at: When it expires; None: after `TOKEN_TTL_DAYS`.
 
     Raises:
         BadCredentials: the password was changed since `user` was read; the token would survive that change.
@@ -124,11 +151,19 @@ def issue_token(user: User) -> tuple[AuthToken, str]:
     same = bulk.execute(_LOCK_UNCHANGED_USER, [user.pk, user.password]).fetchone()
     if same is None:
         raise BadCredentials
-    lifetime = knox_settings.TOKEN_TTL
-    if lifetime is not None:
-        lifetime += database_now() - timezone.now()  # knox adds the lifetime to this machine's clock
-    row, text = AuthToken.objects.create(user=user, expiry=lifetime)
-    record(Act.TOKEN_MAKE, "token", public_name(row), user_id=user.pk)
+    now, text = database_now(), create_token_string()
+    lifetime: timedelta | None = knox_settings.TOKEN_TTL
+    row = Token.objects.create(
+        digest=hash_token(text),
+        token_key=text[:_KEY_LENGTH],
+        user=user,
+        name=name,
+        rights=[each.value for each in Right if each in rights],
+        scope=scope,
+        created=now,
+        expiry=expires_at or (None if lifetime is None else now + lifetime),
+    )
+    record(Act.TOKEN_MAKE, "token", row.id, user_id=user.pk)
     return row, text
 
 
@@ -151,14 +186,14 @@ def record_logout(request: HttpRequest) -> None:
 
 
 @transaction.atomic
-def revoke_token(token: AuthToken) -> None:
+def revoke_token(token: Token) -> None:
     """Delete a token."""
-    record(Act.TOKEN_END, "token", public_name(token))
+    record(Act.TOKEN_END, "token", token.id)
     token.delete()
 
 
 def issue_ticket(
-    *, user: User, token: AuthToken | None, session_key: str | None, opens: str, seconds: int, now: datetime
+    *, user: User, token: Token | None, session_key: str | None, opens: str, seconds: int, now: datetime
 ) -> tuple[str, datetime]:
     """Return a ticket for one stream, and its expiry. It is issued with the token, or else with the session.
 
@@ -179,10 +214,17 @@ def issue_ticket(
 def sign_ticket(*, credential: Credential, opens: str, expires_at: datetime) -> str:
     """Return a ticket for a credential, with its token or else its session. `expires_at` is a whole second."""
     if credential.token is not None:
-        made_with = f"token:{credential.token[:NAME_LENGTH]}"
+        made_with = f"token:{credential.token[:_NAME_LENGTH]}"
     else:
-        made_with = f"session:{SessionName.objects.get_or_create(session_id=credential.session)[0].id}"
+        owner = {"user_id": credential.user_id}
+        named, _ = SessionName.objects.get_or_create(session_id=credential.session, defaults=owner)
+        made_with = f"session:{named.id}"
     return sign(Ticket(user_id=credential.user_id, opens=opens, made_with=made_with, expires_at=expires_at))
+
+
+def name_session(*, key: str, user_id: int) -> None:
+    """Give a session with a login its public name, with its user."""
+    bulk.execute(_NAME_SESSION, [uuid7(), key, user_id])
 
 
 def _check_password(password: str, *, name: str) -> None:
@@ -296,7 +338,7 @@ def keep_answer(
 
 def remove_expired_tokens(*, now: datetime) -> None:
     """Delete expired tokens."""
-    AuthToken.objects.filter(expiry__lt=now).delete()
+    Token.objects.filter(expiry__lt=now).delete()
 
 
 def remove_expired_sessions(*, now: datetime) -> None:

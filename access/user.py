@@ -8,6 +8,7 @@ from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from access.rights import TokenLimits
 from common.time import time_zones
 
 #: A language tag by its form (RFC 5646, section 2.1), without the irregular ones that are kept for old texts.
@@ -43,6 +44,9 @@ class User(AbstractUser):
         editable=False,
         help_text="When staff entered the address, or the identity provider verified it. Empty: it does not count.",
     )
+
+    #: Limits of the token that this user has authenticated with; None: a session, or no request.
+    token_limits: TokenLimits | None = None
 
     def clean(self) -> None:
         """Bring the e-mail address and the name into their one form.

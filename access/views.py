@@ -5,13 +5,14 @@ from __future__ import annotations
 from asgiref.sync import sync_to_async
 from django.contrib.auth import aauthenticate
 from drf_spectacular.utils import extend_schema
-from knox.models import AuthToken
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access import services
 from access.errors import BadCredentials
+from access.rights import NO_RIGHT
+from access.selectors import Token
 from access.serializers import TokenRequest, TokenResponse
 from access.user import User
 from common.api.serializers import checked
@@ -21,6 +22,8 @@ from common.errors import Forbidden
 
 class TokenView(ApiView):
     """Create a token, or revoke it."""
+
+    required_rights = {"post": NO_RIGHT, "delete": NO_RIGHT}
 
     def get_authenticators(self) -> list[object]:
         """Return none for POST, so that an expired token in the header does not prevent a login."""
@@ -49,7 +52,7 @@ class TokenView(ApiView):
     @extend_schema(request=None, responses={204: None}, tags=["auth"])
     async def delete(self, request: Request) -> Response:
         """Revoke the token of this request."""
-        if not isinstance(request.auth, AuthToken):
+        if not isinstance(request.auth, Token):
             raise Forbidden("This request has no token to revoke.")
         await sync_to_async(services.revoke_token)(request.auth)
         return Response(status=204)

@@ -172,6 +172,9 @@ class File(models.Model):
     scope = models.ForeignKey(
         "access.Scope", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )  # a root scope, where the file is used; NULL: not used yet
+    uploaded_for = models.ForeignKey(
+        "access.Scope", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )  # the scope of the token that it was uploaded with; NULL: the token had none, or there was a session
     title = models.CharField(max_length=300, blank=True)  # from the file's own metadata
     pages = models.PositiveIntegerField(null=True)  # of a PDF
     width = models.PositiveIntegerField(null=True)  # pixels of a picture

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.permissions.actions import permitted
+from access.rights import Right
 from access.selectors import effective_roles, roles_in
 from common.api.pagination import KeysetPagination, encode_cursor, page_limit, page_start
 from common.api.renderers import SANDBOX, HtmlRenderer, file_renderer
@@ -77,6 +78,14 @@ class DocumentPagination(KeysetPagination):
 @extend_schema(tags=["documents"])
 class DocumentViewSet(PagedViewSet):
     """Documents."""
+
+    required_rights = {
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "versions": Right.READ,
+        "version": Right.READ,
+        "diff": Right.READ,
+    }
 
     serializer_class = DocumentSummary
     lookup_value_regex = UUID_PATTERN

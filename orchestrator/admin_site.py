@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.sites import UnfoldAdminSite
 
 from access.audit import Act, Subject, record, record_each
-from access.audit.origin import public_name
+from access.selectors import token_id
 from access.services import record_logout, store_login
 
 #: What adding, changing and deleting a row is called, where the API does the same.
@@ -58,7 +58,7 @@ def _subject(row: Any) -> Subject:
     """Return what the audit log says of a row: ids alone."""
     label = row._meta.label_lower  # noqa: SLF001 - a documented API
     if label == "knox.authtoken":
-        return Subject("token", public_name(row))
+        return Subject("token", token_id(row.digest))
     if label == "access.scoperole":
         return Subject("user", row.user_id, root_id=row.scope_id)
     return Subject(label, row.pk)

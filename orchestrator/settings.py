@@ -149,6 +149,7 @@ INVITATIONS_CREATE_ACCOUNTS = env.flag("INVITATIONS_CREATE_ACCOUNTS", default=Tr
 LOGIN_URL = "console:login"
 LOGIN_REDIRECT_URL = "console:executions"
 LOGOUT_REDIRECT_URL = "console:login"
+SESSION_ENGINE = "access.credentials.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 REST_KNOX = {
@@ -195,7 +196,7 @@ REST_FRAMEWORK = {
         "access.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated", "access.authentication.HasRight"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["common.api.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -223,6 +224,7 @@ SPECTACULAR_SETTINGS = {
         "CallKind": "executions.engine.domain.states.CallKind",
         "DocumentStatus": "documents.models.DocumentStatus",
         "ChangeKind": "documents.comparison.diff.ChangeKind",
+        "Right": "access.rights.Right",
         "StaleReasonKind": "documents.staleness.ReasonKind",
         "Action": "access.permissions.actions.ACTION_CHOICES",
         "Role": "access.models.Role",

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.rights import Right
 from common.api.serializers import checked
 from common.api.views import ApiView
 from telemetry import selectors
@@ -15,6 +16,8 @@ from telemetry.serializers import SummaryQuery, TelemetrySummary
 
 class SummaryView(ApiView):
     """Usage and cost of all executions."""
+
+    required_rights = {"get": Right.READ}
 
     @extend_schema(
         tags=["telemetry"],

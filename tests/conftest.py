@@ -83,6 +83,7 @@ from django.db import connections  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
 from access import services as access  # noqa: E402
+from access.credentials.last_use import LAST_USES  # noqa: E402
 from access.passwords.hashers import BoundedPBKDF2PasswordHasher  # noqa: E402
 from access.user import User  # noqa: E402
 from common import limits as common_limits  # noqa: E402
@@ -144,8 +145,9 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    """What a process keeps of the tables, which are emptied after a test: definitions, schemas, prices."""
+    """What a process keeps of the tables, which are emptied after a test: definitions, prices, uses of tokens."""
     yield
+    LAST_USES.stop()
     server.clear_caches()
     prices.CONFIGURED.clear()
     store.LIMITS.clear()

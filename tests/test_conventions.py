@@ -27,6 +27,7 @@ WRITERS = frozenset(
         "access/oidc/accounts.py",
         "access/people/invitations.py",
         "access/people/roles.py",
+        "access/account/services.py",
         "access/services.py",
         "documents/comments.py",
         "documents/files/storage.py",

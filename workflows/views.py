@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from access.rights import Right
 from common.api.renderers import file_renderer
 from common.api.serializers import checked
 from common.api.views import PagedViewSet
@@ -40,6 +41,18 @@ _ID = OpenApiParameter("id", OpenApiTypes.STR, OpenApiParameter.PATH)
 @extend_schema(tags=["workflows"])
 class WorkflowViewSet(PagedViewSet):
     """Published workflows."""
+
+    required_rights = {
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "versions": Right.READ,
+        "version": Right.READ,
+        "diff": Right.READ,
+        "graph": Right.READ,
+        "export": Right.READ,
+        "editor_schema": Right.READ,
+        "schema_of_step": Right.READ,
+    }
 
     serializer_class = WorkflowSummary
     lookup_value_regex = r"[a-z0-9-]+"

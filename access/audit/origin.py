@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.http import HttpRequest
-from knox.models import AuthToken
 
 from access.audit.acts import Via
+from access.models import Token
 from access.user import User
 from common.addresses import client_network
-
-NAME_LENGTH = 32  # characters of a token's digest, enough to identify the token
 
 _request: ContextVar[HttpRequest | None] = ContextVar("audited request", default=None)
 
@@ -26,7 +24,7 @@ class Origin:
 
     via: Via = Via.COMMAND
     user_id: int | None = None
-    token: str = ""  # public name of the token
+    token: str = ""  # id of the token
     session_key: str | None = field(default=None, repr=False)
     address: str = ""
     request_id: str = ""
@@ -51,21 +49,15 @@ def present_origin() -> Origin:
     is_known = isinstance(user, User) and user.pk is not None
     token = getattr(request, "auth", None)
     session = getattr(request, "session", None)
-    uses_session = is_known and not isinstance(token, AuthToken) and session is not None
+    uses_session = is_known and not isinstance(token, Token) and session is not None
     return Origin(
         via=_way_of(request.path),
         user_id=user.pk if is_known else None,  # type: ignore[union-attr]  # it is a user then
-        token=public_name(token) if isinstance(token, AuthToken) else "",
+        token=str(token.id) if isinstance(token, Token) else "",
         session_key=session.session_key if uses_session else None,  # type: ignore[union-attr]  # there is one then
         address=network_of(request),
         request_id=getattr(request, "request_id", ""),
     )
-
-
-def public_name(token: AuthToken) -> str:
-    """Return the public name of a token: the start of its digest."""
-    name: str = token.digest[:NAME_LENGTH]
-    return name
 
 
 def network_of(request: HttpRequest) -> str:

@@ -20,7 +20,9 @@ from common.database import bulk
 from common.database.server import database_now
 
 #: Gives the session a public name; its key is secret.
-_NAME_SESSION = "INSERT INTO access_sessionname (id, session_id) VALUES (%s, %s) ON CONFLICT (session_id) DO NOTHING"
+_NAME_SESSION = """
+INSERT INTO access_sessionname (id, session_id, user_id) VALUES (%s, %s, %s) ON CONFLICT (session_id) DO NOTHING
+"""
 _COLUMNS = (
     ("id", "uuid"),
     ("at", "timestamptz"),
@@ -91,7 +93,7 @@ def record_each(act: Act, subjects: Iterable[Subject], *, user_id: int | None = 
     if not rows:
         return
     if origin.session_key is not None:
-        bulk.execute_later(_NAME_SESSION, [uuid7(), origin.session_key])
+        bulk.execute_later(_NAME_SESSION, [uuid7(), origin.session_key, origin.user_id])
     bulk.execute_later(_STORE, [origin.session_key, bulk.to_json_text(rows)])
 
 

@@ -15,7 +15,8 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.idempotency import HEADER, REPLAYED_HEADER, run_once
+from access.idempotency import run_once
+from access.openapi import RUNS_ONCE
 from access.people import invitations, roles
 from access.people.serializers import (
     AcceptedInvitationResponse,
@@ -26,6 +27,7 @@ from access.people.serializers import (
     RoleRequest,
     RoleResponse,
 )
+from access.rights import Right
 from access.selectors import Action, root_scope, scope_for
 from access.user import User
 from common.api.serializers import checked
@@ -38,21 +40,6 @@ _KEY = OpenApiParameter("scope_id", OpenApiTypes.STR, OpenApiParameter.PATH)
 _USERNAME = OpenApiParameter("username", OpenApiTypes.STR, OpenApiParameter.PATH)
 _INVITATION = OpenApiParameter("invitation_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
-
-
-_KEY_OF_REQUEST = OpenApiParameter(
-    HEADER,
-    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
-    OpenApiParameter.HEADER,
-    description="A key chosen by the client, new for each request.",
-)
-_REPLAYED = OpenApiParameter(
-    REPLAYED_HEADER,
-    {"type": "string", "enum": ["true"]},
-    OpenApiParameter.HEADER,
-    description="Present if this is the stored first response for the key.",
-    response=[200],
-)
 
 
 def _problems(meanings: Mapping[int, str]) -> dict[Any, OpenApiResponse]:
@@ -80,6 +67,8 @@ def _caller(request: Request) -> User:
 class RolesView(PagedViewSet):
     """The roles in a root scope."""
 
+    required_rights = {"list": Right.READ}
+
     ordering = ("id",)
 
     @extend_schema(
@@ -96,6 +85,8 @@ class RolesView(PagedViewSet):
 
 class RoleView(ApiView):
     """One user's role in a root scope."""
+
+    required_rights = {"put": Right.MANAGE, "delete": Right.MANAGE}
 
     @extend_schema(
         tags=["scopes"],
@@ -138,6 +129,8 @@ class RoleView(ApiView):
 class InvitationsView(PagedViewSet):
     """The invitations into a root scope."""
 
+    required_rights = {"list": Right.READ, "create": Right.MANAGE}
+
     ordering = ("-id",)
 
     @extend_schema(
@@ -155,7 +148,7 @@ class InvitationsView(PagedViewSet):
     @extend_schema(
         tags=["scopes"],
         operation_id="scopes_invitations_create",
-        parameters=[_TYPE, _KEY, _KEY_OF_REQUEST],
+        parameters=[_TYPE, _KEY, *RUNS_ONCE],
         request=InvitationRequest,
         responses={
             201: NewInvitationResponse,
@@ -198,6 +191,8 @@ def _require_inviter(request: Request, place: dict[str, Any], _: object) -> None
 class InvitationView(ApiView):
     """One invitation."""
 
+    required_rights = {"delete": Right.MANAGE}
+
     @extend_schema(
         tags=["scopes"],
         operation_id="scopes_invitations_destroy",
@@ -220,10 +215,12 @@ class InvitationView(ApiView):
 class AcceptInvitationView(ApiView):
     """Acceptance of invitations."""
 
+    required_rights = {"post": Right.MANAGE}
+
     @extend_schema(
         tags=["invitations"],
         operation_id="invitations_accept",
-        parameters=[_KEY_OF_REQUEST, _REPLAYED],
+        parameters=RUNS_ONCE,
         request=AcceptInvitationRequest,
         responses={
             200: AcceptedInvitationResponse,

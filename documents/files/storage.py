@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from uuid_utils.compat import uuid7
 
 from access.audit import Act, record
-from access.selectors import Person, visible_scopes
+from access.selectors import Person, only_root, visible_scopes
 from access.user import User
 from common.database import bulk
 from common.errors import Conflict, NotFound
@@ -77,6 +77,7 @@ def store_file(*, user: User, name: str, data: bytes, extraction: Extraction, no
         size=len(data),
         content_id=sha256,
         uploaded_by=user,
+        uploaded_for_id=only_root(user),
         title=extraction.title,
         pages=extraction.pages,
         width=extraction.width,
@@ -230,8 +231,13 @@ def _delete_unreferenced(contents: Sequence[str]) -> None:
 
 
 def _visible(user: Person) -> QuerySet[File]:
-    """Return the files that the user may see: own unused ones, and those of readable scopes."""
+    """Return the files that the user may see: own unused ones, and those of readable scopes.
+
+    A token with a scope sees only the unused ones that were uploaded with such a token.
+    """
     own = Q(scope=None, uploaded_by=user.pk or 0)
+    if (only := only_root(user)) is not None:
+        own &= Q(uploaded_for=only)
     return File.objects.filter(own | Q(scope__in=visible_scopes(user))).defer("segments")
 
 

@@ -17,7 +17,6 @@ from django.conf import settings
 from django.db import DataError, OperationalError, connection, transaction
 
 from common.database.errors import is_transient
-from documents.models import Document
 from documents.search.texts import texts_as_json, without_tags
 
 logger = logging.getLogger(__name__)
@@ -52,6 +51,7 @@ WITH given AS MATERIALIZED (
 UPDATE documents_document AS head SET search = locked.words, search_language = %(language)s
 FROM locked WHERE head.id = locked.id
 """  # noqa: S608 - no input in it
+_ANY_WAITS = "SELECT EXISTS (SELECT FROM documents_document WHERE search IS NULL AND updated_at < %s)"
 _NO_WORDS = """
 UPDATE documents_document SET search = '', search_language = %s WHERE id = %s AND version = %s AND search IS NULL
 """
@@ -108,7 +108,9 @@ def index_documents() -> int:
 
 def is_any_waiting(*, before: datetime) -> bool:
     """Return whether a document that was written before this time is not indexed."""
-    return Document.objects.filter(search__isnull=True, updated_at__lt=before).exists()
+    with connection.cursor() as cursor:
+        cursor.execute(_ANY_WAITS, [before])
+        return cursor.fetchone() == (True,)
 
 
 def empty_other_languages(*, after: UUID, limit: int) -> UUID | None:

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.idempotency import run_once
+from access.rights import Right
 from common.api.fields import ListedChoiceField, TimestampField
 from common.api.serializers import StrictSerializer, checked
 from common.api.views import UUID_PATTERN, ApiView
@@ -101,6 +102,8 @@ class BulkResponse(serializers.Serializer[Any]):
 
 class BulkView(ApiView):
     """Bulk actions on executions."""
+
+    required_rights = {"post": Right.OPERATE}
 
     @extend_schema(
         tags=["executions"],

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.rights import Right
 from common.api.views import PagedViewSet
 from executions.api.clarification_serializers import InboxFilters, OpenClarificationResponse
 from executions.api.openapi import problems
@@ -17,6 +18,8 @@ from executions.selectors import clarifications
 @extend_schema(tags=["executions"])
 class ClarificationViewSet(PagedViewSet):
     """Open questions to people."""
+
+    required_rights = {"list": Right.READ}
 
     ordering = ("asked_at", "id")
 

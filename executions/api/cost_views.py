@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from access.rights import Right
 from common.api.serializers import checked
 from common.api.views import ONLY_VERSION, ApiView
 from executions.api.cost_serializers import CompareFilters, ExecutionComparison, ExecutionCosts, WorkflowStats
@@ -21,6 +22,8 @@ from executions.selectors.comparison import compare_executions
 
 class ExecutionCostsView(ApiView):
     """The cost of an execution."""
+
+    required_rights = {"get": Right.READ}
 
     @extend_schema(
         tags=["telemetry"],
@@ -41,6 +44,8 @@ class ExecutionCostsView(ApiView):
 class ExecutionComparisonView(ApiView):
     """Two executions side by side."""
 
+    required_rights = {"get": Right.READ}
+
     @extend_schema(
         tags=["executions"],
         operation_id="executions_compare",
@@ -59,6 +64,8 @@ class ExecutionComparisonView(ApiView):
 
 class WorkflowStatsView(ApiView):
     """Statistics of a workflow."""
+
+    required_rights = {"get": Right.READ}
 
     @extend_schema(
         tags=["telemetry"],

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.rights import Right
 from common.api.fields import ListedChoiceField, MoneyField
 from common.api.serializers import StrictSerializer, checked
 from common.api.views import ApiView
@@ -129,6 +130,8 @@ class EstimateResponse(serializers.Serializer[Any]):
 
 class EstimateView(ApiView):
     """Estimates of workflows."""
+
+    required_rights = {"post": Right.READ}
 
     @extend_schema(
         tags=["workflows"],

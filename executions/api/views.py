@@ -17,8 +17,10 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.authentication import require_rights
 from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from access.rights import Right
 from access.selectors import Role, require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
@@ -165,6 +167,21 @@ def _change_budget(
 class ExecutionViewSet(PagedViewSet):
     """Executions of workflows."""
 
+    required_rights = {
+        "create": Right.OPERATE,
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "steps": Right.READ,
+        "prompt": Right.READ,
+        "events": Right.READ,
+        "stream_tickets": Right.READ,
+        "clarification": Right.ANSWER,
+        "acceptance": Right.ANSWER,
+        "budget": Right.OPERATE,
+        "cancel": Right.OPERATE,
+        "retry": Right.OPERATE,
+    }
+
     serializer_class = ExecutionResponse
     lookup_url_kwarg = "execution_id"
     lookup_value_regex = UUID_PATTERN
@@ -193,6 +210,7 @@ class ExecutionViewSet(PagedViewSet):
         def answer() -> Response:
             values = checked(StartExecutionRequest, request.data)
             if (source := values.pop("definition", None)) is not None:
+                require_rights(request.user, Right.AUTHOR)
                 values["candidate"] = read_candidate(authenticated_user(request), source)
             return run_once(request, partial(start, values), recheck=recheck)
 
@@ -342,6 +360,8 @@ class ExecutionViewSet(PagedViewSet):
 
 class ScopeTicketView(ApiView):
     """Tickets for the stream of a scope."""
+
+    required_rights = {"post": Right.READ}
 
     serializer_class = TicketResponse
 

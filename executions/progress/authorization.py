@@ -9,7 +9,8 @@ from uuid import UUID
 from django.http import HttpRequest
 from django_eventstream.utils import get_channelmanager
 
-from access.authentication import identify
+from access.authentication import identify, require_rights
+from access.rights import Right
 from access.selectors import root_scope_id
 from access.stream_grants import Grant
 from access.tickets import TicketText, ticket_target
@@ -57,11 +58,12 @@ def admit(request: HttpRequest, ticket: TicketText, *, execution_id: UUID) -> Ad
 
     Raises:
         AuthenticationFailed: the token or the ticket is not valid. NotAuthenticated: there is no token, ticket or
-        session. NotFound: there is no such execution, or this user may not see it. BadLastEventId: the last event id is
-        not a number. ValidationError: an event type does not exist.
+        session. RightMissing: the token may not read. NotFound: there is no such execution, or this user may not see
+        it. BadLastEventId: the last event id is not a number. ValidationError: an event type does not exist.
     """
     opens = ticket_target("execution", execution_id)
     user, credential = identify(request, ticket=ticket, opens=opens, now=database_now())
+    require_rights(user, Right.READ)
     if not get_channelmanager().can_read_channel(user, channel_of(execution_id)):
         raise NotFound("There is no such execution.")
     log = executions.log_of(user=user, execution_id=execution_id)
@@ -82,11 +84,12 @@ def admit_to_feed(request: HttpRequest, ticket: TicketText, *, scope_type: str, 
 
     Raises:
         AuthenticationFailed: the token or the ticket is not valid. NotAuthenticated: there is no token, ticket or
-        session. NotFound: there is no such scope, or this user may not see it. BadLastEventId: the last event id is not
-        a number. ValidationError: an event type does not exist.
+        session. RightMissing: the token may not read. NotFound: there is no such scope, or this user may not see it.
+        BadLastEventId: the last event id is not a number. ValidationError: an event type does not exist.
     """
     opens = ticket_target("scope", root_scope_id(scope_type=scope_type, scope_key=scope_id))
     user, credential = identify(request, ticket=ticket, opens=opens, now=database_now())
+    require_rights(user, Right.READ)
     feed = executions.feed_of(user=user, scope_type=scope_type, scope_key=scope_id)
     given, types = last_event_id(request), requested_types(request)
     after = feed.last if given is None else given

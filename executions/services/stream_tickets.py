@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from knox.models import AuthToken
-
+from access.selectors import Token
 from access.services import issue_ticket
 from access.tickets import ticket_target
 from access.user import User
@@ -14,7 +13,7 @@ from executions.selectors import executions
 
 
 def issue_execution_ticket(
-    *, user: User, execution_id: UUID, token: AuthToken | None, session_key: str | None, seconds: int, now: datetime
+    *, user: User, execution_id: UUID, token: Token | None, session_key: str | None, seconds: int, now: datetime
 ) -> tuple[str, datetime]:
     """Issue a ticket for an execution's stream; return it and its expiry time.
 
@@ -32,7 +31,7 @@ def issue_scope_ticket(
     user: User,
     scope_type: str,
     scope_key: str,
-    token: AuthToken | None,
+    token: Token | None,
     session_key: str | None,
     seconds: int,
     now: datetime,

@@ -158,6 +158,7 @@ def _responses(*, noun: str, ending: str) -> dict[str, Any]:
         "401": _problem(
             "Authentication credentials were not provided, or the token or ticket is invalid, expired or revoked."
         ),
+        "403": _problem("The token may not read."),
         "404": _problem(f"There is no such {noun}, or the caller may not read it."),
         "422": _problem("Unknown event types; see `errors`."),
         "429": {**_problem("The caller has too many open streams."), "headers": {"Retry-After": _RETRY_AFTER}},

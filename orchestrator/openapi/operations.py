@@ -130,7 +130,8 @@ def _describe_parameter(parameter: Json, path: str) -> None:
 def _add_error_responses(operation: Json) -> None:
     places = {each["in"] for each in operation.get("parameters", [])}
     has_body = "requestBody" in operation
-    expected = {401: True, 404: "path" in places, 422: has_body or "query" in places}
+    with_token = {"bearerAuth": []} in operation.get("security", [])
+    expected = {401: True, 403: with_token, 404: "path" in places, 422: has_body or "query" in places}
     expected |= dict.fromkeys((400, 413, 415), has_body)
     for status, may_be in expected.items():
         if may_be:

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from access.rights import Right
 from common.api.views import PagedViewSet
 from executions.api.calls.serializers import CallDetails, CallDetailsResponse, CallFilters, CallResponse
 from executions.api.openapi import problems
@@ -26,6 +27,8 @@ _CALL = OpenApiParameter("call_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 
 class CallViewSet(PagedViewSet):
     """Calls to models."""
+
+    required_rights = {"list": Right.READ, "retrieve": Right.READ}
 
     serializer_class = CallResponse
 

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from access.audit import Act, record_read
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from access.rights import Right
 from common.api.renderers import SANDBOX, file_renderer
 from common.api.views import ApiView
 from documents.downloads import write_source
@@ -35,6 +36,8 @@ _FORMAT = OpenApiParameter(
 
 class ExecutionExportView(ApiView):
     """The documents of an execution as one file."""
+
+    required_rights = {"get": Right.READ}
 
     renderer_classes = _RENDERERS
 

@@ -23,6 +23,7 @@ from rest_framework.response import Response
 
 from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from access.rights import Right
 from common.api.fields import TimestampField
 from common.api.views import ONLY_VERSION, ApiView
 from common.database.connections import give_back
@@ -73,6 +74,8 @@ class FileDetails(serializers.Serializer[Any]):
 class FilesView(ApiView):
     """Uploads."""
 
+    required_rights = {"post": Right.ANSWER}
+
     parser_classes = (MultiPartParser,)
 
     @extend_schema(
@@ -95,6 +98,8 @@ class FilesView(ApiView):
 @extend_schema(tags=["files"])
 class FileView(ApiView):
     """One file."""
+
+    required_rights = {"get": Right.READ, "delete": Right.ANSWER}
 
     @extend_schema(
         operation_id="files_retrieve",
@@ -120,6 +125,8 @@ class FileView(ApiView):
 @extend_schema(tags=["files"])
 class FileContentView(ApiView):
     """The bytes of a file."""
+
+    required_rights = {"get": Right.READ}
 
     @extend_schema(
         operation_id="files_content",

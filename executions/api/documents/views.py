@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.idempotency import run_once
+from access.rights import Right
 from access.selectors import require_edit
 from common.api.pagination import KeysetPagination
 from common.api.parsers import JSONPatchParser, StrictJSONParser
@@ -67,6 +68,17 @@ _EDITED = {200: DocumentDetails, **problems(400, 401, 403, 404, 412, 413, 415, 4
 
 class DocumentViewSet(views.DocumentViewSet):
     """Documents."""
+
+    required_rights = {
+        **views.DocumentViewSet.required_rights,
+        "create": Right.ANSWER,
+        "update": Right.ANSWER,
+        "partial_update": Right.ANSWER,
+        "restore": Right.ANSWER,
+        "comments": Right.READ,
+        "add_comment": Right.ANSWER,
+        "resolve_comment": Right.ANSWER,
+    }
 
     parser_classes = (StrictJSONParser, JSONPatchParser)
 

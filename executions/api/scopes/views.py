@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.rights import Right
 from common.api.serializers import checked
 from common.api.views import ApiView, PagedViewSet, parse_entity_tags
 from common.database.server import database_now
@@ -37,6 +38,8 @@ _IF_MATCH = OpenApiParameter("If-Match", OpenApiTypes.STR, OpenApiParameter.HEAD
 class ScopesView(PagedViewSet):
     """Root scopes."""
 
+    required_rights = {"list": Right.READ}
+
     ordering = ("type", "key")  # unique among roots, and the order of the index
 
     @extend_schema(
@@ -54,6 +57,8 @@ class ScopesView(PagedViewSet):
 
 class ScopeView(PagedViewSet):
     """One root scope."""
+
+    required_rights = {"retrieve": Right.READ}
 
     ordering = ("type", "key")  # unique below one parent
 
@@ -88,6 +93,8 @@ class ScopeView(PagedViewSet):
 
 class ScopeBudgetView(ApiView):
     """The monthly budget of a root scope."""
+
+    required_rights = {"put": Right.MANAGE}
 
     @extend_schema(
         tags=["scopes"],

@@ -15,12 +15,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.idempotency import run_once
+from access.rights import Right
 from access.selectors import require_author
 from common.api.parsers import StrictJSONParser
 from common.api.serializers import StrictSerializer, checked
 from common.database.server import database_now
 from common.errors import FieldError
-from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
+from executions.api.openapi import RUNS_ONCE, problems
 from executions.api.serializers import EmptyRequest
 from executions.api.views import authenticated_user, expected_versions
 from executions.api.workflows.parsers import PARSERS, DefinitionBody
@@ -60,12 +61,20 @@ _CHANGED = problems(400, 401, 403, 404, 409, 412, 413, 415, 422)
 class WorkflowViewSet(views.WorkflowViewSet):
     """Workflows."""
 
+    required_rights = {
+        **views.WorkflowViewSet.required_rights,
+        "create": Right.AUTHOR,
+        "validate": Right.AUTHOR,
+        "current": Right.AUTHOR,
+        "destroy": Right.AUTHOR,
+        "restore": Right.AUTHOR,
+    }
     parser_classes = PARSERS
 
     @extend_schema(
         tags=_TAGS,
         request=_DEFINITION,
-        parameters=[_IF_MATCH, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        parameters=[_IF_MATCH, *RUNS_ONCE],
         responses={
             200: PublicationResponse,
             201: PublicationResponse,
@@ -116,7 +125,7 @@ class WorkflowViewSet(views.WorkflowViewSet):
 
     @extend_schema(  # type: ignore[type-var]
         tags=_TAGS,
-        parameters=[_ID, _IF_MATCH, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        parameters=[_ID, _IF_MATCH, *RUNS_ONCE],
         request={_JSON: CurrentVersionRequest},
         responses={200: WorkflowDetails, **_CHANGED},
     )
@@ -147,7 +156,7 @@ class WorkflowViewSet(views.WorkflowViewSet):
 
     @extend_schema(  # type: ignore[type-var]
         tags=_TAGS,
-        parameters=[_ID, _IF_MATCH, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        parameters=[_ID, _IF_MATCH, *RUNS_ONCE],
         request=None,
         responses={200: WorkflowDetails, **_CHANGED},
     )

@@ -148,7 +148,7 @@ def test_a_token_with_a_true_beginning_and_a_false_end_is_no_token(alice: User) 
 
 def test_an_expired_token_is_no_token(alice: User) -> None:
     row, token = issue_token(alice)
-    AuthToken.objects.filter(pk=row.pk).update(expiry=timezone.now() - timedelta(seconds=1))
+    AuthToken.objects.filter(pk=row.digest).update(expiry=timezone.now() - timedelta(seconds=1))
     assert read(f"Bearer {token}").status_code == 401
 
 
@@ -162,6 +162,6 @@ def test_workers_remove_tokens_that_have_expired_and_no_others(carol: User) -> N
     now = timezone.now()
     rows = [issue_token(carol)[0] for _ in range(3)]
     for row, expiry in zip(rows, (now - timedelta(seconds=1), now + timedelta(seconds=1), None), strict=True):
-        AuthToken.objects.filter(pk=row.pk).update(expiry=expiry)
+        AuthToken.objects.filter(pk=row.digest).update(expiry=expiry)
     remove_expired_tokens(now=now)
-    assert set(AuthToken.objects.values_list("pk", flat=True)) == {row.pk for row in rows[1:]}
+    assert set(AuthToken.objects.values_list("pk", flat=True)) == {row.digest for row in rows[1:]}

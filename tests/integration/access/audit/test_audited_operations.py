@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
-from knox.models import AuthToken
 
 from access.audit import Act
-from access.models import AuditEntry, Scope, ScopeRole
+from access.models import AuditEntry, Scope, ScopeRole, Token
 from access.user import User
 from executions.engine.domain.execution import Execution
 from telemetry.models import ModelLimit, Price
@@ -267,10 +266,10 @@ def test_writes_in_the_admin_leave_rows(browser: Client, alice: User) -> None:
     with leaving((Act.ADMIN_CHANGE, "auth.group", group.pk)):
         post(browser, f"auth/group/{group.pk}/change/", name="others")
     post(browser, "knox/authtoken/add/", user=alice.pk)
-    token = AuthToken.objects.get(user=alice)
-    assert AuditEntry.objects.filter(act=Act.TOKEN_MAKE, subject_id=token.digest[:32]).count() == 1
-    with leaving((Act.TOKEN_END, "token", token.digest[:32])):
-        post(browser, f"knox/authtoken/{token.pk}/delete/", post="yes")
+    token = Token.objects.get(user=alice)
+    assert AuditEntry.objects.filter(act=Act.TOKEN_MAKE, subject_id=token.id).count() == 1
+    with leaving((Act.TOKEN_END, "token", token.id)):
+        post(browser, f"knox/authtoken/{token.digest}/delete/", post="yes")
 
 
 def test_what_the_admin_does_with_users_and_roles_leaves_rows(browser: Client, alice: User) -> None:
