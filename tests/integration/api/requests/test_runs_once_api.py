@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -20,6 +21,7 @@ from documents.models import DocumentComment, DocumentVersion, File
 from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.integration.api.checks import counts, grant
+from tests.support.two_connections import elsewhere
 
 pytestmark = pytest.mark.django_db
 
@@ -138,6 +140,17 @@ def test_a_request_that_is_sent_again_acts_once(ada: Caller, eve: Caller, report
         assert last.status_code == (403 if path == "/executions" and role is None else status), last.content
     grant(eve.user, "alpha", Role.OWNER)
     assert stored() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_the_first_request_is_under_way_the_second_is_told_to_wait(ada: Caller, report: int) -> None:
+    path, body, _ = cancelled(ada)
+    with transaction.atomic():
+        first = ada.post(path, body, **KEY)
+        busy = elsewhere(lambda: ada.post(path, body, **KEY))
+    assert (busy.status_code, busy.json()["code"], busy.headers["Retry-After"]) == (409, "idempotency-key-busy", "1")
+    again = ada.post(path, body, **KEY)
+    assert (again.content, again.headers["Idempotency-Replayed"]) == (first.content, "true")
 
 
 def test_files_are_compared_by_their_bytes(ada: Caller) -> None:
