@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from access.models import AuditEntry, Scope, ScopeRole
-from access.selectors import Person, Role, allows, role_of, root_scope
+from access.selectors import Person, Role, allows, find_user, role_of, root_scope
 from access.user import User
 from common.errors import Forbidden, NotFound
 
@@ -59,7 +59,8 @@ def entries(
     elif (owned := _owned_roots(reader)) is not None:
         rows = rows.filter(root_id__in=owned)
     if user is not None:
-        rows = rows.filter(user_id__in=User.objects.filter(username=user).values("id"))
+        found = find_user(user)
+        rows = rows.none() if found is None else rows.filter(user_id=found.pk)
     exact = {"user_id": user_id, "subject_id": subject, "at__gte": since, "at__lt": until}
     rows = rows.filter(**{name: value for name, value in exact.items() if value is not None})
     return rows.filter(act__in=act) if act else rows

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from django.test import Client
 
-from access.models import Role, ScopeRole
+from access.models import AuditEntry, Role, ScopeRole
 from access.services import ensure_user
 from access.user import User
 from common.database.server import database_now
@@ -256,6 +256,7 @@ def test_addresses_and_comments_of_other_versions_break_no_page(browser: Client,
     edit_by("bob", plan, {**CONTENT, "parts": {"a": "Now an object."}})
     said = {"pointer": "/parts/a", "quote": "", "text": "Why?", "document_version": "2"}
     assert browser.post(f"/documents/{plan}/comments/", said, headers=HTMX).status_code == 200
+    assert list(AuditEntry.objects.values_list("act", "via").order_by("at", "id"))[-1] == ("comment.add", "console")
     for address in ("?v=1", "?v=2"):
         assert "Parts \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} A" in text_of(
             browser.get(f"/documents/{plan}/{address}")

@@ -16,6 +16,7 @@ from django.test import Client
 
 from access import services
 from access.audit import Act, Subject, record, record_each
+from access.audit.selectors import entries
 from access.models import AuditEntry, Role, SessionName
 from access.user import User
 from common.api.renderers import to_csv
@@ -156,6 +157,28 @@ def test_filters_find_rows_and_wrong_ones_are_named(ada: Caller, root: Caller, r
         response = root.get("/audit", {name: value})
         assert response.status_code == 422, name
         assert pointers(response) == {{"scope_id": "/scope_type", "act": "/act/0"}.get(name, f"/{name}")}
+
+
+_MANY = """
+INSERT INTO access_auditentry (id, at, act, via, user_id, token, address, request_id, subject_kind, subject_id, part,
+  root_id)
+SELECT gen_random_uuid(), now() - n * interval '1 second', 'execution.start', 'api', n %% 20, '', '', '', 'execution',
+  n::text, '', CASE WHEN n %% 10 = 0 THEN %s::uuid END
+FROM generate_series(1, 20000) AS n"""
+
+
+def test_a_page_of_a_long_log_is_read_by_an_index(root: Caller, ada: Caller) -> None:
+    scope = services.claim_root_scope(user=ada.user, scope_type="project", scope_key="alpha")
+    with connection.cursor() as cursor:
+        cursor.execute(_MANY, [scope.id])
+        cursor.execute("ANALYZE access_auditentry")
+    staff, alpha = {"reader": root.user}, {"scope_type": "project", "scope_id": "alpha"}
+    for given in ({}, {"user": "ada"}, {"user_id": 7}, {"subject": "1234"}, alpha):
+        plan = entries(**{**staff, **given}).order_by("-at", "-id")[:51].explain()
+        assert "Index Scan" in plan, plan
+        assert "Seq Scan" not in plan, plan
+        assert "Sort" not in plan, plan
+    assert "Seq Scan" not in entries(reader=ada.user).order_by("-at", "-id")[:51].explain()
 
 
 def test_pages_join_without_gaps(root: Caller) -> None:
