@@ -14,8 +14,8 @@ from common.errors import FieldError
 from common.json_pointer import pointer
 from common.limits import limits
 from common.sources.json_source import read_json
-from common.sources.text_source import FileError, SourceError, read_bytes, read_text
-from common.sources.yaml_source import TruncatedText, read_yaml
+from common.sources.text_source import FileError, SourceError, read_bytes, read_text, too_many_values
+from common.sources.yaml_source import TruncatedText, YamlSource, read_yaml
 from documents.rendering.errors import HouseStyleError
 from documents.rendering.render import check_house
 from workflows.definitions.definition import DefinitionError, WorkflowDefinition
@@ -151,6 +151,7 @@ class _Files:
     def __init__(self, folder: Path, houses: dict[str, bytes]) -> None:
         self._folder = folder
         self._left = limits().definition_bytes
+        self._values_left = limits().definition_values
         self._houses = houses
         self.included: dict[str, str] = {}  # names of files by the pointer to their content
         self.texts: dict[str, str] = {}  # by names of files
@@ -162,7 +163,7 @@ class _Files:
             DefinitionError: a file is invalid.
         """
         try:
-            source = read_yaml(self._text(name))
+            source = self._read_yaml(self._text(name))
         except SourceError as error:
             raise definition_error(name, error) from error
         if truncated := [each for each in source.truncated if _is_prose(pointer(*each.path))]:
@@ -238,25 +239,33 @@ class _Files:
             text = self._text(name)
         except (ValueError, OSError) as error:  # U+0000, or circular links
             raise SourceError(FileError(f"{name!r} is not a file.")) from error
-        return _value_of(text, name, where)
+        return self._value_of(text, name, where)
 
+    def _value_of(self, text: str, name: str, where: str) -> JsonValue:
+        """Return the value of an included text at a place of the definition."""
+        suffix = Path(name).suffix.lower()
+        if _TEXTS.fullmatch(where):
+            return text
+        if suffix in {".jsonc", ".json5"}:
+            raise SourceError(FileError(f"{suffix} is not supported; use .json without comments, or .yaml."))
+        if suffix == ".json":
+            return read_json(text)
+        if suffix not in _YAML:
+            return text
+        source = self._read_yaml(text)
+        for text_before_comment in source.truncated:
+            if text_before_comment.path and text_before_comment.path[-1] in {"title", "description"}:
+                raise SourceError(_truncation_error(text_before_comment))
+        return source.value
 
-def _value_of(text: str, name: str, where: str) -> JsonValue:
-    """Return the value of an included text at a place of the definition."""
-    suffix = Path(name).suffix.lower()
-    if _TEXTS.fullmatch(where):
-        return text
-    if suffix in {".jsonc", ".json5"}:
-        raise SourceError(FileError(f"{suffix} is not supported; use .json without comments, or .yaml."))
-    if suffix == ".json":
-        return read_json(text)
-    if suffix not in _YAML:
-        return text
-    source = read_yaml(text)
-    for text_before_comment in source.truncated:
-        if text_before_comment.path and text_before_comment.path[-1] in {"title", "description"}:
-            raise SourceError(_truncation_error(text_before_comment))
-    return source.value
+    def _read_yaml(self, text: str) -> YamlSource:
+        """Parse a YAML file; the values of all files count together, because YAML takes time to parse."""
+        if self._values_left >= 0:
+            source = read_yaml(text)
+            self._values_left -= source.values
+        if self._values_left < 0:
+            raise SourceError(too_many_values(None))
+        return source
 
 
 def _is_prose(where: str) -> bool:

@@ -40,6 +40,7 @@ class YamlSource:
 
     value: JsonValue
     truncated: tuple[TruncatedText, ...]
+    values: int = 0  # number of values in it
 
 
 def read_yaml(text: str) -> YamlSource:
@@ -62,7 +63,7 @@ def read_yaml(text: str) -> YamlSource:
         raise SourceError(FileError(f"It is not valid YAML: {' '.join(str(error).split())[:200]}.")) from error
     if builder.errors:
         raise SourceError(*builder.errors)
-    return YamlSource(builder.value, tuple(builder.truncated))
+    return YamlSource(builder.value, tuple(builder.truncated), builder.values)
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class _Builder:
         self._open: list[_OpenCollection] = []
         self._anchors: dict[str, _CompleteValue] = {}
         self._documents = 0
-        self._values = 0
+        self.values = 0
 
     def process(self, event: yaml.Event) -> None:
         """Process the next event."""
@@ -191,8 +192,8 @@ class _Builder:
 
     def _add(self, known: _CompleteValue, event: yaml.Event) -> None:
         """Add a value to the innermost open collection."""
-        self._values += 1
-        if self._values > limits().definition_values:
+        self.values += 1
+        if self.values > limits().definition_values:
             raise SourceError(too_many_values(_line(event)))
         if not self._open:
             self.value = known.value

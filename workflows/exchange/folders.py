@@ -79,7 +79,7 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 def _is_plain(text: str) -> bool:
     try:
-        return plain_value(text) == text and "\n" not in text
+        return plain_value(text) == text and text.isprintable()
     except ValueError:
         return False
 

@@ -12,6 +12,7 @@ from common.sources.json_source import read_json
 from common.sources.text_source import FileError, SourceError, decode
 from workflows.definitions.definition import DefinitionError, WorkflowDefinition
 from workflows.definitions.parser import parse_definition
+from workflows.errors import FieldErrorInFile
 from workflows.exchange.archives import read_archive
 from workflows.loader import definition_error, load_folder_with_places
 from workflows.places import Sources
@@ -40,12 +41,33 @@ def read_upload(data: bytes, form: Form) -> Upload:
         DefinitionError: it is not valid; each error has a file, and a line where there is one.
     """
     try:
-        if form is Form.JSON:
-            return Upload(_read_json(data))
-        files = read_archive(data) if form is Form.ZIP else {form.value: _bounded(data)}
+        return _read(data, form)
     except SourceError as error:
-        raise definition_error(form.value, error) from error
-    return _read_folder(files)
+        raise _with_lines(definition_error(form.value, error), form) from error
+    except DefinitionError as error:
+        raise _with_lines(error, form) from error
+
+
+def _read(data: bytes, form: Form) -> Upload:
+    match form:
+        case Form.JSON:
+            return Upload(_read_json(data))
+        case Form.YAML:
+            return _read_folder({form.value: _bounded(data)})
+        case Form.ZIP:
+            return _read_folder(read_archive(data))
+
+
+def _with_lines(error: DefinitionError, form: Form) -> DefinitionError:
+    """Return an error whose parts about a whole text have its first line."""
+    return DefinitionError(
+        [
+            each.model_copy(update={"line": 1})
+            if isinstance(each, FieldErrorInFile) and each.line is None and each.file == form.value != Form.ZIP.value
+            else each
+            for each in error.errors
+        ]
+    )
 
 
 def _bounded(data: bytes) -> bytes:

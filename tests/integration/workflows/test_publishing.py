@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import transaction
 
+from common.errors import PreconditionFailed
 from tests.factories.workflows import SCHEMA, definition, plan, step
 from tests.support.two_connections import DEADLINE_SECONDS, blocked, elsewhere
 from workflows import repository, selectors
@@ -179,3 +180,42 @@ def test_different_content_published_at_once_is_two_versions(is_first: bool) -> 
         assert other.result(DEADLINE_SECONDS) == (mine + 1, Publication.NEW)
     assert (Workflow.objects.get().version, Workflow.objects.get().description) == (mine + 1, "Other.")
     assert versions()[-2:] == [(mine, "Mine."), (mine + 1, "Other.")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_candidates_and_publications_at_once_keep_their_own_numbers() -> None:
+    with ExitStack() as stack:
+        with transaction.atomic():
+            number, row_id = repository.store_candidate(definition(description="Same."), now=NOW)
+            other = stack.enter_context(blocked(lambda: publish("Same.")))
+        assert other.result(DEADLINE_SECONDS) == (1, Publication.NEW)
+    assert number == repository.LAST_PUBLISHED + 1
+    assert repository.store_candidate(definition(description="Same."), now=NOW) == (number, row_id)
+    assert shown() == (1, "Same.")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_switch_waits_for_a_publication_and_its_precondition_decides() -> None:
+    publish("First.")
+    with ExitStack() as stack:
+        with transaction.atomic():
+            publish("Second.")
+            other = stack.enter_context(blocked(lambda: repository.switch("note", 1, now=NOW, expected_versions={1})))
+        with pytest.raises(PreconditionFailed):
+            other.result(DEADLINE_SECONDS)
+    assert shown() == (2, "Second.")
+    assert repository.switch("note", 1, now=NOW)
+    assert not repository.switch("note", 1, now=NOW)
+    assert shown() == (1, "First.")
+
+
+def test_retiring_again_keeps_the_first_time_and_a_publication_keeps_it() -> None:
+    publish("First.")
+    later = NOW + timedelta(days=1)
+    assert repository.set_retired("note", at=NOW)
+    assert not repository.set_retired("note", at=later)
+    publish("Second.")
+    assert Workflow.objects.get().retired_at == NOW
+    assert repository.set_retired("note", at=None)
+    with pytest.raises(repository.NoSuchWorkflow):
+        repository.set_retired("nothing", at=NOW)
