@@ -39,13 +39,15 @@ def resume_deferred_steps(*, now: datetime) -> int:
     return sum(_apply(execution_id, backoff.resume_deferred, now) for execution_id in recovery.due_executions(now=now))
 
 
-def expire_questions(*, now: datetime) -> int:
-    """Apply the deadlines of questions that were not answered in time; return the number of executions.
+def act_on_deadlines(*, now: datetime) -> int:
+    """Apply deadlines of questions, and tell of due dates; return the number of executions.
 
     Raises:
         DatabaseUnavailable: the connection was lost; earlier executions have been stored.
     """
-    return sum(_apply(execution_id, clarification.expire, now) for execution_id in recovery.overdue_executions(now=now))
+    return sum(
+        _apply(execution_id, clarification.pass_time, now) for execution_id in recovery.overdue_executions(now=now)
+    )
 
 
 @transaction.atomic
@@ -54,7 +56,7 @@ def _apply(execution_id: UUID, how: Callable[..., core.Change], now: datetime) -
         stored = store_decision(execution_id, lambda execution, context: how(execution, context=context), now)
     except (NotWaiting, NotFound):
         return False  # another worker or a person was faster, or the execution has ended
-    if not stored.ended:
+    if not core.is_idle(stored):
         enqueue_advance(execution_id)
     return True
 
