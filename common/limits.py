@@ -42,6 +42,12 @@ class Limits:
         "Executions that one request cancels or retries; repeated ids count each time",
         answer="422 with a pointer",
     )
+    bulk_steps: int = _limit(
+        "MAX_BULK_STEPS",
+        200,
+        "Documents that one request accepts; repeated ones count each time",
+        answer="422 with a pointer",
+    )
     patch_operations: int = _limit(
         "MAX_PATCH_OPERATIONS", 1_000, "Operations of one JSON Patch", answer="422 with a pointer"
     )

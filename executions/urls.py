@@ -13,6 +13,7 @@ from executions.api.documents.exports import ExecutionExportView
 from executions.api.documents.files import FileContentView, FilesView, FileView
 from executions.api.documents.views import DocumentViewSet
 from executions.api.estimate_views import EstimateView
+from executions.api.inbox_views import InboxViewSet, StepAssignmentView, StepsBulkView
 from executions.api.views import ExecutionViewSet, ScopeTicketView
 
 router = DefaultRouter()
@@ -22,10 +23,17 @@ router.include_format_suffixes = False
 router.register("executions", ExecutionViewSet, basename="execution")
 router.register("documents", DocumentViewSet, basename="document")
 router.register("clarifications", ClarificationViewSet, basename="clarification")
+router.register("inbox", InboxViewSet, basename="inbox")
 urlpatterns = [
     *router.urls,
     re_path(r"^executions/bulk/?$", BulkView.as_view(), name="execution-bulk"),
     re_path(r"^executions/compare/?$", ExecutionComparisonView.as_view(), name="execution-comparison"),
+    re_path(r"^steps/bulk/?$", StepsBulkView.as_view(), name="steps-bulk"),
+    re_path(
+        rf"^executions/(?P<execution_id>{UUID_PATTERN})/steps/(?P<step_id>[^/]+)/assign/?$",
+        StepAssignmentView.as_view(),
+        name="step-assignment",
+    ),
     re_path(
         rf"^executions/(?P<execution_id>{UUID_PATTERN})/export/?$",
         ExecutionExportView.as_view(),

@@ -171,6 +171,7 @@ class Worker:
         await in_thread(remove_old_answers, now=database_now())
         await in_thread(remove_expired_tokens, now=database_now())
         await in_thread(duties.prune_files, now=database_now())
+        await in_thread(duties.prune_failures, now=database_now())
         if settings.EVENT_RETENTION_DAYS:
             await in_thread(enqueue_prune)
 

@@ -21,6 +21,7 @@ from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit,
 from workflows.definitions.definition import OnDeadline
 
 DELTA = "step_delta"  # text of a step while the model writes it; only in streams, never in the log
+INBOX_COUNTS = "inbox_counts"  # counts of a user's inbox; only in the inbox's stream
 RESET = "stream-reset"  # events are missing, pruned or lost by the database; only in streams, never in the log
 
 

@@ -79,7 +79,7 @@ class AcceptanceContext:
     #: The version with which the step completes: the one that was read, or one that the decision makes, with the
     #: person's changes or from a proposed version. For a rejected proposal it is the head.
     final: Document
-    user_id: int | None = None  # of the user who decides
+    user_id: int | None = None  # the user who decides
 
 
 def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin:
@@ -118,30 +118,36 @@ def decide(
     waits.check_voter(execution, step, decision, voter=Voter(name=decision.decided_by, id=target.user_id))
     if not waits.is_settled_by(step, decision):
         return waits.vote(execution, step_id, decision)
-    facts = {
-        "about_proposal": target.read.proposed,
-        "accepted_version": target.final.version if decision.accepts else None,
-    }
+    accepted = target.final.version if decision.accepts else None
+    facts = {"about_proposal": target.read.proposed, "accepted_version": accepted}
     decision = decision.model_copy(update=facts)
+    step_events = _events_of(step, decision, target.final)
     execution = execution.with_step(replace(step, decisions=(*step.decisions, decision)))
-    decided = core.resume(Change(execution=execution, events=_events_of(step, decision, target.final)), context)
-    execution = decided.execution
+    decided = core.resume(Change(execution=execution, events=step_events), context)
+    change = _effects(decided.execution, step, decision, target=target, context=context)
+    return replace(change, events=(*decided.events, *change.events))
+
+
+def _effects(
+    execution: Execution, step: Step, decision: AcceptanceDecision, *, target: AcceptanceContext, context: Context
+) -> Change:
+    """Return what a decision that decides does to the step and the execution."""
+    step_id = step.step_id
     match decision.decision:
         case AcceptanceAction.ACCEPT:
-            change = _accept(execution, step_id, target=target, context=context)
+            return _accept(execution, step_id, target=target, context=context)
         case AcceptanceAction.REJECT if target.read.proposed:
-            change = _accept(execution, step_id, target=target, context=context)  # the person's version stays
+            return _accept(execution, step_id, target=target, context=context)  # the person's version stays
         case AcceptanceAction.REJECT:
             reason = f": {decision.comment}" if decision.comment else "."
             message = f"{decision.decided_by} rejected version {decision.document_version} of the document{reason}"
             failure = Failure(code=FailureCode.REJECTED, message=message)
-            change = core.fail_step(execution, step_id, failure, context=context)
+            return core.fail_step(execution, step_id, failure, context=context)
         case AcceptanceAction.REQUEST_CHANGES if execution.is_failing:
             # A fatal step has failed, so the execution fails as soon as the other steps have ended. No new work starts.
             raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=StepStatus.REMEDIATING)
         case AcceptanceAction.REQUEST_CHANGES:
-            change = _request_changes(execution, step_id, decision, context=context)
-    return replace(change, events=(*decided.events, *change.events))
+            return _request_changes(execution, step_id, decision, context=context)
 
 
 def _events_of(step: Step, decision: AcceptanceDecision, final: Document) -> tuple[Event, ...]:
