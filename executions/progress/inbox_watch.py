@@ -22,6 +22,7 @@ class Watcher:
 
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     roots: frozenset[UUID] | None = None  # root scopes that its counts depend on; None: all
+    is_stale: bool = False  # another inbox has changed: the user may have got a role there
 
 
 class InboxWatch:
@@ -32,10 +33,12 @@ class InboxWatch:
         self._closed = False
 
     def hear(self, root_ids: Collection[UUID]) -> None:
-        """Let the clients with these root scopes in their inbox read their counts again."""
+        """Let the clients with these root scopes in their inbox read their counts again; the others after a while."""
         for each in self._watchers:
             if each.roots is None or not each.roots.isdisjoint(root_ids):
                 each.changed.set()
+            else:
+                each.is_stale = True
 
     def hear_all(self) -> None:
         """Let all clients read their counts again: notifications may have been lost."""
@@ -58,6 +61,7 @@ class InboxWatch:
             shown: dict[str, int | str] | None = None
             while not self._closed:
                 watcher.changed.clear()
+                watcher.is_stale = False
                 watcher.roots = None  # what changes while the counts are read may belong to any scope
                 state = await retry_while_unavailable(inbox.state_of, user_id, database_now())
                 watcher.roots = state.roots
@@ -66,6 +70,8 @@ class InboxWatch:
                     yield [encode_counts(found)]
                 while not self._closed and not await _is_set(watcher.changed, keepalive_seconds):
                     yield []
+                    if watcher.is_stale:
+                        break
                 if not self._closed:
                     await asyncio.sleep(PAUSE_SECONDS)  # further changes are read together
         finally:
