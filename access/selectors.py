@@ -33,7 +33,7 @@ SELECT wanted.number
 FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::text[]) WITH ORDINALITY
   AS wanted (user_id, root_id, token, session, password, number)
 JOIN access_user AS person ON person.id = wanted.user_id AND person.is_active
-WHERE (person.is_staff OR EXISTS (
+WHERE (person.is_staff OR wanted.root_id IS NULL OR EXISTS (
     SELECT FROM access_scoperole AS role WHERE role.scope_id = wanted.root_id AND role.user_id = person.id
   ))
   AND (wanted.token IS NULL OR EXISTS (
@@ -105,6 +105,29 @@ def named_scope_ids(user: Person, *, scope_type: str | None, scope_key: str | No
     named = {"type": scope_type, "key": None if scope_key is None else normalize_name(scope_key)}
     rows = visible_scopes(user).filter(**{name: value for name, value in named.items() if value is not None})
     return list(rows.order_by().values_list("id", flat=True)[:limit])
+
+
+def roots_with_role(user: Person, need: Role) -> list[UUID] | None:
+    """Return the ids of the root scopes where the user has at least this role; None: all, for staff."""
+    if getattr(user, "is_staff", False):
+        return None
+    enough = [role.value for role in Role if allows(role, need)]
+    roles = ScopeRole.objects.filter(user_id=user.pk or 0, role__in=enough)
+    return list(roles.order_by("scope_id").values_list("scope_id", flat=True))
+
+
+def names_with_role(root_id: UUID, names: Collection[str], need: Role) -> set[str]:
+    """Return which of the names belong to active users with at least this role in a root scope."""
+    enough = [role.value for role in Role if allows(role, need)]
+    there = ScopeRole.objects.filter(scope_id=root_id, role__in=enough).values("user_id")
+    users = User.objects.filter(username__in=list(names), is_active=True).filter(Q(is_staff=True) | Q(id__in=there))
+    return set(users.values_list("username", flat=True))
+
+
+def named_roots(*, scope_type: str | None, scope_key: str | None) -> QuerySet[Scope]:
+    """Return the root scopes with a type, a key or both. Permissions are not checked."""
+    named = {"type": scope_type, "key": None if scope_key is None else normalize_name(scope_key)}
+    return Scope.objects.filter(parent=None, **{name: value for name, value in named.items() if value is not None})
 
 
 def root_scope(user: Person, *, scope_type: str, scope_key: str) -> Scope | None:

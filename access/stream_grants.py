@@ -20,7 +20,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """Authorization of an open stream: a credential, and a role in a root scope."""
+    """Authorization of an open stream: a credential, and a role in a root scope, if the stream is of one."""
 
     credential: Credential
-    root_id: UUID
+    root_id: UUID | None  # None: the stream has only what the user may see anyway

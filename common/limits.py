@@ -48,6 +48,12 @@ class Limits:
         "Entries of the audit log in one CSV file",
         answer="the header `Link` names the next file",
     )
+    bulk_steps: int = _limit(
+        "MAX_BULK_STEPS",
+        200,
+        "Documents that one request accepts; repeated ones count each time",
+        answer="422 with a pointer",
+    )
     patch_operations: int = _limit(
         "MAX_PATCH_OPERATIONS", 1_000, "Operations of one JSON Patch", answer="422 with a pointer"
     )

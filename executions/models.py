@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from common.database.json_field import JsonTextField
-from executions.engine.domain.states import ExecutionStatus, Reuse, StepStatus
+from executions.engine.domain.states import ExecutionStatus, InboxKind, Reuse, StepStatus
 
 
 class Execution(models.Model):
@@ -44,7 +44,7 @@ class Execution(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     resume_at = models.DateTimeField(null=True)  # deferred until then; NULL: not deferred
-    deadline_at = models.DateTimeField(null=True)  # deadline of open questions
+    deadline_at = models.DateTimeField(null=True)  # of questions, or to tell of a due date
     budget = models.JSONField(null=True)  # limits by name; NULL: none
     script = models.JSONField(null=True)  # script of a dry run; NULL: not a dry run
     reuse = models.CharField(
@@ -115,6 +115,7 @@ class ExecutionStep(models.Model):
     rounds = models.JSONField(default=list)  # clarification rounds: questions and answers
     asked_at = models.DateTimeField(null=True)  # when its open questions were asked; NULL: no open questions
     decisions = models.JSONField(default=list)  # decisions about versions of its document
+    wait = models.JSONField(null=True)  # for people: assignees, approvers, votes, due date; NULL: it does not wait
     violations = models.JSONField(default=list)  # of the newest output, if it was invalid
     base_version = models.PositiveIntegerField(null=True)  # of its document's head when it started; NULL: not started
     document_id = models.UUIDField(null=True)  # NULL until its document is stored
@@ -157,6 +158,41 @@ class ExecutionStep(models.Model):
 
     def __str__(self) -> str:
         return self.step_id
+
+
+class InboxEntry(models.Model):
+    """Something that people can do about an execution, written in the statement that changes the execution.
+
+    The columns repeat what lists select by, so that a page costs the same whatever waits.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)  # of this wait; the next wait of the step has another one
+    execution = models.ForeignKey(
+        Execution, on_delete=models.CASCADE, related_name="+", db_index=False
+    )  # inbox_once_per_wait begins with it
+    step_id = models.CharField(max_length=200, blank=True)  # empty: the whole execution
+    kind = models.CharField(max_length=20, choices={each.value: each.name.title() for each in InboxKind})
+    root_id = models.UUIDField()  # the execution's scope
+    workflow_id = models.CharField(max_length=63)
+    dry_run = models.BooleanField()
+    since = models.DateTimeField()
+    due_at = models.DateTimeField(null=True)  # NULL: no due date
+    assignees = models.JSONField(default=list)  # user names; empty: all users with the role
+    only_assignees = models.BooleanField(default=False)  # other users cannot act
+    excluded = models.JSONField(default=list)  # names of users who cannot vote, or have voted
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["execution", "kind", "step_id"], name="inbox_once_per_wait"),
+        ]
+        indexes = [
+            models.Index(fields=["since", "id"], name="inbox_oldest"),  # pages of staff
+            models.Index(fields=["kind", "since", "id"], name="inbox_oldest_of_kind"),  # counts and pages of one kind
+            models.Index(fields=["root_id", "kind", "since", "id"], name="inbox_of_root"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.execution_id} {self.step_id}"
 
 
 class ExecutionEvent(models.Model):

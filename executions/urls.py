@@ -14,6 +14,7 @@ from executions.api.documents.exports import ExecutionExportView
 from executions.api.documents.files import FileContentView, FilesView, FileView
 from executions.api.documents.views import DocumentViewSet
 from executions.api.estimate_views import EstimateView
+from executions.api.inbox_views import InboxViewSet, StepAssignmentView, StepsBulkView
 from executions.api.scopes.views import ScopeBudgetView, ScopesView, ScopeView
 from executions.api.views import ExecutionViewSet, ScopeTicketView
 from executions.api.workflows.views import WorkflowViewSet
@@ -26,10 +27,17 @@ router.register("executions", ExecutionViewSet, basename="execution")
 router.register("documents", DocumentViewSet, basename="document")
 router.register("workflows", WorkflowViewSet, basename="workflow")
 router.register("clarifications", ClarificationViewSet, basename="clarification")
+router.register("inbox", InboxViewSet, basename="inbox")
 urlpatterns = [
     *router.urls,
     re_path(r"^executions/bulk/?$", BulkView.as_view(), name="execution-bulk"),
     re_path(r"^executions/compare/?$", ExecutionComparisonView.as_view(), name="execution-comparison"),
+    re_path(r"^steps/bulk/?$", StepsBulkView.as_view(), name="steps-bulk"),
+    re_path(
+        rf"^executions/(?P<execution_id>{UUID_PATTERN})/steps/(?P<step_id>[^/]+)/assign/?$",
+        StepAssignmentView.as_view(),
+        name="step-assignment",
+    ),
     re_path(
         rf"^executions/(?P<execution_id>{UUID_PATTERN})/export/?$",
         ExecutionExportView.as_view(),

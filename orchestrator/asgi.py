@@ -19,7 +19,7 @@ django.setup(set_prefix=False)  # the imports below need the apps
 
 from access import tickets  # noqa: E402
 from access.people import links  # noqa: E402
-from executions.progress.authorization import admit, admit_to_feed  # noqa: E402
+from executions.progress.authorization import admit, admit_to_feed, admit_to_inbox  # noqa: E402
 from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: E402
 from executions.progress.hub import StreamHub  # noqa: E402
 from executions.progress.pushpin.feed_consumer import PushpinFeedConsumer  # noqa: E402
@@ -38,6 +38,7 @@ _feed = SecuredStreams(
         StreamConsumer(streams, admit=admit_to_feed, request_id=request_id), streams=streams, request_id=request_id
     )
 )
+_inbox = SecuredStreams(StreamConsumer(streams, admit=admit_to_inbox, request_id=request_id))
 
 
 class AnyUuid(UUIDConverter):
@@ -80,6 +81,7 @@ _routed = ProtocolTypeRouter(
                 path("api/v1/executions/<any-uuid:execution_id>/stream", _execution),  # type: ignore[arg-type]
                 path("api/v1/executions/<any-uuid:execution_id>/stream/", _execution),  # type: ignore[arg-type]
                 re_path(r"^api/v1/scopes/(?P<scope_type>[^/]+)/(?P<scope_id>(?s:.+))/stream/?\Z", _feed),  # type: ignore[arg-type]
+                re_path(r"^api/v1/inbox/stream/?\Z", _inbox),  # type: ignore[arg-type]
                 re_path(r"", django_application),  # type: ignore[arg-type]
             ]
         ),

@@ -221,6 +221,8 @@ SPECTACULAR_SETTINGS = {
         "ExecutionStatus": "executions.engine.domain.states.ExecutionStatus",
         "StepStatus": "executions.engine.domain.states.StepStatus",
         "CallStatus": "executions.engine.domain.states.CallStatus",
+        "InboxKind": "executions.engine.domain.states.InboxKind",
+        "BlockedByLimitEnum": "executions.engine.domain.states.Limit",
         "CallKind": "executions.engine.domain.states.CallKind",
         "DocumentStatus": "documents.models.DocumentStatus",
         "ChangeKind": "documents.comparison.diff.ChangeKind",

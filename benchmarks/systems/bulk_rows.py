@@ -62,7 +62,7 @@ def copy_execution(execution_id: UUID, count: int, *, tables: tuple[str, ...] = 
             columns["execution_id"] = _ID
             if table == "executions_executionevent":
                 columns["scope_id"] = _ID  # a feed per copy, which keeps the numbers of the original
-            if table == "telemetry_modelcall":
+            if table in {"telemetry_modelcall", "executions_inboxentry"}:
                 columns["id"] = "gen_random_uuid()"
             else:
                 del columns["id"]

@@ -18,6 +18,7 @@ from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.execution import Execution, Failure, Pin, ScopeRef, Step
 from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit, Reuse, StepStatus, WaitingOn
+from executions.engine.domain.waits import Wait
 from workflows.definitions.budget import Budget
 from workflows.selectors import VERSION_NUMBERS
 
@@ -62,6 +63,7 @@ _STEP_CONVERTED: Mapping[str, Convert] = {
     "rounds": _tuple_of(ClarificationRound.model_validate),
     "decisions": _tuple_of(AcceptanceDecision.model_validate),
     "violations": _tuple_of(FieldError.model_validate),
+    "wait": _optional(Wait.model_validate_json),
     "blocked_by_limit": _optional(Limit),
 }
 _SHARED = ("failure_code", "failure_message", "scope_id", "scope_type", "scope_key")

@@ -21,6 +21,7 @@ from common.database.connections import Connection
 from common.database.parameters import connection_parameters
 
 CHANNEL = "scriptorium_events"
+INBOX_CHANNEL = "scriptorium_inbox"  # ids of root scopes in whose inbox entries have changed
 DELAY_SECONDS = 0.004  # ids of this time share a notification; longer delays add latency, shorter ones add load
 BUSY_IDS = 8  # ids in that time: a multiple of the ids at 600 events a second
 BUSY_DELAY_SECONDS = 0.016  # additional delay at that load
@@ -52,17 +53,17 @@ class Notifier:
 
     def _reset(self) -> None:
         self._changed = threading.Condition()
-        self._pending: dict[UUID, None] = {}
+        self._pending: dict[tuple[str, UUID], None] = {}  # channels and ids
         self._thread: threading.Thread | None = None
         self._stopping = False
 
-    def announce(self, *execution_ids: UUID) -> None:
-        """Add executions to the next notification. Returns at once and never raises."""
-        if not execution_ids:
+    def announce(self, *ids: UUID, channel: str = CHANNEL) -> None:
+        """Add ids to the next notification of a channel. Returns at once and never raises."""
+        if not ids:
             return
         with self._changed:
             is_first = not self._pending  # the thread waits for the first one; later ones are included
-            self._pending.update(dict.fromkeys(execution_ids))
+            self._pending.update(dict.fromkeys((channel, each) for each in ids))
             if self._thread is None or not self._thread.is_alive():
                 self._start()
             elif is_first:
@@ -100,7 +101,7 @@ class Notifier:
             self._send(batch)
         self._disconnect()
 
-    def _next_batch(self) -> dict[UUID, None] | None:
+    def _next_batch(self) -> dict[tuple[str, UUID], None] | None:
         """Wait for announcements and return them; None when the thread has to end."""
         with self._changed:
             self._changed.wait_for(lambda: self._pending or self._stopping)
@@ -114,7 +115,7 @@ class Notifier:
                 return None
             return batch
 
-    def _send(self, batch: dict[UUID, None]) -> None:
+    def _send(self, batch: dict[tuple[str, UUID], None]) -> None:
         try:
             if self._connection is not None:
                 try:
@@ -128,13 +129,17 @@ class Notifier:
             logger.warning("A notification failed; %d notifications are dropped: %s", len(batch), error)
             self._disconnect()
 
-    def _notify(self, connection: psycopg.Connection, batch: dict[UUID, None]) -> None:
+    def _notify(self, connection: psycopg.Connection, batch: dict[tuple[str, UUID], None]) -> None:
+        for channel in (CHANNEL, INBOX_CHANNEL):
+            for payload in payloads(each for name, each in batch if name == channel):
+                self._notify_one(connection, channel, payload)
+
+    def _notify_one(self, connection: psycopg.Connection, channel: str, payload: str) -> None:
         # libpq calls, because psycopg's Python code would hold the GIL and delay the event loop.
-        for payload in payloads(batch):
-            connection.pgconn.send_query_params(_NOTIFY, [CHANNEL.encode(), payload.encode()])
-            [result] = connection.wait(generators.execute(connection.pgconn))
-            if result.status != ExecStatus.TUPLES_OK:
-                raise psycopg.OperationalError(result.get_error_message())
+        connection.pgconn.send_query_params(_NOTIFY, [channel.encode(), payload.encode()])
+        [result] = connection.wait(generators.execute(connection.pgconn))
+        if result.status != ExecStatus.TUPLES_OK:
+            raise psycopg.OperationalError(result.get_error_message())
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -159,6 +164,11 @@ def announce(*execution_ids: UUID) -> None:
     Call it after the commit, from any thread. It never blocks and never raises.
     """
     _notifier.announce(*execution_ids)
+
+
+def announce_inbox(*root_ids: UUID) -> None:
+    """Notify other processes, some milliseconds from now, that the inbox of root scopes has changed. As `announce`."""
+    _notifier.announce(*root_ids, channel=INBOX_CHANNEL)
 
 
 def stop() -> None:

@@ -29,6 +29,7 @@ from executions.engine.testing.in_memory import (
     InMemoryFileRepository,
 )
 from executions.engine.transitions.for_each import parent_scope
+from executions.persistence import inbox_entries
 from executions.persistence.from_rows import load
 from executions.persistence.to_columns import execution_columns, new_execution_columns, new_step_columns, step_columns
 from workflows import repository as workflows
@@ -248,9 +249,11 @@ def replacement_writes(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator
 
     They raise `VersionConflict` if a stored execution or step does not have the version of its old value.
     """
+    moved = [(old, new, before, step) for old, new in pairs for before, step in _moved_steps(old, new)]
     yield from _replaced_executions(pairs)
     yield from _new_steps((new, step) for old, new in pairs for step in added_steps(old, new))
-    yield from _replaced_steps(pairs)
+    yield from _replaced_steps(moved)
+    yield from inbox_entries.writes(pairs, moved)
 
 
 def added_steps(old: Execution, new: Execution) -> list[Step]:
@@ -268,17 +271,16 @@ def _replaced_executions(pairs: Sequence[tuple[Execution, Execution]]) -> Iterat
     yield from bulk.replacement(models.Execution, rows, key=("id",), expected=expected, error=stale)
 
 
-def _replaced_steps(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[bulk.Write]:
+def _replaced_steps(moved: Sequence[inbox_entries.MovedStep]) -> Iterator[bulk.Write]:
     """Yield the write of changed steps, guarded by the versions of their old values.
 
     Raises:
         VersionConflict: a step's new version is lower than its old one.
     """
-    moved = [(new.id, before, step) for old, new in pairs for before, step in _moved_steps(old, new)]
-    rows = [{"execution_id": owner, "step_id": step.step_id, **step_columns(step)} for owner, _, step in moved]
-    expected = [before.version for _, before, _ in moved]
+    rows = [{"execution_id": new.id, "step_id": step.step_id, **step_columns(step)} for _, new, _, step in moved]
+    expected = [before.version for _, _, before, _ in moved]
     stale = VersionConflict("A step", expected=max(expected, default=0))
-    if any(step.version < before.version for _, before, step in moved):
+    if any(step.version < before.version for _, _, before, step in moved):
         raise stale
     key = ("execution_id", "step_id")
     yield from bulk.replacement(models.ExecutionStep, rows, key=key, expected=expected, error=stale)

@@ -62,6 +62,7 @@ def step_columns(step: Step) -> dict[str, object]:
         "rounds": [each.model_dump(mode="json") for each in step.rounds],
         "asked_at": asked.asked_at if asked is not None and step.waits_for is WaitingOn.CLARIFICATION else None,
         "decisions": [each.model_dump(mode="json") for each in step.decisions],
+        "wait": None if step.wait is None else step.wait.model_dump(mode="json"),
         "violations": [each.model_dump(mode="json") for each in step.violations],
         "base_version": step.base_version,
         "document_id": step.document_id,

@@ -50,6 +50,7 @@ class Admission:
     types: Collection[str] | None  # None: all types
     over: bool = False  # no more events follow
     is_feed: bool = False
+    inbox_of: int | None = None  # user id: the stream has the counts of an inbox
     is_new: bool = False  # the client has named no position, so the stream has to send one
 
 
@@ -95,6 +96,18 @@ def admit_to_feed(request: HttpRequest, ticket: TicketText, *, scope_type: str, 
     after = feed.last if given is None else given
     grant = Grant(credential=credential, root_id=feed.root_id)
     return Admission(grant=grant, channel=feed.root_id, after=after, types=types, is_feed=True, is_new=given is None)
+
+
+def admit_to_inbox(request: HttpRequest, ticket: TicketText) -> Admission:
+    """Authorize a client for the counts of its inbox. There are no tickets for it.
+
+    Raises:
+        AuthenticationFailed: the token is not valid, or there is a ticket.
+        NotAuthenticated: there is no token or session.
+    """
+    user, credential = identify(request, ticket=ticket, opens="inbox", now=database_now())
+    grant = Grant(credential=credential, root_id=None)
+    return Admission(grant=grant, channel=UUID(int=0), after=0, types=None, inbox_of=user.pk)
 
 
 def last_event_id(request: HttpRequest) -> int | None:

@@ -84,13 +84,18 @@ class StreamConsumer:
             await answer.start(204)
             await answer.end()
             return
-        follow = self._streams.follow_feed if admission.is_feed else self._streams.follow
         position = admission.after if admission.is_new else None
         with place:
-            batches = follow(admission.channel, after=admission.after, types=admission.types)
+            batches = self._batches(admission)
             await answer.start(200, STREAM_HEADERS)
             if await _cut_off(receive, answer.stream(batches, position=position), place):
                 await answer.end()
+
+    def _batches(self, admission: Admission) -> AsyncGenerator[list[Message], None]:
+        if admission.inbox_of is not None:
+            return self._streams.follow_inbox(admission.inbox_of)
+        follow = self._streams.follow_feed if admission.is_feed else self._streams.follow
+        return follow(admission.channel, after=admission.after, types=admission.types)
 
 
 async def authorize(request: Utf8Request, admit: Callable[[], Admitted]) -> Admitted:

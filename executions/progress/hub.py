@@ -14,9 +14,10 @@ from common.database.server import server
 from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.runtime.cancellation import cancel_and_wait
 from executions.persistence.drafts import CHANNEL as DRAFTS
-from executions.persistence.notifier import CHANNEL
+from executions.persistence.notifier import CHANNEL, INBOX_CHANNEL
 from executions.progress.cursor import Cursor, EventLog
 from executions.progress.event_reader import EventTable, FeedTable, Reader
+from executions.progress.inbox_watch import InboxWatch
 from executions.progress.live_drafts import LiveDrafts
 from executions.progress.publisher import ProgressPublisher
 from executions.progress.sse import Message
@@ -29,6 +30,7 @@ class StreamHub:
     def __init__(self) -> None:
         self.publisher = ProgressPublisher(queue_size=settings.STREAM_QUEUE_SIZE)
         self.feeds = ProgressPublisher(queue_size=settings.STREAM_QUEUE_SIZE)
+        self.inboxes = InboxWatch()
         self.limits = StreamRegistry()
         self._reader = Reader()
         self._log = EventTable(self._reader)
@@ -58,6 +60,11 @@ class StreamHub:
         cursor = Cursor(scope_id, after=after, log=self._feed_log, publisher=self.feeds, types=types)
         return cursor.follow(keepalive_seconds=settings.STREAM_KEEPALIVE_SECONDS)
 
+    def follow_inbox(self, user_id: int) -> AsyncGenerator[list[Message], None]:
+        """Return the counts of a user's inbox: now, and when they change, without end."""
+        self._listen()
+        return self.inboxes.follow(user_id, keepalive_seconds=settings.STREAM_KEEPALIVE_SECONDS)
+
     async def page_of_feed(self, scope_id: UUID, *, after: int, limit_bytes: int) -> tuple[list[Message], bool]:
         """Return the events of a scope after a number in its feed, and whether these are all stored ones.
 
@@ -72,7 +79,10 @@ class StreamHub:
     def _listen(self) -> None:
         if self._listening is None or self._listening.done():
             listener = Listener(
-                events=(self._log, self.publisher), feeds=(self._feed_log, self.feeds), drafts=self._drafts
+                events=(self._log, self.publisher),
+                feeds=(self._feed_log, self.feeds),
+                drafts=self._drafts,
+                inboxes=self.inboxes,
             )
             self._listening = asyncio.create_task(listener.run(), name="progress-listener")
 
@@ -80,6 +90,7 @@ class StreamHub:
         """End every open stream between two events, so that clients reconnect to another process."""
         self.publisher.close()
         self.feeds.close()
+        self.inboxes.close()
 
     async def close(self) -> None:
         """End every stream and close the database connections."""
@@ -115,19 +126,22 @@ class Listener:
         events: tuple[EventLog, ProgressPublisher],
         feeds: tuple[FeedTable, ProgressPublisher],
         drafts: LiveDrafts,
+        inboxes: InboxWatch,
     ) -> None:
         self._events = events
         self._feeds = feeds
         self._drafts = drafts
+        self._inboxes = inboxes
         self._server_changes = server.changes
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        await listen(CHANNEL, DRAFTS, connected=self._connected, hear=self.hear)
+        await listen(CHANNEL, DRAFTS, INBOX_CHANNEL, connected=self._connected, hear=self.hear)
 
     async def _connected(self) -> None:
         # Events during the time without a listener are in the tables.
         self._drafts.forget()
+        self._inboxes.hear_all()
         is_other, self._server_changes = server.changes != self._server_changes, server.changes
         for _, publisher in (self._events, self._feeds):
             if is_other:
@@ -136,8 +150,11 @@ class Listener:
                 publisher.mark_all_behind()
 
     async def hear(self, payload: str, *, channel: str = CHANNEL) -> None:
-        """Publish new events and drafts of the executions in a notification, or only drafts."""
+        """Publish new events and drafts of the executions in a notification, or only drafts; or counts of inboxes."""
         ids = parse_ids(payload)
+        if channel == INBOX_CHANNEL:
+            self._inboxes.hear(ids)
+            return
         if channel == CHANNEL:
             await _publish(*self._events, ids)
             await self._publish_feeds(ids)

@@ -9,7 +9,7 @@ from uuid import UUID
 from django_eventstream.utils import sse_encode_event
 from pydantic import JsonValue
 
-from executions.engine.domain.events import DELTA, RESET, ProgressEvent, event_json
+from executions.engine.domain.events import DELTA, INBOX_COUNTS, RESET, ProgressEvent, event_json
 
 KEEPALIVE = b": keep-alive\n\n"
 
@@ -61,6 +61,13 @@ def encode_delta(execution_id: UUID, step_id: str, *, after: int, data: Mapping[
     payload = {"event_type": DELTA, "execution_id": str(execution_id), "step_id": step_id, "data": dict(data)}
     text: str = sse_encode_event(DELTA, payload, json_encode=True)
     return Message(execution_id, after, DELTA, text.encode())
+
+
+def encode_counts(counts: Mapping[str, int | str]) -> Message:
+    """Encode the counts of an inbox. They have no SSE id: a client that reconnects gets the present ones."""
+    payload = {"event_type": INBOX_COUNTS, "data": dict(counts)}
+    text: str = sse_encode_event(INBOX_COUNTS, payload, json_encode=True)
+    return Message(UUID(int=0), 0, INBOX_COUNTS, text.encode())
 
 
 def _message(channel: UUID, number: int, *, kind: str, payload: object) -> Message:

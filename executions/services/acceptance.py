@@ -20,7 +20,8 @@ from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDeci
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import StepStatus
-from executions.engine.transitions import acceptance, core
+from executions.engine.transitions import acceptance, core, waits
+from executions.engine.transitions.waits import Voter
 from executions.persistence import repositories
 from executions.queue.jobs import enqueue_advance
 from executions.selectors import executions
@@ -115,19 +116,21 @@ def decide_acceptance(
         NotWaiting: the step does not wait for a decision, or no longer does.
         VersionConflict: another version of the document waits, or the execution has another version.
         PreconditionFailed: the head is no longer `head_version`.
+        MayNotVote: other users decide about the document.
     """
     others = _lock_others(user, execution_id, step_id) if said.may_make_version else []
     current = lock_for_update(user, execution_id, NEEDED_ROLE[Action.DECIDE], expected_versions=expected_versions)
     made = said.at(now, user=user)
     if _is_same_decision(current, step_id, made):
         return current
-    target = _target(current, step_id, said, user=user, now=now)
+    target = _target(current, made, step_id=step_id, said=said, user=user)
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
         return acceptance.decide(execution, step_id, made, target=target, context=context)
 
+    act = _ACTS[said.decision] if waits.is_settled_by(current.steps[step_id], made) else Act.STEP_VOTE
     stored = store_decision(execution_id, decide, now)
-    record_act(_ACTS[said.decision], stored, part=step_id, version=said.document_version)
+    record_act(act, stored, part=step_id, version=said.document_version)
     if target.final.version != target.read.version and target.final.author_name:
         tell_of_edit(target.final, others, repeated=True, now=now)
     staleness.refresh(stored.scope.id, [target.read.id])
@@ -149,15 +152,29 @@ def _lock_others(user: User, execution_id: UUID, step_id: str) -> list[UUID]:
 
 
 def _target(
-    execution: Execution, step_id: str, said: PersonsDecision, *, user: User, now: datetime
+    execution: Execution, made: AcceptanceDecision, *, step_id: str, said: PersonsDecision, user: User
 ) -> acceptance.AcceptanceContext:
     pin = acceptance.waiting_document(execution, step_id, version=said.document_version)
+    step = execution.steps[step_id]
+    waits.check_voter(execution, step, made, voter=Voter(name=made.decided_by, id=user.pk))
     read = repositories.get_document(pin.document_id, pin.version)
+    if waits.is_settled_by(step, made):
+        final = _final_version(read, said, root_id=execution.scope.id, user=user, now=made.decided_at)
+    else:
+        final = _voted_version(read, said)
     return acceptance.AcceptanceContext(
         read=read,
-        final=_final_version(read, said, root_id=execution.scope.id, user=user, now=now),
+        final=final,
+        user_id=user.pk,
         definition=workflows.get_definition(execution.workflow_id, execution.workflow_version),
     )
+
+
+def _voted_version(read: Document, said: PersonsDecision) -> Document:
+    """Return the version that gets one of several votes: no version is made before the last one."""
+    if read.proposed:
+        _check_head(lock_head(read), said.head_version)
+    return read
 
 
 def _final_version(read: Document, said: PersonsDecision, *, root_id: UUID, user: User, now: datetime) -> Document:
@@ -216,6 +233,8 @@ def _is_same_decision(execution: Execution, step_id: str, made: AcceptanceDecisi
     """Return whether the decision was the last one about the step, and the step has not gone on since."""
     step = execution.steps.get(step_id)
     last = step.decisions[-1] if step is not None and step.decisions else None
+    if step is not None and waits.has_voted(step, made):
+        return True
     if step is None or last is None or not last.is_repeated_by(made):
         return False
     kept_head = last.about_proposal and last.decision is AcceptanceAction.REJECT

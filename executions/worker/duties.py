@@ -1,6 +1,6 @@
 """Periodic duties of workers.
 
-They wake due executions, resume budget-blocked ones, expire questions, index documents, and prune old logs and files.
+They wake due executions, resume budget-blocked ones, act on deadlines, index documents, and prune what is old.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from documents.search.index import index_documents, is_any_waiting
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import NotWaiting
 from executions.engine.transitions import backoff, budgets, clarification, core
-from executions.persistence import retention
+from executions.persistence import inbox_entries, retention
 from executions.queue.jobs import enqueue_advance
+from executions.selectors.inbox import FAILURE_DAYS
 from executions.services.locking import store_decision
 from executions.worker import recovery
 from telemetry import spending
@@ -39,13 +40,15 @@ def resume_deferred_steps(*, now: datetime) -> int:
     return sum(_apply(execution_id, backoff.resume_deferred, now) for execution_id in recovery.due_executions(now=now))
 
 
-def expire_questions(*, now: datetime) -> int:
-    """Apply the deadlines of questions that were not answered in time; return the number of executions.
+def act_on_deadlines(*, now: datetime) -> int:
+    """Apply deadlines of questions, and tell of due dates; return the number of executions.
 
     Raises:
         DatabaseUnavailable: the connection was lost; earlier executions have been stored.
     """
-    return sum(_apply(execution_id, clarification.expire, now) for execution_id in recovery.overdue_executions(now=now))
+    return sum(
+        _apply(execution_id, clarification.pass_time, now) for execution_id in recovery.overdue_executions(now=now)
+    )
 
 
 @transaction.atomic
@@ -54,7 +57,7 @@ def _apply(execution_id: UUID, how: Callable[..., core.Change], now: datetime) -
         stored = store_decision(execution_id, lambda execution, context: how(execution, context=context), now)
     except (NotWaiting, NotFound):
         return False  # another worker or a person was faster, or the execution has ended
-    if not stored.ended:
+    if not core.is_idle(stored):
         enqueue_advance(execution_id)
     return True
 
@@ -73,6 +76,18 @@ async def prune_events(*, now: datetime) -> int:
     while batch := await in_thread(retention.prune, before=before, limit=PRUNE_BATCH_SIZE):
         pruned += batch
     return pruned
+
+
+def prune_failures(*, now: datetime) -> int:
+    """Remove failures from the inbox after `FAILURE_DAYS`; return their number.
+
+    Raises:
+        DatabaseUnavailable: the connection was lost; earlier entries have been removed.
+    """
+    before, removed = now - timedelta(days=FAILURE_DAYS), 0
+    while batch := inbox_entries.prune_failures(before=before, limit=PRUNE_BATCH_SIZE):
+        removed += batch
+    return removed
 
 
 def prune_files(*, now: datetime) -> int:

@@ -159,7 +159,7 @@ class Worker:
             return
         await in_thread(duties.resume_deferred_steps, now=database_now())
         await in_thread(duties.resume_budget_blocked, now=database_now())
-        await in_thread(duties.expire_questions, now=database_now())
+        await in_thread(duties.act_on_deadlines, now=database_now())
 
     async def _look_at_prices(self) -> None:
         await in_thread(prices.CONFIGURED.get, max_age=PRICES_SECONDS / 2)
@@ -174,6 +174,7 @@ class Worker:
         await in_thread(invitations.remove_old, now=database_now())
         await in_thread(remove_expired_sessions, now=database_now())
         await in_thread(duties.prune_files, now=database_now())
+        await in_thread(duties.prune_failures, now=database_now())
         if settings.EVENT_RETENTION_DAYS:
             await in_thread(enqueue_prune)
 

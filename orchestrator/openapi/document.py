@@ -49,6 +49,11 @@ _PROBLEM = {
 }
 _STREAM_PATH = "/api/v1/executions/{execution_id}/stream"
 _FEED_PATH = "/api/v1/scopes/{scope_type}/{scope_id}/stream"
+_INBOX_PATH = "/api/v1/inbox/stream"
+_INBOX = (
+    "One message `inbox_counts` at once, and one whenever a count has changed. Messages have no ids: a client that "
+    "reconnects gets the present counts. The stream does not end. There are no tickets for it."
+)
 _FEED = (
     "Events of all executions of the scope. Message ids number the events of this feed; `sequence` numbers the events "
     "of an execution. Without a position the stream starts with new events; 0 starts with the oldest stored event. It "
@@ -86,6 +91,7 @@ def add_stream(result: dict[str, Any], **_: object) -> dict[str, Any]:
     components.setdefault("securitySchemes", {})["ticketAuth"] = _TICKET
     result["paths"][_STREAM_PATH] = {"get": _stream_operation()}
     result["paths"][_FEED_PATH] = {"get": _feed_operation()}
+    result["paths"][_INBOX_PATH] = {"get": _inbox_operation()}
     for operations in result["paths"].values():
         for operation in operations.values():
             operation["responses"].setdefault("default", _problem("An error."))
@@ -126,6 +132,19 @@ def _feed_operation() -> dict[str, Any]:
         "security": _SECURITY,
         "parameters": [*named, *_query_parameters([*EventType])],
         "responses": _responses(noun="scope", ending="does not end"),
+    }
+
+
+def _inbox_operation() -> dict[str, Any]:
+    responses = _responses(noun="inbox", ending="does not end")
+    return {
+        "operationId": "inbox_stream",
+        "summary": "Follow the counts of your inbox",
+        "description": _INBOX,
+        "tags": ["inbox"],
+        "security": _SECURITY[:2],
+        "parameters": [],
+        "responses": {status: each for status, each in responses.items() if status not in {"400", "404", "422"}},
     }
 
 

@@ -21,6 +21,7 @@ _PARAMETERS: dict[str, tuple[str, Json]] = {
     "execution_id": ("Id of an execution.", {}),
     "file_id": ("Id of a file.", {}),
     "call_id": ("Id of a call to a model.", {}),
+    "entry_id": ("Id of an entry of the inbox.", {}),
     "step_id": ("Id of a step; `step@key` for one item.", {"pattern": r"^[a-z0-9-]+(@[a-z0-9.-]+)?$"}),
     "workflow_id": ("Slug of a published workflow.", {"pattern": _SLUG, "maxLength": 63}),
     "scope_type": ("Type of the scope, such as `project`.", {"pattern": _SLUG, "maxLength": 63}),

@@ -24,7 +24,7 @@ from executions.persistence import repositories
 from executions.persistence.journal import journal
 from executions.services import executions
 from workflows import repository as workflows
-from workflows.definitions.definition import ClarificationPolicy, WorkflowDefinition
+from workflows.definitions.definition import ANY_REVIEWER, ClarificationPolicy, WaitPolicy, WorkflowDefinition
 from workflows.definitions.parser import parse_definition
 
 SCHEMA: dict[str, JsonValue] = {
@@ -139,13 +139,16 @@ def ask(
     questions: tuple[QuestionDraft, ...] = QUESTIONS,
     *,
     policy: ClarificationPolicy | None = None,
+    waiting: WaitPolicy = ANY_REVIEWER,
     again: bool = False,
 ) -> Execution:
     """Bring a new execution to where it waits for answers, or one that was answered to where it asks `again`."""
     execution, call = begin(claim(execution), attempt=2 if again else 1)
     return move(
         execution,
-        lambda now, context: clarification.ask(now, "research", questions=questions, policy=policy, context=context),
+        lambda now, context: clarification.ask(
+            now, "research", questions=questions, policy=policy, waiting=waiting, context=context
+        ),
         calls=(answered(call),),
     )
 
@@ -161,12 +164,12 @@ def finish_step(execution: Execution, step_id: str, *, cost: str | None = "0.001
     )
 
 
-def hand_in(execution: Execution) -> Execution:
+def hand_in(execution: Execution, waiting: WaitPolicy = ANY_REVIEWER) -> Execution:
     """Bring a new execution to where its document waits for a decision."""
     execution, call = begin(claim(execution))
     return move(
         execution,
-        lambda now, context: acceptance.request_acceptance(now, "research", context=context),
+        lambda now, context: acceptance.request_acceptance(now, "research", waiting=waiting, context=context),
         calls=(answered(call),),
         document=paper(execution, "research"),
     )

@@ -13,8 +13,12 @@ from workflows.definitions.budget import Budget
 from workflows.definitions.for_each import Chain, ForEach, Slug
 from workflows.definitions.placeholders import is_template, render_text
 from workflows.definitions.policies import (
+    ANY_REVIEWER,
+    MAX_ASSIGNEES,
+    MAX_DEADLINE,
     MAX_TOKENS,
     AcceptancePolicy,
+    ApproversPolicy,
     BriefPolicy,
     ClarificationPolicy,
     FrozenModel,
@@ -25,12 +29,16 @@ from workflows.definitions.policies import (
     ReviewPolicy,
     Sha256,
     Template,
+    UserName,
+    WaitPolicy,
 )
 from workflows.errors import DefinitionError
 from workflows.json_schema.validation import JsonSchema, validator_of
 
 __all__ = [
+    "ANY_REVIEWER",
     "AcceptancePolicy",
+    "ApproversPolicy",
     "BriefPolicy",
     "ClarificationPolicy",
     "DefinitionError",
@@ -43,6 +51,7 @@ __all__ = [
     "RoleDefinition",
     "Slug",
     "StepDefinition",
+    "WaitPolicy",
     "WorkflowDefinition",
     "validator_of",
 ]
@@ -90,6 +99,30 @@ class StepDefinition(FrozenModel):
     clarification: ClarificationPolicy | None = Field(default=None, description="null: the step may not ask questions.")
     acceptance: AcceptancePolicy | None = Field(
         default=None, description="Dependent steps start after a person has accepted the document; null: immediately."
+    )
+    assignees: tuple[UserName, ...] = Field(
+        default=(),
+        max_length=MAX_ASSIGNEES,
+        description="Users who answer its questions and decide about its document; empty: all reviewers.",
+    )
+    approvers: ApproversPolicy | None = Field(
+        default=None, description="Votes that accept the document; null: one decision of any reviewer."
+    )
+    due_seconds: float | None = Field(
+        strict=True,
+        default=None,
+        gt=0,
+        le=MAX_DEADLINE,
+        allow_inf_nan=False,
+        description="Seconds until questions or a document are overdue, which is only told; null: no due date.",
+    )
+    remind_seconds_before: float | None = Field(
+        strict=True,
+        default=None,
+        gt=0,
+        le=MAX_DEADLINE,
+        allow_inf_nan=False,
+        description="Seconds before the due date at which a reminder is sent; null: no reminder.",
     )
     review: ReviewPolicy | None = Field(
         default=None, description="Another model reviews each valid document by a rubric; null: no review."
@@ -145,6 +178,16 @@ class StepDefinition(FrozenModel):
                 instructions="The review rejected the document; its findings are in the provenance."
             )
         return self.acceptance
+
+    @property
+    def wait(self) -> WaitPolicy:
+        """Who acts on the step when it waits for people, and until when."""
+        return WaitPolicy(
+            assignees=self.assignees,
+            approvers=self.approvers,
+            due_seconds=self.due_seconds,
+            remind_seconds_before=self.remind_seconds_before,
+        )
 
     @property
     def model_names(self) -> tuple[str, ...]:

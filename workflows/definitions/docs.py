@@ -17,6 +17,7 @@ PARTS = {
     "ClarificationPolicy": "clarification",
     "ReviewPolicy": "review",
     "AcceptancePolicy": "acceptance",
+    "ApproversPolicy": "approvers",
     "RetryPolicy": "retries",
     "Budget": "budget",
 }

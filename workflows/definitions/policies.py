@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -14,12 +15,14 @@ _MODEL = re.compile(r"[a-z0-9][a-z0-9/_-]*:\S+")
 MAX_DEADLINE = 365 * 86_400  # seconds
 MAX_TOKENS = 10_000_000  # of a prompt or a reply; above the limits of all models
 MAX_TEMPLATE = 64 * 1024  # characters
+MAX_ASSIGNEES = 50  # of one step
 
 
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 #: A Markdown template. Its first lines stay, because errors name lines.
 Template = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEMPLATE, strip_whitespace=False)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+UserName = Annotated[str, Field(min_length=1, max_length=150)]
 
 
 def is_model(name: str) -> bool:
@@ -111,6 +114,32 @@ class AcceptancePolicy(FrozenModel):
     """A person has to accept the document, reject it, or request changes."""
 
     instructions: str = Field(default="", max_length=2000, description="What the person should check.")
+
+
+class ApproversPolicy(FrozenModel):
+    """Votes that accept a document. One rejection, or one request for changes, decides."""
+
+    required: Annotated[int, Field(strict=True, ge=1, le=MAX_ASSIGNEES)] | Literal["all"] = Field(
+        default=1, description="Number of votes that accept the document; all: those of all assignees."
+    )
+    four_eyes: bool = Field(
+        strict=True,
+        default=False,
+        description="Whether the user who started the execution, and the one who edited the version, have no vote.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitPolicy:
+    """Who acts on a step that waits for people, and until when."""
+
+    assignees: tuple[str, ...] = ()  # user names; empty: all users with the role
+    approvers: ApproversPolicy | None = None  # None: one decision of a reviewer is enough
+    due_seconds: float | None = None  # None: no due date
+    remind_seconds_before: float | None = None  # before the due date; None: no reminder
+
+
+ANY_REVIEWER = WaitPolicy()
 
 
 class ReviewPolicy(FrozenModel):

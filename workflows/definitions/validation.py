@@ -14,6 +14,7 @@ from workflows.definitions.definition import StepDefinition, WorkflowDefinition
 from workflows.definitions.for_each_checks import iteration_errors
 from workflows.definitions.placeholders import ITEM_NAMES, NAMES, invalid_placeholders, placeholders
 from workflows.definitions.policies import ALIASES, OnExhausted, is_model
+from workflows.definitions.wait_checks import wait_errors
 from workflows.json_schema.validation import JsonSchema, has_title, schema_errors
 
 #: `/workflows/{id}` has other meanings for these.
@@ -50,6 +51,7 @@ def reference_errors(definition: WorkflowDefinition) -> Iterator[FieldError]:
             detail = _untitled(step.output_schema)
             yield FieldError(pointer=pointer("steps", index, "output_schema"), code="untitled_document", detail=detail)
     yield from iteration_errors(definition, unreadable=unreadable)
+    yield from wait_errors(definition)
     yield from _cycle_errors(definition)
 
 

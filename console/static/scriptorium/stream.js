@@ -4,10 +4,10 @@
 export const EVENT_TYPES = [
   "execution_created", "execution_started", "step_started", "remediation_started", "review_started",
   "review_completed", "clarification_needed",
-  "clarification_answered", "acceptance_needed", "acceptance_decided", "document_edited", "step_reused",
-  "step_completed", "step_failed", "step_cancelled", "step_skipped", "execution_waiting",
-  "execution_resumed", "execution_retried", "budget_warning",
-  "budget_changed", "complete"];
+  "clarification_answered", "acceptance_needed", "acceptance_voted", "acceptance_decided", "wait_reminder",
+  "wait_overdue", "document_edited", "step_reused", "step_completed", "step_failed", "step_cancelled",
+  "step_skipped", "execution_waiting", "execution_resumed", "execution_retried", "budget_warning", "budget_changed",
+  "complete"];
 const UNLOGGED_EVENTS = ["step_delta", "stream-reset"];
 const STEP_ENDS = new Set(["step_completed", "step_failed", "step_cancelled", "step_skipped"]);
 

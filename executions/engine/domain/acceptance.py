@@ -49,6 +49,11 @@ class AcceptanceDecision(BaseModel):
     decided_at: datetime
 
     @property
+    def accepts(self) -> bool:
+        """Whether it accepts the version."""
+        return self.decision is AcceptanceAction.ACCEPT
+
+    @property
     def accepted(self) -> int | None:
         """The version that it accepted: the one that was read, or one that it made. None: it accepted none."""
         if self.decision is not AcceptanceAction.ACCEPT:

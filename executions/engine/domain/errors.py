@@ -4,6 +4,8 @@ DomainError
 ├── Conflict
 │   ├── IllegalTransition
 │   └── NotWaiting
+├── Forbidden
+│   └── MayNotVote           the user is no approver of the document
 ├── Invalid
 │   ├── InvalidAnswers
 │   └── UnpricedModel
@@ -22,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from common.errors import Conflict, DomainError, FieldError, Invalid, Unavailable
+from common.errors import Conflict, DomainError, FieldError, Forbidden, Invalid, Unavailable
 from common.listings import listed
 from executions.engine.domain.states import FailureCode
 
@@ -45,6 +47,12 @@ class NotWaiting(Conflict):
     """The step asks no questions, or no longer does."""
 
     code = "not-waiting"
+
+
+class MayNotVote(Forbidden):
+    """The step's definition, or its assignment, gives the decision about this document to other users."""
+
+    code = "may-not-vote"
 
 
 class InvalidAnswers(Invalid):

@@ -21,6 +21,7 @@ from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit,
 from workflows.definitions.definition import OnDeadline
 
 DELTA = "step_delta"  # text of a step while the model writes it; only in streams, never in the log
+INBOX_COUNTS = "inbox_counts"  # counts of a user's inbox; only in the inbox's stream
 RESET = "stream-reset"  # events are missing, pruned or lost by the database; only in streams, never in the log
 
 
@@ -36,7 +37,10 @@ class EventType(StrEnum):
     CLARIFICATION_NEEDED = "clarification_needed"
     CLARIFICATION_ANSWERED = "clarification_answered"
     ACCEPTANCE_NEEDED = "acceptance_needed"
+    ACCEPTANCE_VOTED = "acceptance_voted"
     ACCEPTANCE_DECIDED = "acceptance_decided"
+    WAIT_REMINDER = "wait_reminder"
+    WAIT_OVERDUE = "wait_overdue"
     DOCUMENT_EDITED = "document_edited"
     STEP_REUSED = "step_reused"
     STEP_COMPLETED = "step_completed"
@@ -160,6 +164,38 @@ class AcceptanceNeeded(Event):
     document_type: str
     title: str
     proposed: bool  # the version is not the head: a person has edited the document since the step began
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptanceVoted(Event):
+    """One of several approvers voted about a document."""
+
+    event_type = EventType.ACCEPTANCE_VOTED
+    vote: AcceptanceAction
+    document_version: int
+    voted_by: str
+    votes: int  # that accept the version so far, this one included
+    required: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitReminder(Event):
+    """The due date of questions, or of a decision, comes near."""
+
+    event_type = EventType.WAIT_REMINDER
+    waiting_on: WaitingOn
+    due_at: datetime
+    assignees: tuple[str, ...]  # user names; empty: all users with the role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitOverdue(Event):
+    """The due date of questions, or of a decision, has passed; the step goes on waiting."""
+
+    event_type = EventType.WAIT_OVERDUE
+    waiting_on: WaitingOn
+    due_at: datetime
+    assignees: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from executions.engine.domain.states import (
     DECIDED,
     ENDED,
     EXECUTION_TRANSITIONS,
+    KEEP_WAIT,
     STEP_TRANSITIONS,
     ExecutionStatus,
     FailureCode,
@@ -28,6 +29,7 @@ from executions.engine.domain.states import (
     StepStatus,
     WaitingOn,
 )
+from executions.engine.domain.waits import Wait
 from workflows.definitions.budget import Budget
 
 
@@ -71,6 +73,7 @@ class Step:
     input_versions: tuple[Pin, ...] = ()
     rounds: tuple[ClarificationRound, ...] = ()
     decisions: tuple[AcceptanceDecision, ...] = ()  # about versions of its document, oldest first
+    wait: Wait | None = None  # for people; None: it does not wait, or its wait began before waits were recorded
     violations: tuple[FieldError, ...] = ()  # of the newest output, if it was invalid
     base_version: int | None = None  # its document had when it first started; 0: no document; None: not started
     document_id: UUID | None = None
@@ -229,7 +232,7 @@ class Execution:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     resume_at: datetime | None = None  # earliest `resume_at` of its deferred steps
-    deadline_at: datetime | None = None  # earliest deadline of open questions that takes effect
+    deadline_at: datetime | None = None  # earliest deadline of open questions, or time to tell of a due date
     budget: Budget | None = None
     script: DryRunScript | None = None  # script of a dry run; None: not a dry run
     warned_limits: tuple[Limit, ...] = ()  # limits for which a warning event was written
@@ -318,7 +321,9 @@ def with_timers(execution: Execution) -> Execution:
     resume = (step.resume_at for step in deferred if step.resume_at is not None)
     rounds = (step.open_round for step in waiting)
     expire = (asked.due_at for asked in rounds if asked is not None and asked.due_at is not None)
-    return replace(execution, resume_at=min(resume, default=None), deadline_at=min(expire, default=None))
+    by_people = (step.wait for step in waiting if step.waits_for in {WaitingOn.CLARIFICATION, WaitingOn.ACCEPTANCE})
+    tell = (wait.next_at for wait in by_people if wait is not None and wait.next_at is not None)
+    return replace(execution, resume_at=min(resume, default=None), deadline_at=min((*expire, *tell), default=None))
 
 
 def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: datetime) -> Execution:
@@ -350,6 +355,7 @@ def move_step(execution: Execution, step: Step, to: StepStatus, *, now: datetime
         resume_at=step.resume_at if to is StepStatus.PENDING else None,
         blocked_by_limit=None,
         required_usd=None,
+        wait=step.wait if to in KEEP_WAIT else None,
     )
 
 

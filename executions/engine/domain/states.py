@@ -75,6 +75,19 @@ class WaitingOn(StrEnum):
     RATE_LIMIT = "rate_limit"
 
 
+class InboxKind(StrEnum):
+    """What people can do about an execution."""
+
+    #: Answer a step's questions.
+    QUESTION = "question"
+    #: Decide about a step's document.
+    ACCEPTANCE = "acceptance"
+    #: Raise a limit.
+    BUDGET = "budget"
+    #: Retry a failed execution, or dismiss the entry.
+    FAILURE = "failure"
+
+
 class Reuse(StrEnum):
     """Which documents of its scope an execution completes its steps with, in place of calls."""
 
@@ -178,3 +191,5 @@ WORKING = frozenset({StepStatus.RUNNING, StepStatus.REMEDIATING})
 #: Target statuses of a decision on a waiting step's document; FAILED also after a deadline.
 DECIDED = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.REMEDIATING})
 UNFINISHED = frozenset({StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.REMEDIATING})
+#: Statuses of a step that keeps its wait for people: a retry opens it again.
+KEEP_WAIT = frozenset({StepStatus.WAITING, StepStatus.CANCELLED, StepStatus.SKIPPED, StepStatus.FAILED})

@@ -77,7 +77,7 @@ class StepCompletion:
 
         def complete(execution: Execution, context: core.Context) -> core.Change:
             if context.document is not None and context.document.proposed:
-                return acceptance.request_acceptance(execution, self._journal.step_id, context=context)
+                return self._request_acceptance(execution, context)
             grown = self._grown(execution, document, context.now)
             change = core.complete_step(grown.execution, self._journal.step_id, context=context)
             return start_all(replace(change, events=(*grown.events, *change.events)), prepared, context)
@@ -114,13 +114,13 @@ class StepCompletion:
 
     async def _store_document(self, settled: Call, document: Document, judged: Judgement | None) -> None:
         """Store the document for a person's decision."""
-
-        def request_acceptance(execution: Execution, context: core.Context) -> core.Change:
-            return acceptance.request_acceptance(execution, self._journal.step_id, context=context)
-
         await self._journal.settle_with(
-            settled, with_review_event(request_acceptance, self._journal.step_id, judged), document=document
+            settled, with_review_event(self._request_acceptance, self._journal.step_id, judged), document=document
         )
+
+    def _request_acceptance(self, execution: Execution, context: core.Context) -> core.Change:
+        waiting = self._attempts.step.wait
+        return acceptance.request_acceptance(execution, self._journal.step_id, waiting=waiting, context=context)
 
     async def _prepare_dependents(self, document: Document) -> list[PreparedStep]:
         self._journal.claimed = max(self._dependents.room() + 1, 0)  # this step frees one slot

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from common.errors import FieldError
 from executions.engine.domain.calls import Call, ModelReply
+from executions.engine.domain.clarification import QuestionDraft
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.execution import Execution, Failure
@@ -25,6 +26,7 @@ from executions.engine.runtime.document_cache import DocumentCache, pin_of
 from executions.engine.runtime.step_completion import Dependents, StepCompletion
 from executions.engine.runtime.step_journal import StepJournal
 from executions.engine.transitions import budgets, clarification, core
+from executions.engine.transitions.core import Decide
 from executions.engine.transitions.for_each import ITEM_GONE, Collections
 from executions.engine.transitions.reviews import (
     MAX_REVIEWS,
@@ -210,13 +212,7 @@ class LLMStepExecutor:
                     return await self._review(attempt, candidate, list(reviews))
                 await self._completion.complete_with(settled, self._completion.document(candidate))
             case Questions(drafts=drafts):
-                policy = self._attempts.step.clarification
-                await self._journal.settle_with(
-                    settled,
-                    lambda execution, context: clarification.ask(
-                        execution, self._journal.step_id, questions=drafts, policy=policy, context=context
-                    ),
-                )
+                await self._journal.settle_with(settled, self._asking(drafts))
             case Violations(errors=errors):
                 return await self._send_back(
                     attempt, settled, rejected=RejectedOutput(output=output_of(reply), violations=errors)
@@ -226,6 +222,17 @@ class LLMStepExecutor:
             case _:
                 assert_never(outcome)
         return None
+
+    def _asking(self, drafts: tuple[QuestionDraft, ...]) -> Decide:
+        step = self._attempts.step
+        return lambda execution, context: clarification.ask(
+            execution,
+            self._journal.step_id,
+            questions=drafts,
+            policy=step.clarification,
+            waiting=step.wait,
+            context=context,
+        )
 
     async def _faults(self, attempt: Attempt, content: Mapping[str, JsonValue]) -> tuple[FieldError, ...]:
         """Return what is wrong with a document that is valid against its schema."""

@@ -12,16 +12,22 @@ from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDeci
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import IllegalTransition, NotWaiting, unknown_step_message
 from executions.engine.domain.events import AcceptanceDecided, AcceptanceNeeded, DocumentEdited, Event
-from executions.engine.domain.execution import Document, Execution, Failure, Pin, Step, step_transition
+from executions.engine.domain.execution import Document, Execution, Failure, Pin, Step, step_transition, with_timers
 from executions.engine.domain.states import FailureCode, StepStatus, WaitingOn
-from executions.engine.transitions import core
+from executions.engine.domain.waits import new_wait
+from executions.engine.transitions import core, waits
 from executions.engine.transitions.core import Change, Context
 from executions.engine.transitions.for_each import Collections
-from workflows.definitions.definition import WorkflowDefinition
+from executions.engine.transitions.waits import Voter
+from workflows.definitions.definition import ANY_REVIEWER, WaitPolicy, WorkflowDefinition
 
 
-def request_acceptance(execution: Execution, step_id: str, *, context: Context) -> Change:
+def request_acceptance(
+    execution: Execution, step_id: str, *, waiting: WaitPolicy = ANY_REVIEWER, context: Context
+) -> Change:
     """Let the new document of `context` wait for a decision. Steps that depend on it start only after acceptance.
+
+    `waiting` says who decides, and until when.
 
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
@@ -30,9 +36,15 @@ def request_acceptance(execution: Execution, step_id: str, *, context: Context) 
     if document is None:
         raise ValueError("a decision needs a document")
     execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
-    step = replace(execution.steps[step_id], document_id=document.id, document_version=document.version, violations=())
-    waiting = WaitingDocument(title=document.title, proposed=document.proposed)
-    change = Change(execution=execution.with_step(step), events=(acceptance_event(step, waiting),))
+    step = replace(
+        execution.steps[step_id],
+        document_id=document.id,
+        document_version=document.version,
+        violations=(),
+        wait=new_wait(waiting, now=context.now),
+    )
+    event = acceptance_event(step, WaitingDocument(title=document.title, proposed=document.proposed))
+    change = Change(execution=with_timers(execution.with_step(step)), events=(event,))
     return core.derive_status(change, context)
 
 
@@ -67,6 +79,7 @@ class AcceptanceContext:
     #: The version with which the step completes: the one that was read, or one that the decision makes, with the
     #: person's changes or from a proposed version. For a rejected proposal it is the head.
     final: Document
+    user_id: int | None = None  # the user who decides
 
 
 def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin:
@@ -92,35 +105,49 @@ def decide(
 ) -> Change:
     """Apply a person's decision about a step's document: the step completes, fails, or revises the document.
 
+    An acceptance may be one of several votes. Then the step waits for the others.
+
     Raises:
         NotFound: there is no such step.
         NotWaiting: the step does not wait for a decision, or no longer does.
         VersionConflict: another version of the document waits.
+        MayNotVote: other users decide about the document.
     """
     waiting_document(execution, step_id, version=decision.document_version)
     step = execution.steps[step_id]
-    accepts = decision.decision is AcceptanceAction.ACCEPT
-    facts = {"about_proposal": target.read.proposed, "accepted_version": target.final.version if accepts else None}
+    waits.check_voter(execution, step, decision, voter=Voter(name=decision.decided_by, id=target.user_id))
+    if not waits.is_settled_by(step, decision):
+        return waits.vote(execution, step_id, decision)
+    accepted = target.final.version if decision.accepts else None
+    facts = {"about_proposal": target.read.proposed, "accepted_version": accepted}
     decision = decision.model_copy(update=facts)
+    step_events = _events_of(step, decision, target.final)
     execution = execution.with_step(replace(step, decisions=(*step.decisions, decision)))
-    decided = core.resume(Change(execution=execution, events=_events_of(step, decision, target.final)), context)
-    execution = decided.execution
+    decided = core.resume(Change(execution=execution, events=step_events), context)
+    change = _effects(decided.execution, step, decision, target=target, context=context)
+    return replace(change, events=(*decided.events, *change.events))
+
+
+def _effects(
+    execution: Execution, step: Step, decision: AcceptanceDecision, *, target: AcceptanceContext, context: Context
+) -> Change:
+    """Return what a decision that decides does to the step and the execution."""
+    step_id = step.step_id
     match decision.decision:
         case AcceptanceAction.ACCEPT:
-            change = _accept(execution, step_id, target=target, context=context)
+            return _accept(execution, step_id, target=target, context=context)
         case AcceptanceAction.REJECT if target.read.proposed:
-            change = _accept(execution, step_id, target=target, context=context)  # the person's version stays
+            return _accept(execution, step_id, target=target, context=context)  # the person's version stays
         case AcceptanceAction.REJECT:
             reason = f": {decision.comment}" if decision.comment else "."
             message = f"{decision.decided_by} rejected version {decision.document_version} of the document{reason}"
             failure = Failure(code=FailureCode.REJECTED, message=message)
-            change = core.fail_step(execution, step_id, failure, context=context)
+            return core.fail_step(execution, step_id, failure, context=context)
         case AcceptanceAction.REQUEST_CHANGES if execution.is_failing:
             # A fatal step has failed, so the execution fails as soon as the other steps have ended. No new work starts.
             raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=StepStatus.REMEDIATING)
         case AcceptanceAction.REQUEST_CHANGES:
-            change = _request_changes(execution, step_id, decision, context=context)
-    return replace(change, events=(*decided.events, *change.events))
+            return _request_changes(execution, step_id, decision, context=context)
 
 
 def _events_of(step: Step, decision: AcceptanceDecision, final: Document) -> tuple[Event, ...]:
@@ -135,8 +162,10 @@ def _events_of(step: Step, decision: AcceptanceDecision, final: Document) -> tup
         only_commented=decision.only_commented,
         proposed=decision.about_proposal,
     )
-    made = decision.decision is AcceptanceAction.ACCEPT and final.version != decision.document_version
-    return (document_edited(final, step_id=step.step_id), decided) if made and final.author_name else (decided,)
+    made = decision.accepts and final.version != decision.document_version and final.author_name
+    edited = (document_edited(final, step_id=step.step_id),) if made else ()
+    voted = waits.vote_event(step, decision)
+    return (*edited, *(() if voted is None else (voted,)), decided)
 
 
 def document_edited(document: Document, *, step_id: str | None, repeated: bool = False) -> DocumentEdited:
@@ -166,9 +195,9 @@ def follow_edit(execution: Execution, edited: Document, *, repeated: bool = Fals
         raise IllegalTransition("The execution", current=execution.status, wanted=execution.status)
     step = next(step for step in execution.steps.values() if step.document_id == edited.id)
     if step.waits_for is WaitingOn.ACCEPTANCE and step.document_version == edited.base_version:
-        execution = execution.with_progress(
-            replace(step, document_version=edited.version, version=step.version + 1), now=context.now
-        )
+        wait = step.wait and step.wait.edited(by=edited.author_name, user_id=edited.author_id)
+        waiting = replace(step, document_version=edited.version, version=step.version + 1, wait=wait)
+        execution = execution.with_progress(waiting, now=context.now)
     return Change(execution=execution, events=(document_edited(edited, step_id=step.step_id, repeated=repeated),))
 
 

@@ -17,9 +17,11 @@ from executions.engine.domain.errors import InvalidAnswers, NotWaiting, unknown_
 from executions.engine.domain.events import ClarificationAnswered, ClarificationNeeded
 from executions.engine.domain.execution import Execution, Failure, Step, step_transition, with_timers
 from executions.engine.domain.states import FailureCode, StepStatus, WaitingOn
+from executions.engine.domain.waits import new_wait
 from executions.engine.transitions.core import Change, Context, derive_status, mark_failed, resume, skip_dependents
 from executions.engine.transitions.planner import step_order
-from workflows.definitions.definition import ClarificationPolicy, OnDeadline
+from executions.engine.transitions.waits import tell_due
+from workflows.definitions.definition import ANY_REVIEWER, ClarificationPolicy, OnDeadline, WaitPolicy
 
 
 def ask(
@@ -28,9 +30,12 @@ def ask(
     *,
     questions: tuple[QuestionDraft, ...],
     policy: ClarificationPolicy | None = None,
+    waiting: WaitPolicy = ANY_REVIEWER,
     context: Context,
 ) -> Change:
     """Let a step wait for answers to its questions, until the deadline in the step's policy.
+
+    `waiting` says who answers, and when that is due.
 
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
@@ -46,7 +51,8 @@ def ask(
         expires_at=None if seconds is None else context.now + timedelta(seconds=seconds),
         on_deadline=None if policy is None or seconds is None else policy.on_deadline,
     )
-    execution = with_timers(execution.with_step(replace(step, rounds=(*step.rounds, round_))))
+    step = replace(step, rounds=(*step.rounds, round_), wait=new_wait(waiting, now=context.now))
+    execution = with_timers(execution.with_step(step))
     return derive_status(Change(execution=execution, events=(clarification_event(step_id, round_),)), context)
 
 
@@ -111,6 +117,19 @@ def is_same_answer(step: Step, answers: Mapping[str, JsonValue]) -> bool:
         return check_answers(round_.questions, answers) == round_.answers
     except InvalidAnswers:
         return False
+
+
+def pass_time(execution: Execution, *, context: Context) -> Change:
+    """Tell of due dates that come near or have passed, and apply the deadlines of unanswered questions.
+
+    Raises:
+        NotWaiting: there is nothing to tell, and no question has expired.
+    """
+    told = tell_due(execution, context=context)
+    if told.events and not any(_is_overdue(step, context) for step in told.execution.steps.values()):
+        return told
+    expired = expire(told.execution, context=context)
+    return replace(expired, events=(*told.events, *expired.events))
 
 
 def expire(execution: Execution, *, context: Context) -> Change:

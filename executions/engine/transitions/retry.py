@@ -83,6 +83,7 @@ def _reopen(execution: Execution, step: Step, context: Context, *, anew: bool) -
         invalid_outputs=0,
         violations=(),
         failure=None,
+        wait=step.wait.reopened(context.now) if step.wait is not None and status is StepStatus.WAITING else None,
         base_version=None if anew else step.base_version,
         document_id=step.document_id if keeps_document else None,
         document_version=step.document_version if keeps_document else None,

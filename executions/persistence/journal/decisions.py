@@ -23,7 +23,7 @@ from executions.engine.domain.execution import Document, Execution, is_proposal
 from executions.engine.domain.states import CallStatus, StepStatus
 from executions.engine.ports import Transition, is_superseded
 from executions.engine.transitions.core import Change, Context, number_events
-from executions.persistence import event_log, repositories
+from executions.persistence import event_log, inbox_entries, repositories
 from executions.persistence.call_ledger import CallUnitOfWork, LoadedCalls, Need, NeedsMore
 from telemetry import spending
 
@@ -68,6 +68,11 @@ class WriteSet:
         """Return the changed executions before and after, in order of id."""
         before = self.snapshot.executions
         return [(before[key], after) for key, after in sorted(self.executions.items()) if after is not before[key]]
+
+    @property
+    def inbox_roots(self) -> set[UUID]:
+        """Return the root scopes in whose inbox entries may have changed."""
+        return inbox_entries.roots_of(self.events, self.executions)
 
     @property
     def needs(self) -> set[Need]:

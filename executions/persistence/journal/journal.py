@@ -40,7 +40,7 @@ from executions.persistence.journal.cache import SnapshotCache
 from executions.persistence.journal.decisions import Command, WriteSet, decide
 from executions.persistence.journal.locked_batch import LockedBatch
 from executions.persistence.journal.pending import CommitBatch, CommitQueue, PendingCommit, mark_maybe_stored
-from executions.persistence.notifier import announce
+from executions.persistence.notifier import announce, announce_inbox
 from telemetry import spending
 
 MAX_BATCH = 256  # commands of one transaction
@@ -209,6 +209,7 @@ class PostgresJournal:
         if batch.server_changes == server.changes:
             self._cache.put_stored(stored)
         announce(*(new.id for _, new in stored.changed))
+        announce_inbox(*stored.inbox_roots)
         return left
 
     async def _write_left(self, left: Sequence[PendingCommit]) -> None:

@@ -18,7 +18,7 @@ from executions.engine.domain.execution import Execution
 from executions.persistence import repositories
 from executions.persistence.journal import sources
 from executions.persistence.journal.decisions import Command, Heads, WriteSet, decide
-from executions.persistence.notifier import announce
+from executions.persistence.notifier import announce, announce_inbox
 from telemetry import ledger
 
 
@@ -83,3 +83,4 @@ class LockedBatch:
         for execution_id in write_set.discarding:
             ledger.discard_pending(execution_id, now=self._now)
         transaction.on_commit(partial(announce, *(new.id for _, new in write_set.changed)))
+        transaction.on_commit(partial(announce_inbox, *write_set.inbox_roots))

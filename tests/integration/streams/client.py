@@ -13,7 +13,7 @@ from uuid import UUID
 from channels.routing import URLRouter
 from django.urls import path
 
-from executions.progress.authorization import admit, admit_to_feed
+from executions.progress.authorization import admit, admit_to_feed, admit_to_inbox
 from executions.progress.consumer import StreamConsumer
 from executions.progress.hub import StreamHub
 from executions.progress.pushpin.feed_consumer import PushpinFeedConsumer
@@ -94,12 +94,14 @@ class Browser:
 
     def __init__(self, streams: StreamHub) -> None:
         self.streams = streams
-        executions, direct = (
-            StreamConsumer(streams, admit=each, request_id=_request_id) for each in (admit, admit_to_feed)
+        executions, direct, inbox = (
+            StreamConsumer(streams, admit=each, request_id=_request_id)
+            for each in (admit, admit_to_feed, admit_to_inbox)
         )
         feeds = PushpinFeedConsumer(direct, streams=streams, request_id=_request_id)
         self._application = URLRouter(
             [
+                path("inbox/stream", inbox),  # type: ignore[arg-type]
                 path("executions/<uuid:execution_id>/stream", executions),  # type: ignore[arg-type]
                 path("scopes/<str:scope_type>/<path:scope_id>/stream", feeds),  # type: ignore[arg-type]
             ]
@@ -115,12 +117,12 @@ class Browser:
         method: str = "GET",
         headers: dict[str, str] | None = None,
     ) -> AsyncIterator[Answer]:
-        """Open the stream of an execution, or of a scope (`type/key`), wait for its headers; leave it at the end."""
+        """Open the stream of an execution, of a scope (`type/key`), or of the inbox (`inbox`); leave it at the end."""
         given = {"Host": "localhost", **({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
         scope = {
             "type": "http",
             "method": method,
-            "path": f"/executions/{channel}/stream" if isinstance(channel, UUID) else f"/scopes/{channel}/stream",
+            "path": _path(channel),
             "query_string": query.encode(),
             "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()],
         }
@@ -143,3 +145,9 @@ class Browser:
             answer.leave()
             async with asyncio.timeout(HANG_SECONDS):
                 await task
+
+
+def _path(channel: UUID | str) -> str:
+    if isinstance(channel, UUID):
+        return f"/executions/{channel}/stream"
+    return "/inbox/stream" if channel == "inbox" else f"/scopes/{channel}/stream"

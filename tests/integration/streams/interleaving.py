@@ -15,6 +15,7 @@ from executions.engine.runtime.cancellation import cancel_and_wait
 from executions.progress.cursor import Cursor
 from executions.progress.event_reader import LogRange, Reader
 from executions.progress.hub import Listener
+from executions.progress.inbox_watch import InboxWatch
 from executions.progress.live_drafts import LiveDrafts, Sent
 from executions.progress.publisher import ProgressPublisher
 from executions.progress.sse import Message, encode, encode_in_feed, encode_reset
@@ -138,6 +139,7 @@ class World:
             events=(self.log, self.publisher),
             feeds=(self.log, self.feeds),  # type: ignore[arg-type]
             drafts=drafts,
+            inboxes=InboxWatch(),
         )
         self.on_text: asyncio.Queue[str | None] = asyncio.Queue()
         self._listening = asyncio.ensure_future(self._listen())

@@ -34,7 +34,7 @@ def asked(user: User, on_deadline: OnDeadline, *, default: str | None = "Ten") -
 
 def expire(later_seconds: float = SECONDS + 1) -> int:
     """Do what every worker does every second."""
-    return duties.expire_questions(now=timezone.now() + timedelta(seconds=later_seconds))
+    return duties.act_on_deadlines(now=timezone.now() + timedelta(seconds=later_seconds))
 
 
 @pytest.fixture

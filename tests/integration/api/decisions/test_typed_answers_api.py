@@ -149,7 +149,7 @@ def test_a_deadline_is_shown_and_the_defaults_say_who_took_them(ada: Caller, rep
     assert (shown["expires_at"][-1], shown["on_deadline"]) == ("Z", "defaults")
     event = ada.get(f"/executions/{waiting.id}/events", {"types": "clarification_needed"}).json()["data"][0]
     assert (event["data"]["expires_at"], event["data"]["on_deadline"]) == (shown["expires_at"], "defaults")
-    assert duties.expire_questions(now=timezone.now() + timedelta(seconds=3601)) == 1
+    assert duties.act_on_deadlines(now=timezone.now() + timedelta(seconds=3601)) == 1
     shown = clarification(ada, waiting)
     assert (shown["answers"], shown["answered_by"]) == ({"research.1.1": 4}, "the deadline")
     assert answer(ada, waiting, {"research.1.1": 5}).status_code == 409
@@ -157,7 +157,7 @@ def test_a_deadline_is_shown_and_the_defaults_say_who_took_them(ada: Caller, rep
 
 def test_a_step_whose_questions_expired_says_so(ada: Caller, report: int) -> None:
     waiting = reports.ask(reports.start(ada.user), TYPED, policy=HOUR)
-    assert duties.expire_questions(now=timezone.now() + timedelta(seconds=3601)) == 1
+    assert duties.act_on_deadlines(now=timezone.now() + timedelta(seconds=3601)) == 1
     step = ada.get(f"/executions/{waiting.id}/steps").json()["data"][0]
     assert (step["status"], step["error"]["code"]) == ("failed", "question_expired")
     body = ada.get(f"/executions/{waiting.id}").json()

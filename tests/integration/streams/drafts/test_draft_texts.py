@@ -15,6 +15,7 @@ from executions.progress import cursor
 from executions.progress.cursor import Cursor
 from executions.progress.event_reader import FeedTable, Reader
 from executions.progress.hub import Listener
+from executions.progress.inbox_watch import InboxWatch
 from executions.progress.live_drafts import LiveDrafts
 from executions.progress.publisher import ProgressPublisher
 from executions.progress.sse import Message
@@ -36,7 +37,10 @@ class House:
         self.live = LiveDrafts(self.tables, self.publisher)  # type: ignore[arg-type]
         unfollowed = ProgressPublisher(queue_size=1)
         self._listener = Listener(
-            events=(self.log, self.publisher), feeds=(FeedTable(Reader()), unfollowed), drafts=self.live
+            events=(self.log, self.publisher),
+            feeds=(FeedTable(Reader()), unfollowed),
+            drafts=self.live,
+            inboxes=InboxWatch(),
         )
         self.tables.steps["one"] = Written()
         self.commit()

@@ -1,0 +1,186 @@
+"""The inbox: what waits for people, and what the user may do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from access.selectors import Person, Role, named_roots, roots_with_role
+from access.user import User
+from common.database.joint_queries import run_together
+from documents import selectors as documents
+from executions import models
+from executions.engine.domain.clarification import ClarificationRound
+from executions.engine.domain.states import InboxKind
+from executions.engine.domain.waits import Wait
+
+FAILURE_DAYS = 14  # for which a failure is listed
+MAX_COUNT = 101  # maximum count of each kind; the client shows "100+"
+#: The role that acting on a kind needs.
+NEEDED = {
+    InboxKind.QUESTION: Role.REVIEWER,
+    InboxKind.ACCEPTANCE: Role.REVIEWER,
+    InboxKind.BUDGET: Role.OPERATOR,
+    InboxKind.FAILURE: Role.OPERATOR,
+}
+Key = tuple[UUID, str]  # execution and step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxItem:
+    """An entry with what it is about."""
+
+    entry: models.InboxEntry
+    step: models.ExecutionStep | None  # None: it is about the whole execution
+    heading: documents.VersionHeading
+    limits: list[str]  # that block the execution; empty unless the entry is about a budget
+
+    @property
+    def round(self) -> ClarificationRound | None:
+        """The open questions; None: it asks none."""
+        if self.entry.kind != InboxKind.QUESTION or self.step is None or not self.step.rounds:
+            return None
+        return ClarificationRound.model_validate(self.step.rounds[-1])
+
+    @property
+    def wait(self) -> Wait | None:
+        """The wait of its step."""
+        return None if self.step is None or self.step.wait is None else Wait.model_validate(self.step.wait)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFacts:
+    """What tells an entry from others."""
+
+    id: UUID
+    kind: InboxKind
+    execution_id: UUID
+    root_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxState:
+    """The counts of a user's inbox, and the root scopes that they depend on."""
+
+    counts: Mapping[InboxKind, int]
+    roots: frozenset[UUID] | None  # None: all
+
+
+def entries(
+    *,
+    user: Person,
+    now: datetime,
+    kind: Iterable[str] = (),
+    scope_type: str | None = None,
+    scope_id: str | None = None,
+    workflow_id: str | None = None,
+    assigned_to: str | None = None,
+    overdue: bool | None = None,
+    dry_run: bool | None = None,
+) -> QuerySet[models.InboxEntry]:
+    """Return the entries that the user may act on. `assigned_to`: those whose assignees name the user."""
+    wanted: dict[str, Any] = {
+        "kind__in": list(kind) or None,
+        "workflow_id": workflow_id,
+        "dry_run": dry_run,
+        "assignees__contains": None if assigned_to is None else [user.get_username()],
+    }
+    rows = models.InboxEntry.objects.filter(
+        _within_reach(user, now), **{name: value for name, value in wanted.items() if value is not None}
+    )
+    if scope_type is not None or scope_id is not None:
+        rows = rows.filter(root_id__in=named_roots(scope_type=scope_type, scope_key=scope_id).values("id"))
+    if overdue is not None:
+        late = Q(due_at__isnull=False, due_at__lte=now)
+        rows = rows.filter(late if overdue else ~late)
+    return rows
+
+
+def _within_reach(user: Person, now: datetime) -> Q:
+    """Return the condition for the entries that the user may act on."""
+    name = user.get_username()
+    old = Q(kind=InboxKind.FAILURE.value, since__lt=now - timedelta(days=FAILURE_DAYS))
+    of_others = Q(only_assignees=True) & ~Q(assignees__contains=[name])
+    reach = ~old & ~of_others & ~Q(excluded__contains=[name])
+    for need in dict.fromkeys(NEEDED.values()):
+        if (roots := roots_with_role(user, need)) is not None:
+            kinds = [kind.value for kind, role in NEEDED.items() if role is need]
+            reach &= ~Q(kind__in=kinds) | Q(root_id__in=roots)
+    return reach
+
+
+def counts(**filters: Any) -> dict[InboxKind, int]:
+    """Return the number of entries of each kind, at most `MAX_COUNT`, in one round trip; see `entries`."""
+    kinds = filters.pop("kind", None) or [each.value for each in InboxKind]
+    rows = entries(**filters).order_by().values_list("kind", flat=True)
+    asked = {InboxKind(each): rows.filter(kind=each)[:MAX_COUNT] for each in kinds}
+    run_together(*asked.values())
+    return {kind: len(asked[kind]) if kind in asked else 0 for kind in InboxKind}
+
+
+def state_of(user_id: int, now: datetime) -> InboxState:
+    """Return the state of the inbox of a user; it is empty for a user who may no longer log in."""
+    user = User.objects.filter(id=user_id, is_active=True).first()
+    if user is None:
+        return InboxState(counts=dict.fromkeys(InboxKind, 0), roots=frozenset())
+    roots = roots_with_role(user, Role.REVIEWER)
+    return InboxState(counts=counts(user=user, now=now), roots=None if roots is None else frozenset(roots))
+
+
+def with_executions(rows: QuerySet[models.InboxEntry]) -> QuerySet[models.InboxEntry]:
+    """Return entries with their executions and scopes, by the same query."""
+    return rows.select_related("execution__scope").defer("execution__input", "execution__script")
+
+
+def with_subjects(rows: Iterable[models.InboxEntry]) -> list[InboxItem]:
+    """Return entries with what they are about, by three queries for all."""
+    page = list(rows)
+    steps = _steps_of(page)
+    limits = _limits_of({each.execution_id for each in page if each.kind == InboxKind.BUDGET})
+    decided = [steps.get(_key(each)) for each in page if each.kind == InboxKind.ACCEPTANCE]
+    headings = documents.headings((step.document_id, step.document_version) for step in decided if step is not None)
+    items = []
+    for each in page:
+        step = steps.get(_key(each))
+        pair = (None, None) if step is None else (step.document_id, step.document_version)
+        heading = headings.get(pair, documents.NO_HEADING)
+        blocking = limits.get(each.execution_id, []) if each.kind == InboxKind.BUDGET else []
+        items.append(InboxItem(entry=each, step=step, heading=heading, limits=blocking))
+    return items
+
+
+def _key(entry: models.InboxEntry) -> Key:
+    return (entry.execution_id, entry.step_id)
+
+
+def _steps_of(page: Iterable[models.InboxEntry]) -> dict[Key, models.ExecutionStep]:
+    wanted = {_key(each) for each in page if each.step_id}
+    if not wanted:
+        return {}
+    found = models.ExecutionStep.objects.filter(
+        execution_id__in={execution_id for execution_id, _ in wanted}, step_id__in={step_id for _, step_id in wanted}
+    )
+    return {key: step for step in found if (key := (step.execution_id, step.step_id)) in wanted}
+
+
+def _limits_of(execution_ids: set[UUID]) -> dict[UUID, list[str]]:
+    """Return the limits that block executions, by the execution."""
+    if not execution_ids:
+        return {}
+    blocked = models.ExecutionStep.objects.filter(execution_id__in=execution_ids).exclude(blocked_by_limit="")
+    found: dict[UUID, list[str]] = {}
+    for execution_id, limit in blocked.order_by("position", "id").values_list("execution_id", "blocked_by_limit"):
+        if limit not in (known := found.setdefault(execution_id, [])):
+            known.append(limit)
+    return found
+
+
+def entry(entry_id: UUID) -> EntryFacts | None:
+    """Return what tells one entry from others; None: there is none. Permissions are not checked."""
+    found = models.InboxEntry.objects.filter(id=entry_id).values("id", "kind", "execution_id", "root_id").first()
+    return None if found is None else EntryFacts(**{**found, "kind": InboxKind(found["kind"])})
