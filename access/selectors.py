@@ -108,11 +108,17 @@ def named_scope_ids(user: Person, *, scope_type: str | None, scope_key: str | No
 
 
 def roots_with_role(user: Person, need: Role) -> list[UUID] | None:
-    """Return the ids of the root scopes where the user has at least this role; None: all, for staff."""
+    """Return the ids of the root scopes where the user has at least this role; None: all, for staff.
+
+    A token with a scope has roles in that scope alone.
+    """
+    only = only_root(user)
     if getattr(user, "is_staff", False):
-        return None
+        return None if only is None else [only]
     enough = [role.value for role in Role if allows(role, need)]
-    roles = ScopeRole.objects.filter(user_id=user.pk or 0, role__in=enough)
+    roles = ScopeRole.objects.filter(
+        user_id=user.pk or 0, role__in=enough, **({} if only is None else {"scope_id": only})
+    )
     return list(roles.order_by("scope_id").values_list("scope_id", flat=True))
 
 

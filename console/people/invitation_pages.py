@@ -16,8 +16,8 @@ from django.shortcuts import render, resolve_url
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_http_methods, require_safe
 
+from access.audit.origin import network_of
 from access.errors import InvitationEnded, InvitationForAnother, NameTaken
-from access.passwords.backend import network_of
 from access.people import accounts, invitations
 from access.people.invitations import Invitation
 from access.people.links import token_of
