@@ -89,9 +89,9 @@ def act(caller: Caller, name: str) -> Callable[[], Any]:
     [
         ("start", ["access_scope", "executions_execution", "procrastinate_jobs"]),
         ("cancel", ["executions_execution", "executions_executionevent"]),
-        ("add", ["documents_documentversion"]),
-        ("upload", ["documents_file"]),
-        ("end token", ["knox_authtoken"]),
+        pytest.param("add", ["documents_documentversion"], marks=pytest.mark.torture),
+        pytest.param("upload", ["documents_file"], marks=pytest.mark.torture),
+        pytest.param("end token", ["knox_authtoken"], marks=pytest.mark.torture),
         ("log in", []),
     ],
 )
