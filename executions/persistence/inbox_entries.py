@@ -120,9 +120,14 @@ def entry_of_execution(execution: Execution) -> Entry | None:
 
 def writes(pairs: Sequence[tuple[Execution, Execution]], moved: Sequence[MovedStep]) -> Iterator[bulk.Write]:
     """Yield the writes that keep the inbox as the changed executions are; nothing if they change no entry."""
+    waiting = StepStatus.WAITING
+    touched = [each for each in moved if each[2].status is waiting or each[3].status is waiting]
+    turned = [each for each in pairs if each[0].status is not each[1].status]
+    if not touched and not turned:
+        return  # most changes
     stored: dict[Key, tuple[Execution, Entry]] = {}
     removed: set[Key] = set()
-    for new, step_id, was, now in _changes(pairs, moved):
+    for new, step_id, was, now in _changes(turned, touched):
         if was is not None and (now is None or now.kind is not was.kind):
             removed.add((new.id, was.kind, step_id))
         if now is not None and now != was:
@@ -140,11 +145,9 @@ def _changes(
 ) -> Iterator[tuple[Execution, str, Entry | None, Entry | None]]:
     """Yield the executions and steps that can have changed their entry: with the entry before, and now."""
     for old, new, before, step in moved:
-        if StepStatus.WAITING in (before.status, step.status):
-            yield new, step.step_id, entry_of_step(old, before), entry_of_step(new, step)
+        yield new, step.step_id, entry_of_step(old, before), entry_of_step(new, step)
     for old, new in pairs:
-        if old.status is not new.status:
-            yield new, "", entry_of_execution(old), entry_of_execution(new)
+        yield new, "", entry_of_execution(old), entry_of_execution(new)
 
 
 def _row(execution: Execution, step_id: str, entry: Entry) -> bulk.Row:

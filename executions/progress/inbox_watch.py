@@ -50,6 +50,9 @@ class InboxWatch:
         self._closed = True
         self.hear_all()
 
+    def _is_closed(self) -> bool:
+        return self._closed
+
     async def follow(self, user_id: int, *, keepalive_seconds: float) -> AsyncGenerator[list[Message], None]:
         """Yield the counts of a user's inbox: now, and when they have changed.
 
@@ -59,7 +62,7 @@ class InboxWatch:
         self._watchers.add(watcher)
         try:
             shown: dict[str, int | str] | None = None
-            while not self._closed:
+            while not self._is_closed():
                 watcher.changed.clear()
                 watcher.is_stale = False
                 watcher.roots = None  # what changes while the counts are read may belong to any scope
@@ -68,11 +71,11 @@ class InboxWatch:
                 if (found := _shown(state)) != shown:
                     shown = found
                     yield [encode_counts(found)]
-                while not self._closed and not await _is_set(watcher.changed, keepalive_seconds):
+                while not self._is_closed() and not await _is_set(watcher.changed, keepalive_seconds):
                     yield []
                     if watcher.is_stale:
                         break
-                if not self._closed:
+                if not self._is_closed():
                     await asyncio.sleep(PAUSE_SECONDS)  # further changes are read together
         finally:
             self._watchers.discard(watcher)

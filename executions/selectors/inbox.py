@@ -182,5 +182,8 @@ def _limits_of(execution_ids: set[UUID]) -> dict[UUID, list[str]]:
 
 def entry(entry_id: UUID) -> EntryFacts | None:
     """Return what tells one entry from others; None: there is none. Permissions are not checked."""
-    found = models.InboxEntry.objects.filter(id=entry_id).values("id", "kind", "execution_id", "root_id").first()
-    return None if found is None else EntryFacts(**{**found, "kind": InboxKind(found["kind"])})
+    found = models.InboxEntry.objects.filter(id=entry_id).values_list("kind", "execution_id", "root_id").first()
+    if found is None:
+        return None
+    kind, execution_id, root_id = found
+    return EntryFacts(id=entry_id, kind=InboxKind(kind), execution_id=execution_id, root_id=root_id)

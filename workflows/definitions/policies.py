@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
 
 #: Aliases of models; the server's settings map them to models.
 ALIASES = ("fast", "standard", "strong")
@@ -116,10 +116,23 @@ class AcceptancePolicy(FrozenModel):
     instructions: str = Field(default="", max_length=2000, description="What the person should check.")
 
 
+def _votes(value: object) -> int | Literal["all"]:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_ASSIGNEES:
+        return value
+    if value == "all":
+        return "all"
+    raise ValueError(f"expected a whole number from 1 to {MAX_ASSIGNEES}, or all")
+
+
+_VOTES = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_ASSIGNEES}, {"type": "string", "const": "all"}]}
+#: One type, so that an error has the place of the field.
+Votes = Annotated[int | Literal["all"], PlainValidator(_votes), WithJsonSchema(_VOTES)]
+
+
 class ApproversPolicy(FrozenModel):
     """Votes that accept a document. One rejection, or one request for changes, decides."""
 
-    required: Annotated[int, Field(strict=True, ge=1, le=MAX_ASSIGNEES)] | Literal["all"] = Field(
+    required: Votes = Field(
         default=1, description="Number of votes that accept the document; all: those of all assignees."
     )
     four_eyes: bool = Field(
