@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.apps import apps
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -66,6 +68,10 @@ class ExternalAccountAdmin(ModelAdmin):
 
 for model in (Group, AuthToken):  # registered by Django and knox
     admin.site.unregister(model)
+if settings.OIDC_ENABLED:  # the tables of its library stay empty
+    for label in ("account", "socialaccount"):
+        for model in filter(admin.site.is_registered, apps.get_app_config(label).get_models()):
+            admin.site.unregister(model)
 
 
 @admin.register(User)
