@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -73,6 +75,10 @@ class ExternalAccountAdmin(ModelAdmin):
 
 for model in (Group, AuthToken):  # registered by Django and knox
     admin.site.unregister(model)
+if settings.OIDC_ENABLED:  # the tables of its library stay empty
+    for label in ("account", "socialaccount"):
+        for model in filter(admin.site.is_registered, apps.get_app_config(label).get_models()):
+            admin.site.unregister(model)
 
 
 @admin.register(User)

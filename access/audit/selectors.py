@@ -9,8 +9,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from access.models import AuditEntry, Scope, ScopeRole
-from access.selectors import Person, Role, allows, find_user, role_of, root_scope
+from access.models import AuditEntry, Scope
+from access.selectors import Person, Role, allows, find_user, role_of, root_scope, roots_with_role
 from access.user import User
 from common.errors import Forbidden, NotFound
 
@@ -87,11 +87,9 @@ def _owned_roots(reader: Person) -> list[UUID] | None:
     Raises:
         Forbidden: there are no such scopes.
     """
-    if getattr(reader, "is_staff", False):
-        return None
-    owned = ScopeRole.objects.filter(user_id=reader.pk or 0, role=Role.OWNER).order_by("scope_id")
-    if found := list(owned.values_list("scope_id", flat=True)):
-        return found
+    owned = roots_with_role(reader, Role.OWNER)
+    if owned is None or owned:
+        return owned
     raise Forbidden("The audit log is for staff, and for owners of scopes.")
 
 

@@ -103,7 +103,7 @@ def prune_files(*, now: datetime) -> int:
 
 
 async def index_new_documents(*, is_busy: Callable[[], bool]) -> None:
-    """Index the documents that the text index lacks; while this worker is busy, one batch of them.
+    """Index the documents that the text index lacks; while this worker is busy, only one batch.
 
     A document that was written more than `INDEX_DELAY_SECONDS` ago ends this restraint.
 

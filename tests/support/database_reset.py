@@ -23,7 +23,7 @@ def empty_tables(_test: TransactionTestCase) -> None:
         return
     small = [name for name, size in filled.items() if size <= SMALL_BYTES and _is_superuser()]
     large = [name for name in filled if name not in small]
-    statements = [sql.SQL("DELETE FROM {}").format(sql.Identifier(name)) for name in small]
+    statements: list[sql.Composable] = [sql.SQL("DELETE FROM {}").format(sql.Identifier(name)) for name in small]
     if _is_superuser():  # the audit log refuses both by a trigger
         statements.insert(0, sql.SQL("SET LOCAL session_replication_role = replica"))
     if large:

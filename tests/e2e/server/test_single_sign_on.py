@@ -15,7 +15,9 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urljoin, urlsplit, urlu
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, expect
 
+from tests.e2e.console.browser import browsing
 from tests.e2e.processes import CLOSED_BRIEF, ROOT, Machine, copy_of, free_port, machine, start_execution, wait_until
 from tests.e2e.server.openid_provider import CLIENT_ID, CLIENT_SECRET, PASSWORD
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
@@ -181,6 +183,7 @@ def test_groups_give_roles_and_take_them(site: tuple[Machine, Provider], person:
     again.log_in()
     assert "ida-2" in again.browser.get("/documents/").text
     assert again.browser.get("/admin/").status_code == 200
+    assert again.browser.get("/admin/socialaccount/socialapp/").status_code == 404
 
     form = fields_of(again.browser.get("/documents/").text)
     assert again.browser.post("/logout/", data=form).status_code == 302
@@ -234,3 +237,22 @@ def test_a_provider_that_is_away_is_a_sentence(site: tuple[Machine, Provider], p
     assert target == "/login/?fault=unreachable"
     assert "cannot be reached" in otto.browser.get(target).text
     assert "Traceback" not in installed.logs()
+
+
+@pytest.mark.browser
+def test_a_browser_follows_the_button_and_comes_back(site: tuple[Machine, Provider], browser: Browser) -> None:
+    installed, provider = site
+    provider.change("vera", preferred_username="vera")
+    with browsing(browser) as context:
+        page = context.new_page()
+        page.goto(f"{installed.url}/documents/")
+        page.get_by_role("link", name=f"Log in with {NAME}").click()
+        page.locator("[name=username]").fill("vera")
+        page.locator("[name=password]").fill(PASSWORD)
+        page.locator("[name=password]").press("Enter")
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("alert").filter(has_text="cancelled")).to_be_visible()
+        page.get_by_role("link", name=f"Log in with {NAME}").click()
+        page.get_by_role("button", name="Authorize").click()
+        page.wait_for_url("**/executions/")
+        expect(page.locator(".who")).to_have_text("vera-2")

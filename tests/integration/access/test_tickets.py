@@ -16,7 +16,7 @@ from knox.models import AuthToken
 from access import selectors
 from access.errors import BadTicket
 from access.models import SessionName
-from access.services import issue_ticket, issue_token
+from access.services import issue_ticket, issue_token, remove_expired_sessions
 from access.tickets import MAX_SECONDS, Ticket, extract_ticket, read, sign, ticket_target
 from access.user import User
 from common.errors import Forbidden
@@ -146,5 +146,5 @@ def test_names_of_sessions_go_when_expired_sessions_are_cleared(alice: User) -> 
         store.create()
         Session.objects.filter(pk=store.session_key).update(expire_date=NOW + timedelta(days=days))
         issue_ticket(user=alice, token=None, session_key=store.session_key, opens=STREAM, seconds=60, now=NOW)
-    SessionStore.clear_expired()
+    remove_expired_sessions(now=NOW)
     assert SessionName.objects.get().session_id == store.session_key
