@@ -165,5 +165,9 @@ def test_a_hostile_definition_is_a_fault_soon(name: str) -> None:
 
 
 def test_a_packed_folder_may_have_its_own_name_and_clutter() -> None:
-    files = {"note/workflow.yaml": MAIN, "__MACOSX/note/._workflow.yaml": "\0", "note/.DS_Store": "\0"}
+    files: dict[str | zipfile.ZipInfo, str | bytes] = {
+        "note/workflow.yaml": MAIN,
+        "__MACOSX/note/._workflow.yaml": "\0",
+        "note/.DS_Store": "\0",
+    }
     assert read_upload(packed(files), Form.ZIP).definition.id == "note"
