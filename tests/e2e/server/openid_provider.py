@@ -17,7 +17,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 CLIENT_ID, CLIENT_SECRET = "scriptorium", "a-Secret-of-the-client"
 PASSWORD = "a-long-Passphrase"
 _PEOPLE: dict[str, dict[str, Any]] = {}  # claims by user name
-_LOGIN = '<form method=post>{% csrf_token %}<input name="username"><input name="password"></form>'
+_LOGIN = (
+    '<form method=post>{% csrf_token %}<input name="username"><input name="password"><button>Log in</button></form>'
+)
 
 
 def settings_of(folder: Path, url: str) -> dict[str, Any]:

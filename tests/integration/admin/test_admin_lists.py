@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from access.models import Scope
+from access.models import ExternalAccount, Scope
 from access.services import issue_token
 from access.user import User
 from executions.models import WorkerHeartbeat
@@ -41,6 +41,7 @@ def populate(rows: int) -> None:
         root = Scope.objects.get(key=f"key-{number}")
         Scope.objects.create(type="epic", key="e", parent=root, root=root)
         ScopeBudget.objects.create(scope=root, max_cost_usd=1)
+        ExternalAccount.objects.create(issuer="https://id.example.org", subject=f"s-{number}", user=user)
         Price.objects.create(provider="p", model=f"m{number}", effective_from=now, input_usd=1, output_usd=1, tiers=[])
         ModelLimit.objects.create(provider="p", model=f"m{number}", requests_per_minute=1)
         WorkerHeartbeat.objects.create(name=f"runner-{number}", started_at=now, heartbeat_at=now)
