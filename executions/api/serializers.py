@@ -88,6 +88,13 @@ class StartExecutionRequest(StrictSerializer):
     )
     budget = BudgetRequest(required=False, help_text="Limits that replace the workflow's limits; null removes one.")
 
+    def get_fields(self) -> dict[str, Any]:
+        """Return the fields; a request without a definition has to name a workflow."""
+        fields = super().get_fields()
+        sent = getattr(self, "initial_data", None)
+        fields["workflow_id"].required = isinstance(sent, Mapping) and "definition" not in sent
+        return fields
+
     def validate_reuse(self, value: str) -> Reuse:
         """Return the choice as an engine value."""
         return Reuse(value)
@@ -110,7 +117,7 @@ class StartExecutionRequest(StrictSerializer):
 def _candidate_faults(attrs: Mapping[str, Any], *, is_dry: bool) -> dict[str, str]:
     """Return what is wrong with the choice between a published workflow and a candidate, by field."""
     if "definition" not in attrs:
-        return {} if "workflow_id" in attrs else {"workflow_id": "Name a workflow, or send a definition to try."}
+        return {}
     faults = {
         name: "A definition stands in place of a published workflow: send one of both."
         for name in ("workflow_id", "workflow_version")

@@ -144,6 +144,7 @@ class WorkflowViewSet(views.WorkflowViewSet):
         """Retire a workflow: its executions go on, and new starts get 410. `restore` brings it back."""
 
         def act() -> Response:
+            selectors.current(pk)  # 404 comes before 403: every user may know which workflows exist
             publishing.retire(
                 pk,
                 by=authenticated_user(request),
@@ -177,6 +178,7 @@ async def _change(
         return Response(WorkflowDetails(row).data, headers={"ETag": f'"{row.version}"'})
 
     def answer() -> Response:
+        selectors.current(workflow_id)  # 404 comes before 403: every user may know which workflows exist
         require_author(request.user)
         values = checked(form, request.data)
         return run_once(request, partial(do, values), recheck=lambda _: require_author(request.user))

@@ -23,7 +23,7 @@ MIB = 1024 * 1024
 MAIN = yaml.safe_dump(plan(), sort_keys=False)
 
 
-def packed(files: Mapping[str | zipfile.ZipInfo, str | bytes]) -> bytes:
+def packed(files: Mapping[Any, str | bytes]) -> bytes:
     """Return an archive."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:

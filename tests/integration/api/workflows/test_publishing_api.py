@@ -84,6 +84,8 @@ def test_others_are_told_that_only_authors_may(ada: Caller, eve: Caller) -> None
     ]
     assert {(each.status_code, each.json()["code"]) for each in refused} == {(403, "author-required")}
     assert "author" in refused[0].json()["detail"]
+    unknown = [eve.delete("/workflows/nothing"), eve.post("/workflows/nothing/current", {"version": 1})]
+    assert {each.status_code for each in unknown} == {404}
     assert (WorkflowVersion.objects.count(), Workflow.objects.get().retired_at) == (1, None)
 
 
