@@ -10,6 +10,7 @@ from django.contrib.auth.hashers import make_password
 from access import services
 from access.errors import Busy
 from access.passwords.attempts import count_attempt, record_success, undo_attempt
+from access.passwords.backend import network_of as network_of  # for pages
 from access.passwords.hashers import reserve_hash
 from access.people import invitations
 from access.user import User

@@ -16,7 +16,6 @@ from django.shortcuts import render, resolve_url
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_http_methods, require_safe
 
-from access.audit.origin import network_of
 from access.errors import InvitationEnded, InvitationForAnother, NameTaken
 from access.people import accounts, invitations
 from access.people.invitations import Invitation
@@ -103,7 +102,11 @@ def _create_account(request: HttpRequest, row: Invitation) -> HttpResponse:
         return _page(request, row, status=422, account_fault="The two passwords differ.")
     try:
         user = accounts.join_as_new(
-            name=name, password=password, token_hash=row.token_hash, network=network_of(request), now=database_now()
+            name=name,
+            password=password,
+            token_hash=row.token_hash,
+            network=accounts.network_of(request),
+            now=database_now(),
         )
     except (BadName, BadPassword, NameTaken) as error:
         return _page(request, row, status=422, account_fault=str(error))

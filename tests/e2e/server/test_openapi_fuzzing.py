@@ -27,16 +27,18 @@ def server(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def place(server: Machine) -> dict[str, str]:
-    """What Alice has: an execution that has ended, its steps, a document, a file and its scope."""
+    """What Alice has: an execution that has ended, its steps, a document, a file, its scope, and an invitation."""
     with server.client("alice") as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment", key="fuzzed")
         wait_for_status(client, execution_id, "completed")
         made = client.get("/documents", params={"execution_id": execution_id}).json()["data"][0]["id"]
         call_id = client.get(f"/executions/{execution_id}/calls").json()["data"][0]["id"]
         file_id = client.post("/files", files={"file": ("brief.md", b"# A brief")}).json()["id"]
+        invited = client.post("/scopes/project/fuzzed/invitations", json={"role": "viewer"}).json()["id"]
+    people = {"username": "bob", "invitation_id": invited}
     scope = {"scope_type": "project", "scope_id": "fuzzed"}
     ids = {"execution_id": execution_id, "step_id": "security", "id": made, "file_id": file_id, "call_id": call_id}
-    return {**ids, **scope}
+    return {**ids, **scope, **people}
 
 
 def answers(server: Machine, place: dict[str, str], client: httpx.Client) -> Iterator[tuple[str, int]]:
@@ -68,7 +70,7 @@ def test_what_a_user_sends_about_an_execution_is_too(server: Machine, place: dic
 
 def test_another_user_is_answered_as_if_there_were_nothing(server: Machine, place: dict[str, str]) -> None:
     with server.client("ada") as client:
-        own = ("{execution_id}", "{id}", "{file_id}")
+        own = ("{execution_id}", "{id}", "{file_id}", "{scope_id}")
         found = {status for path, status in answers(server, place, client) if any(name in path for name in own)}
     assert found == {404}
     with server.client("alice") as client:
