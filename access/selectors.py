@@ -13,6 +13,7 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from access.errors import AuthorRequired, ScopeForbidden
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
 from access.permissions.actions import NEEDED_ROLE, Action, allows
+from access.rights import TokenLimits
 from access.stream_grants import Grant
 from access.user import User
 from common.database import bulk
@@ -66,9 +67,14 @@ def require_author(user: Person) -> None:
         raise AuthorRequired
 
 
+def limits_of(user: Person) -> TokenLimits | None:
+    """Return the limits of the token that a user has authenticated with; None: there is no token."""
+    return getattr(user, "token_limits", None)
+
+
 def only_root(user: Person) -> UUID | None:
     """Return the only root scope that the user's token reaches; None: the token has no scope, or there is no token."""
-    limits = getattr(user, "token_limits", None)
+    limits = limits_of(user)
     return None if limits is None else limits.root_id
 
 

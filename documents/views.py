@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.permissions.actions import permitted
 from access.rights import Right
-from access.selectors import effective_roles, roles_in
+from access.selectors import effective_roles, limits_of, roles_in
 from common.api.pagination import KeysetPagination, encode_cursor, page_limit, page_start
 from common.api.renderers import SANDBOX, HtmlRenderer, file_renderer
 from common.api.serializers import checked
@@ -201,7 +201,9 @@ class DocumentViewSet(PagedViewSet):
         for row in rows:
             row.proposed_version = found.get(row.id)  # type: ignore[attr-defined]
             possible = selectors.possible_actions(last_version=row.last_version, is_proposed=row.id in found)
-            row.may = permitted(roles.get(row.root_id), possible)  # type: ignore[attr-defined]
+            row.may = permitted(  # type: ignore[attr-defined]
+                roles.get(row.root_id), possible, limits=limits_of(request.user)
+            )
 
     def proposed_versions(self, document_ids: Collection[UUID]) -> Mapping[UUID, int]:
         """Return the newest proposed versions that wait for a decision. The subclass knows which these are."""

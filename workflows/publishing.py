@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from access.audit import Act, record
 from access.selectors import require_author
 from access.user import User
 from common.errors import FieldError, Invalid, NotFound
@@ -55,6 +56,8 @@ def publish(
     with transaction.atomic():
         before = repository.lock(definition, now=now)
         version, outcome = repository.publish(definition, now=now, house=house, expected_versions=expected_versions)
+        if outcome is not Publication.UNCHANGED:
+            record(Act.WORKFLOW_PUBLISH, "workflow", definition.id, version=version)
     return Published(
         version=version,
         outcome=outcome,
@@ -90,7 +93,9 @@ def make_current(
     """
     require_author(by)
     try:
-        repository.switch(workflow_id, version, now=now, expected_versions=expected_versions)
+        with transaction.atomic():
+            if repository.switch(workflow_id, version, now=now, expected_versions=expected_versions):
+                record(Act.WORKFLOW_MAKE_CURRENT, "workflow", workflow_id, version=version)
     except NoSuchWorkflow as error:
         raise NotFound(selectors.no_workflow(workflow_id)) from error
     except NoSuchVersion as error:
@@ -123,6 +128,8 @@ def restore(workflow_id: str, *, by: User, expected_versions: Collection[int] | 
 def _set_retired(workflow_id: str, at: datetime | None, *, by: User, expected_versions: Collection[int] | None) -> None:
     require_author(by)
     try:
-        repository.set_retired(workflow_id, at=at, expected_versions=expected_versions)
+        with transaction.atomic():
+            if repository.set_retired(workflow_id, at=at, expected_versions=expected_versions):
+                record(Act.WORKFLOW_RESTORE if at is None else Act.WORKFLOW_RETIRE, "workflow", workflow_id)
     except NoSuchWorkflow as error:
         raise NotFound(selectors.no_workflow(workflow_id)) from error

@@ -27,7 +27,7 @@ from access.people.serializers import (
     RoleRequest,
     RoleResponse,
 )
-from access.rights import Right
+from access.rights import ALL_RIGHTS, Right
 from access.selectors import Action, root_scope, scope_for
 from access.user import User
 from common.api.serializers import checked
@@ -215,7 +215,7 @@ class InvitationView(ApiView):
 class AcceptInvitationView(ApiView):
     """Acceptance of invitations."""
 
-    required_rights = {"post": Right.MANAGE}
+    required_rights = {"post": ALL_RIGHTS}
 
     @extend_schema(
         tags=["invitations"],

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from access.models import Role
+from access.rights import Right, TokenLimits
 
 _RANK = {Role.VIEWER: 0, Role.REVIEWER: 1, Role.OPERATOR: 2, Role.OWNER: 3}
 
@@ -50,6 +51,22 @@ NEEDED_ROLE: Mapping[Action, Role] = {
     Action.INVITE: Role.OWNER,
     Action.SET_BUDGET: Role.OWNER,
 }
+#: The right of a token that each action needs.
+NEEDED_RIGHT: Mapping[Action, Right] = {
+    Action.START: Right.OPERATE,
+    Action.ADD_DOCUMENT: Right.ANSWER,
+    Action.ANSWER: Right.ANSWER,
+    Action.DECIDE: Right.ANSWER,
+    Action.CANCEL: Right.OPERATE,
+    Action.RETRY: Right.OPERATE,
+    Action.BUDGET: Right.OPERATE,
+    Action.EDIT: Right.ANSWER,
+    Action.COMMENT: Right.ANSWER,
+    Action.RESTORE: Right.ANSWER,
+    Action.GIVE_ROLES: Right.MANAGE,
+    Action.INVITE: Right.MANAGE,
+    Action.SET_BUDGET: Right.MANAGE,
+}
 #: What the state of a scope never prevents.
 SCOPE_ACTIONS = frozenset({Action.START, Action.ADD_DOCUMENT, Action.GIVE_ROLES, Action.INVITE, Action.SET_BUDGET})
 
@@ -59,7 +76,15 @@ def allows(have: Role | None, need: Role) -> bool:
     return have is not None and _RANK[have] >= _RANK[need]
 
 
-def permitted(role: Role | None, possible: Iterable[Action]) -> list[Action]:
-    """Return the actions that a role permits, of those that the state permits, in the order of `Action`."""
+def permitted(role: Role | None, possible: Iterable[Action], *, limits: TokenLimits | None) -> list[Action]:
+    """Return what role and token permit, of the actions that the state permits, in the order of `Action`.
+
+    Args:
+        role: The role of the caller in the root scope.
+        possible: The actions that the state permits.
+        limits: The limits of the caller's token; None: a session.
+    """
     among = frozenset(possible)
+    if limits is not None:
+        among = frozenset(each for each in among if NEEDED_RIGHT[each] in limits.rights)
     return [each for each in Action if each in among and allows(role, NEEDED_ROLE[each])]

@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django_eventstream.utils import get_channelmanager
 
 from access.authentication import identify, require_rights
-from access.rights import Right
-from access.selectors import root_scope_id
+from access.rights import Right, TokenLimits
+from access.selectors import limits_of, root_scope_id
 from access.stream_grants import Grant
 from access.tickets import TicketText, ticket_target
 from common.api.fields import CommaSeparatedChoiceField
@@ -51,6 +51,7 @@ class Admission:
     over: bool = False  # no more events follow
     is_feed: bool = False
     inbox_of: int | None = None  # user id: the stream has the counts of an inbox
+    limits: TokenLimits | None = None  # of the token that the inbox is read with
     is_new: bool = False  # the client has named no position, so the stream has to send one
 
 
@@ -103,11 +104,12 @@ def admit_to_inbox(request: HttpRequest, ticket: TicketText) -> Admission:
 
     Raises:
         AuthenticationFailed: the token is not valid, or there is a ticket.
-        NotAuthenticated: there is no token or session.
+        NotAuthenticated: there is no token or session. RightMissing: the token may not read.
     """
     user, credential = identify(request, ticket=ticket, opens="inbox", now=database_now())
+    require_rights(user, Right.READ)
     grant = Grant(credential=credential, root_id=None)
-    return Admission(grant=grant, channel=UUID(int=0), after=0, types=None, inbox_of=user.pk)
+    return Admission(grant=grant, channel=UUID(int=0), after=0, types=None, inbox_of=user.pk, limits=limits_of(user))
 
 
 def last_event_id(request: HttpRequest) -> int | None:

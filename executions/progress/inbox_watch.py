@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from access.rights import TokenLimits
 from common.database.server import database_now
 from executions.db_threads import retry_while_unavailable
 from executions.progress.sse import Message, encode_counts
@@ -53,10 +54,12 @@ class InboxWatch:
     def _is_closed(self) -> bool:
         return self._closed
 
-    async def follow(self, user_id: int, *, keepalive_seconds: float) -> AsyncGenerator[list[Message], None]:
+    async def follow(
+        self, user_id: int, *, limits: TokenLimits | None, keepalive_seconds: float
+    ) -> AsyncGenerator[list[Message], None]:
         """Yield the counts of a user's inbox: now, and when they have changed.
 
-        An empty batch means that nothing was sent for `keepalive_seconds`.
+        An empty batch means that nothing was sent for `keepalive_seconds`. A token with a scope counts there alone.
         """
         watcher = Watcher()
         self._watchers.add(watcher)
@@ -66,7 +69,7 @@ class InboxWatch:
                 watcher.changed.clear()
                 watcher.is_stale = False
                 watcher.roots = None  # what changes while the counts are read may belong to any scope
-                state = await retry_while_unavailable(inbox.state_of, user_id, database_now())
+                state = await retry_while_unavailable(inbox.state_of, user_id, database_now(), limits)
                 watcher.roots = state.roots
                 if (found := _shown(state)) != shown:
                     shown = found

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet
 
 from access.permissions.actions import NEEDED_ROLE, Action, permitted
-from access.selectors import Person, effective_roles, roles_in
+from access.selectors import Person, effective_roles, limits_of, roles_in
 from common.database.joint_queries import SqlQuery
 from common.database.server import database_now
 from executions import models
@@ -96,6 +96,7 @@ class DetailQueries:
                     possible_in_execution(
                         row.status, asks=bool(counts[row.id][2]), awaits_decision=bool(counts[row.id][3])
                     ),
+                    limits=limits_of(self._user),
                 ),
                 **costs,
             )
@@ -115,7 +116,7 @@ class DetailQueries:
             total_steps=len(value.steps),
             failure_code=value.failure.code if value.failure else "",
             failure_message=value.failure.message if value.failure else "",
-            may=permitted(role, possible_in_value(value)),
+            may=permitted(role, possible_in_value(value), limits=limits_of(self._user)),
             **costs,
         )
 

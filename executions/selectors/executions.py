@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Max, Q, QuerySet
 
 from access.permissions.actions import Action, permitted
-from access.selectors import Person, role_of, root_of, root_scope, visible_scopes
+from access.selectors import Person, limits_of, role_of, root_of, root_scope, visible_scopes
 from common.database.joint_queries import run_together
 from common.errors import NotFound
 from documents import selectors as documents
@@ -267,7 +267,7 @@ def step_details(rows: Iterable[models.ExecutionStep], *, user: Person) -> list[
             round=ClarificationRound.model_validate(row.rounds[-1]) if row.rounds else None,
             acceptance=policies[row.execution_id].get(slug_of(row.step_id)),
             deferred_because=reasons.get((row.execution_id, row.step_id)),
-            may=permitted(role, possible_in_step(row)),
+            may=permitted(role, possible_in_step(row), limits=limits_of(user)),
         )
         for row, pair in zip(page, made, strict=True)
     ]

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from access.rights import TokenLimits
 from access.selectors import Person, Role, named_roots, roots_with_role
 from access.user import User
 from common.database.joint_queries import run_together
@@ -123,11 +124,15 @@ def counts(**filters: Any) -> dict[InboxKind, int]:
     return {kind: len(asked[kind]) if kind in asked else 0 for kind in InboxKind}
 
 
-def state_of(user_id: int, now: datetime) -> InboxState:
-    """Return the state of the inbox of a user; it is empty for a user who may no longer log in."""
+def state_of(user_id: int, now: datetime, limits: TokenLimits | None) -> InboxState:
+    """Return the state of the inbox of a user, as far as the token reaches (`limits`; None: a session).
+
+    It is empty for a user who may no longer log in.
+    """
     user = User.objects.filter(id=user_id, is_active=True).first()
     if user is None:
         return InboxState(counts=dict.fromkeys(InboxKind, 0), roots=frozenset())
+    user.token_limits = limits
     roots = roots_with_role(user, Role.REVIEWER)
     return InboxState(counts=counts(user=user, now=now), roots=None if roots is None else frozenset(roots))
 

@@ -18,6 +18,7 @@ from access.selectors import (
     child_counts,
     children_of,
     effective_roles,
+    limits_of,
     owners_of,
     roles_in,
     root_in_path,
@@ -82,7 +83,7 @@ def with_counts(rows: Iterable[Any], *, user: Person) -> list[ScopeSummary]:
         ScopeSummary(
             scope=row,
             role=found[row.id],
-            may=permitted(found[row.id], SCOPE_ACTIONS),
+            may=permitted(found[row.id], SCOPE_ACTIONS, limits=limits_of(user)),
             executions=counts.executions_in(row.id),
             documents=counts.documents_in(row.id),
             waiting=counts.waiting_in(row.id),

@@ -128,15 +128,20 @@ def decide_acceptance(
     def decide(execution: Execution, context: core.Context) -> core.Change:
         return acceptance.decide(execution, step_id, made, target=target, context=context)
 
-    act = _ACTS[said.decision] if waits.is_settled_by(current.steps[step_id], made) else Act.STEP_VOTE
     stored = store_decision(execution_id, decide, now)
-    record_act(act, stored, part=step_id, version=said.document_version)
+    _record(current, stored, made, step_id=step_id)
     if target.final.version != target.read.version and target.final.author_name:
         tell_of_edit(target.final, others, repeated=True, now=now)
     staleness.refresh(stored.scope.id, [target.read.id])
     if not stored.ended:
         enqueue_advance(execution_id)
     return stored
+
+
+def _record(before: Execution, stored: Execution, made: AcceptanceDecision, *, step_id: str) -> None:
+    """Record the decision, or the vote that decides nothing yet."""
+    act = _ACTS[made.decision] if waits.is_settled_by(before.steps[step_id], made) else Act.STEP_VOTE
+    record_act(act, stored, part=step_id, version=made.document_version)
 
 
 def _lock_others(user: User, execution_id: UUID, step_id: str) -> list[UUID]:

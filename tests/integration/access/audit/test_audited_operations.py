@@ -32,6 +32,7 @@ WITHOUT_A_ROW = {
     "executions_stream_tickets_create": TICKET,
     "scopes_stream_tickets_create": TICKET,
     "workflow_estimate": "It computes, and stores nothing.",
+    "workflows_validate": "It checks, and stores nothing.",
 }
 
 

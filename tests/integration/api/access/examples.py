@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from tests.factories import reports
 from tests.factories.reports import GOOD_ANSWERS
 from tests.integration.api.access.world import KEY, PASSWORD, Caller, World
 
@@ -44,6 +45,7 @@ def _plain(path: str, body: Any = None) -> Callable[[World, Caller], Ask]:
 _SCOPE = {"scope_type": "project", "scope_id": KEY}
 _START = {"workflow_id": "report", "input": "A tool library.", **_SCOPE}
 _DOCUMENT = {"type": "note", "title": "A note", "content": {"text": "Rent it."}, **_SCOPE}
+_CHANGED = reports.definition("Another description.").model_dump(mode="json", exclude_defaults=True)
 _RANGE = "from=2026-01-01T00:00:00Z&to=2036-01-01T00:00:00Z"
 
 #: By operation, as the table in docs/access.md names it. The names in braces do not count.
@@ -61,6 +63,16 @@ EXAMPLES: dict[str, Callable[[World, Caller], Ask]] = {
     "GET /workflows": _plain("/workflows"),
     "GET /workflows/{}": _plain("/workflows/report"),
     "GET /workflows/{}/versions": _plain("/workflows/report/versions"),
+    "GET /workflows/{}/versions/{}": _plain("/workflows/report/versions/1"),
+    "GET /workflows/{}/diff": _plain("/workflows/report/diff?from=1&to=2"),
+    "GET /workflows/{}/graph": _plain("/workflows/report/graph"),
+    "GET /workflows/{}/export": _plain("/workflows/report/export"),
+    "GET /workflows/schema": _plain("/workflows/schema"),
+    "POST /workflows": _plain("/workflows", _CHANGED),
+    "POST /workflows/validate": _plain("/workflows/validate", _CHANGED),
+    "POST /workflows/{}/current": _plain("/workflows/report/current", {"version": 1}),
+    "POST /workflows/{}/restore": _plain("/workflows/report/restore"),
+    "DELETE /workflows/{}": _plain("/workflows/report"),
     "GET /workflows/{}/schema/{}": _plain("/workflows/report/schema/research"),
     "POST /workflows/{}/estimate": _plain("/workflows/report/estimate", {"input": "A tool library."}),
     "GET /telemetry/workflows/{}/stats": _plain("/telemetry/workflows/report/stats"),
@@ -72,6 +84,42 @@ EXAMPLES: dict[str, Callable[[World, Caller], Ask]] = {
     "GET /executions/{}/steps": _execution("asking", "/steps"),
     "GET /executions/{}/steps/{}/prompt": _execution("asking", "/steps/research/prompt"),
     "GET /executions/{}/events": _execution("asking", "/events"),
+    "GET /executions/{}/calls": _execution("finished", "/calls"),
+    "GET /executions/{}/calls/{}": lambda world, _: Ask(
+        f"/executions/{world.executions['finished'].id}/calls/{world.call}"
+    ),
+    "GET /inbox": _plain("/inbox"),
+    "GET /inbox/stream": _plain("/inbox/stream"),
+    "POST /inbox/{}/dismiss": lambda world, _: Ask(f"/inbox/{world.failure}/dismiss"),
+    "POST /executions/{}/steps/{}/assign": _execution(
+        "deciding", "/steps/research/assign", {"assignees": ["reviewer"]}
+    ),
+    "POST /steps/bulk": lambda world, _: Ask(
+        "/steps/bulk",
+        {
+            "action": "accept",
+            "items": [
+                {
+                    "execution_id": str(world.executions["deciding"].id),
+                    "step_id": "research",
+                    "document_version": 1,
+                }
+            ],
+        },
+    ),
+    "GET /scopes": _plain("/scopes"),
+    "GET /scopes/{}/{}": _plain(f"/scopes/project/{KEY}"),
+    "PUT /scopes/{}/{}/budget": _plain(f"/scopes/project/{KEY}/budget", {"max_cost_usd": "50"}),
+    "GET /scopes/{}/{}/roles": _plain(f"/scopes/project/{KEY}/roles"),
+    "PUT /scopes/{}/{}/roles/{}": _plain(f"/scopes/project/{KEY}/roles/stranger", {"role": "viewer"}),
+    "DELETE /scopes/{}/{}/roles/{}": _plain(f"/scopes/project/{KEY}/roles/viewer"),
+    "GET /scopes/{}/{}/invitations": _plain(f"/scopes/project/{KEY}/invitations"),
+    "POST /scopes/{}/{}/invitations": _plain(f"/scopes/project/{KEY}/invitations", {"role": "viewer"}),
+    "DELETE /scopes/{}/{}/invitations/{}": lambda world, _: Ask(
+        f"/scopes/project/{KEY}/invitations/{world.invitation}"
+    ),
+    "POST /invitations/accept": lambda world, _: Ask("/invitations/accept", {"token": world.invitation_token}),
+    "GET /audit": _plain("/audit"),
     "GET /executions/{}/stream": _execution("asking", "/stream"),
     "GET /scopes/{}/{}/stream": _plain(f"/scopes/project/{KEY}/stream"),
     "POST /executions/{}/stream-tickets": _execution("asking", "/stream-tickets", {}),

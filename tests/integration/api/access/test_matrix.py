@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -22,7 +23,12 @@ from tests.support import openapi_answers
 
 PAGE = Path(__file__).parents[4] / "docs" / "access.md"
 #: These read with connections of their own, which see only what is committed.
-COMMITTED = ("GET /executions/{}/stream", "GET /scopes/{}/{}/stream", "GET /executions/{}/steps/{}/prompt")
+COMMITTED = (
+    "GET /executions/{}/stream",
+    "GET /scopes/{}/{}/stream",
+    "GET /inbox/stream",
+    "GET /executions/{}/steps/{}/prompt",
+)
 #: Callers who may not read the things: their answers name nothing of these, but in a path that the request names.
 OUTSIDE = ("anonymous", "stranger", "author", "token elsewhere", "retired")
 
@@ -127,7 +133,11 @@ async def status_of(browser: Browser, operation: str, world: World, caller: Call
     """Return the status of an answer; a stream is left once its headers are there."""
     if not operation.endswith("/stream"):
         return int((await in_thread(send, operation, world, caller)).status_code)
-    channel = f"project/{worlds.KEY}" if "/scopes/" in operation else world.executions["asking"].id
+    channels: dict[str, UUID | str] = {
+        "GET /inbox/stream": "inbox",
+        "GET /scopes/{}/{}/stream": f"project/{worlds.KEY}",
+    }
+    channel = channels.get(operation, world.executions["asking"].id)
     async with browser.get(channel, token=caller.token) as answer:
         return answer.status
 

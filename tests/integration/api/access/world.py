@@ -15,12 +15,15 @@ from django.utils import timezone
 
 from access import services as access
 from access.models import Role, Scope, ScopeRole, SessionName
+from access.people import invitations
 from access.rights import ALL_RIGHTS, Right
 from access.user import User
 from documents import comments
 from documents.extraction.results import Extraction, Segment
 from documents.files import storage
 from executions.engine.domain.execution import Execution
+from executions.models import InboxEntry
+from telemetry.models import ModelCall
 from tests.factories import reports
 
 PASSWORD = "a better horse, with a battery"
@@ -48,6 +51,10 @@ class World:
     executions: dict[str, Execution] = field(default_factory=dict)
     files: dict[str, UUID] = field(default_factory=dict)
     document: UUID = _UNKNOWN
+    call: UUID = _UNKNOWN
+    failure: UUID = _UNKNOWN  # entry of the inbox
+    invitation: UUID = _UNKNOWN
+    invitation_token: str = ""
     comment: int = 0
     client: Client = field(default_factory=Client)
 
@@ -70,6 +77,12 @@ def build() -> World:
         user=owner, document_id=world.document, now=timezone.now(), pointer="/title", text="Why?"
     )
     world.comment = row.number
+    world.call = ModelCall.objects.filter(execution_id=finished.id).latest("started_at").id
+    world.failure = InboxEntry.objects.get(execution_id=world.executions["failed"].id).id
+    invited, world.invitation_token = invitations.invite(
+        user=owner, scope_type="project", scope_key=KEY, role=Role.VIEWER, now=timezone.now()
+    )
+    world.invitation = invited.id
     return world
 
 
@@ -79,7 +92,7 @@ _KEYS = (KEY, f"{KEY}-2", f"{KEY}-3", f"{KEY}-4", ELSEWHERE)
 def _callers(owner: User, scopes: dict[str, Scope]) -> dict[str, Caller]:
     found = {"anonymous": Caller(name="stranger", token=None), "owner": _caller(owner)}
     for name in ("stranger", "author", "staff", "viewer", "reviewer", "operator", "retired"):
-        user = _user(name, is_staff=name == "staff")
+        user = _user(name, is_staff=name == "staff", is_author=name == "author")
         role = "operator" if name == "retired" else name
         if role in Role.values:
             there = [scope for key, scope in scopes.items() if key != ELSEWHERE]
