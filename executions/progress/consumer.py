@@ -93,7 +93,7 @@ class StreamConsumer:
 
     def _batches(self, admission: Admission) -> AsyncGenerator[list[Message], None]:
         if admission.inbox_of is not None:
-            return self._streams.follow_inbox(admission.inbox_of)
+            return self._streams.follow_inbox(admission.inbox_of, admission.limits)
         follow = self._streams.follow_feed if admission.is_feed else self._streams.follow
         return follow(admission.channel, after=admission.after, types=admission.types)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from access.rights import TokenLimits
 from common.database.notifications import listen
 from common.database.server import server
 from executions.engine.domain.errors import DatabaseUnavailable
@@ -60,10 +61,10 @@ class StreamHub:
         cursor = Cursor(scope_id, after=after, log=self._feed_log, publisher=self.feeds, types=types)
         return cursor.follow(keepalive_seconds=settings.STREAM_KEEPALIVE_SECONDS)
 
-    def follow_inbox(self, user_id: int) -> AsyncGenerator[list[Message], None]:
+    def follow_inbox(self, user_id: int, limits: TokenLimits | None) -> AsyncGenerator[list[Message], None]:
         """Return the counts of a user's inbox: now, and when they change, without end."""
         self._listen()
-        return self.inboxes.follow(user_id, keepalive_seconds=settings.STREAM_KEEPALIVE_SECONDS)
+        return self.inboxes.follow(user_id, limits=limits, keepalive_seconds=settings.STREAM_KEEPALIVE_SECONDS)
 
     async def page_of_feed(self, scope_id: UUID, *, after: int, limit_bytes: int) -> tuple[list[Message], bool]:
         """Return the events of a scope after a number in its feed, and whether these are all stored ones.

@@ -65,9 +65,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     found: list[int] = []
     read = inbox.state_of
 
-    def counted(user_id: int, now: Any) -> inbox.InboxState:
+    def counted(user_id: int, now: Any, limits: Any) -> inbox.InboxState:
         found.append(user_id)
-        return read(user_id, now)
+        return read(user_id, now, limits)
 
     monkeypatch.setattr(inbox, "state_of", counted)
     yield found

@@ -71,7 +71,7 @@ EXAMPLES: dict[str, Callable[[World, Caller], Ask]] = {
     "POST /workflows": _plain("/workflows", _CHANGED),
     "POST /workflows/validate": _plain("/workflows/validate", _CHANGED),
     "POST /workflows/{}/current": _plain("/workflows/report/current", {"version": 1}),
-    "POST /workflows/{}/restore": _plain("/workflows/report/restore"),
+    "POST /workflows/{}/restore": _plain("/workflows/report/restore", {}),
     "DELETE /workflows/{}": _plain("/workflows/report"),
     "GET /workflows/{}/schema/{}": _plain("/workflows/report/schema/research"),
     "POST /workflows/{}/estimate": _plain("/workflows/report/estimate", {"input": "A tool library."}),
@@ -90,7 +90,7 @@ EXAMPLES: dict[str, Callable[[World, Caller], Ask]] = {
     ),
     "GET /inbox": _plain("/inbox"),
     "GET /inbox/stream": _plain("/inbox/stream"),
-    "POST /inbox/{}/dismiss": lambda world, _: Ask(f"/inbox/{world.failure}/dismiss"),
+    "POST /inbox/{}/dismiss": lambda world, _: Ask(f"/inbox/{world.failure}/dismiss", {}),
     "POST /executions/{}/steps/{}/assign": _execution(
         "deciding", "/steps/research/assign", {"assignees": ["reviewer"]}
     ),
