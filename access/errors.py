@@ -60,6 +60,13 @@ class IdempotencyKeyReused(Invalid):
     sentence = "This Idempotency-Key belongs to a request with another body; a new request needs a new key."
 
 
+class IdempotencySecret(Conflict):
+    """The answer to the first request with this `Idempotency-Key` held a secret, which is not stored."""
+
+    code = "idempotency-secret"
+    sentence = "This Idempotency-Key was used already; its answer held a secret, which is shown only once."
+
+
 class TooManyTries(TooManyRequests):
     """Too many wrong passwords."""
 

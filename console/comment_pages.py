@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from access.idempotency import run_form_once
 from access.selectors import Role, allows, role_of
 from common.database.server import database_now
 from common.errors import Conflict, Invalid, Malformed, NotFound
@@ -97,8 +98,7 @@ def add(request: HttpRequest, document_id: UUID) -> HttpResponse:
     if form.is_valid():
         values = {name: value for name, value in form.cleaned_data.items() if value is not None}
         try:
-            if not _is_stored(request, document_id, values):
-                remarks.add_comment(user=person(request), document_id=document_id, now=database_now(), **values)
+            _store(request, document_id, values)
         except Invalid as error:
             form.add_error("text", " ".join(each.detail for each in error.errors))
         except Conflict as error:
@@ -110,11 +110,15 @@ def add(request: HttpRequest, document_id: UUID) -> HttpResponse:
     return response
 
 
-def _is_stored(request: HttpRequest, document_id: UUID, values: dict[str, Any]) -> bool:
-    """Whether the user has made this open comment: the answer was lost, and the form is sent again."""
-    given = {name: values[name] for name in ("pointer", "quote", "text", "document_version")}
-    mine = remarks.comments(user=request.user, document_id=document_id).filter(author=person(request))
-    return bool(mine.filter(resolved_at=None, **given).exists())
+def _store(request: HttpRequest, document_id: UUID, values: dict[str, Any]) -> None:
+    """Store a comment; a form that is sent again has done so already."""
+    user = person(request)
+    remarks.require_comment(user, document_id)
+
+    def add_comment() -> int:
+        return remarks.add_comment(user=user, document_id=document_id, now=database_now(), **values).number
+
+    run_form_once(request, add_comment)
 
 
 @form_view

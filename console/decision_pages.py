@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from access.idempotency import run_form_once
 from access.selectors import Role, allows, require, role_of
 from common.canonical_json import digest
 from common.database.server import database_now
@@ -175,10 +176,14 @@ def _said(form: DecisionForm, passages: list[PassageForm]) -> PersonsDecision | 
 def _refusal(request: HttpRequest, waiting: Waiting, said: PersonsDecision) -> DomainError | None:
     """Store a decision; return why it was refused, else None."""
     step = waiting.details.step
-    try:
-        decide_acceptance(
+
+    def decide_once() -> int:
+        return decide_acceptance(
             user=person(request), execution_id=step.execution_id, step_id=step.step_id, said=said, now=database_now()
-        )
+        ).version
+
+    try:
+        run_form_once(request, decide_once)
     except Invalid as error:
         return error
     except PreconditionFailed:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
 from access.errors import ScopeForbidden
+from access.idempotency import run_form_once
 from access.selectors import Role, require, root_scope
 from access.user import User
 from common.database.server import database_now
@@ -59,14 +60,19 @@ def edit(request: HttpRequest, document_id: UUID) -> HttpResponse:
 
 
 def _store(request: HttpRequest, head: Any, editing: Editing) -> None:
-    services.edit_document(
-        user=person(request),
-        document_id=head.document_id,
-        edit=services.replace_with(editing.content),
-        expected_versions={version_in(request, "If-Match")},
-        now=database_now(),
-        **editing.form.given,
-    )
+    """Store an edit; a form that is sent again has done so already."""
+
+    def store() -> int:
+        return services.edit_document(
+            user=person(request),
+            document_id=head.document_id,
+            edit=services.replace_with(editing.content),
+            expected_versions={version_in(request, "If-Match")},
+            now=database_now(),
+            **editing.form.given,
+        ).version
+
+    run_form_once(request, store)
 
 
 def _editor(request: HttpRequest, head: Any, editing: Editing, *, base: Any, **shown: Any) -> HttpResponse:
@@ -104,14 +110,18 @@ def restore(request: HttpRequest, document_id: UUID) -> HttpResponse:
     if request.method != "POST" or not form.is_valid():
         raise Malformed
     head, faults = _head(request, document_id), []
-    try:
-        services.restore_document(
+
+    def restore_version() -> int:
+        return services.restore_document(
             user=person(request),
             document_id=document_id,
             version=form.cleaned_data["version"],
             expected_versions={version_in(request, "If-Match")},
             now=database_now(),
-        )
+        ).version
+
+    try:
+        run_form_once(request, restore_version)
     except PreconditionFailed:
         faults = [f"{head.author_name or 'A model'} has made version {head.version} meanwhile. Nothing was restored."]
     except Invalid as error:
@@ -138,16 +148,32 @@ def add(request: HttpRequest) -> HttpResponse:
         return _adding(request, editing)
     if editing.is_valid:
         try:
-            made = services.add_document(
-                user=person(request), content=editing.content, now=database_now(), **form.given
-            )
+            document_id = _add(request, editing)
         except Invalid as error:
             editing.refuse(error)
         except (services.DocumentExists, ScopeForbidden) as error:
             form.add_error("type" if isinstance(error, services.DocumentExists) else "scope_id", str(error))
         else:
-            return stored(request, reverse("console:document", args=[made.id]))
+            return stored(request, reverse("console:document", args=[document_id]))
     return _adding(request, editing, status=422)
+
+
+def _add(request: HttpRequest, editing: Editing) -> str:
+    """Store a new document, and return its id; a form that is sent again gets the id of the first one.
+
+    Raises:
+        ScopeForbidden: the scope belongs to another user, and this user is no reviewer in it.
+        DocumentExists: the scope has a document of this type.
+        Invalid: the content is not valid, or has no title.
+    """
+    user, given = person(request), editing.form.given
+
+    def add_document() -> str:
+        return str(services.add_document(user=user, content=editing.content, now=database_now(), **given).id)
+
+    document_id = run_form_once(request, add_document)
+    require(user, selectors.version(user=user, document_id=UUID(str(document_id))).document.scope, Role.REVIEWER)
+    return str(document_id)
 
 
 def _adding(request: HttpRequest, editing: Editing, **shown: Any) -> HttpResponse:

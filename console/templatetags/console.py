@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from django import template
+from django.template import Context
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from access.idempotency import HEADER
 from common.time import format_rfc3339
 from console.document_text import RenderedDocument, render_document
 
@@ -43,6 +46,16 @@ def when(moment: datetime | None) -> SafeString | str:
     shown = f"{local.day} {local:%b %Y, %H:%M} {local.tzname()}"
     exact = f"{local:%A %H:%M:%S} {zone}"
     return format_html('<time datetime="{}" title="{}">{}</time>', format_rfc3339(moment), exact, shown)
+
+
+@register.simple_tag(takes_context=True)
+def form_key(context: Context, is_sent: object = False) -> SafeString:
+    """Return the hidden field with which the server acts once on a form, however often it is sent.
+
+    A form that is shown again (`is_sent`) keeps the key that it was sent with: the answer may have been lost.
+    """
+    key = context["request"].POST.get(HEADER) if is_sent else None
+    return format_html('<input type="hidden" name="{}" value="{}">', HEADER, key or uuid4().hex)
 
 
 @register.filter

@@ -66,12 +66,52 @@ export async function all(path) {
 const sending = (method) => (path, body = {}, headers = {}) =>
   call(path, { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } });
 
+const send = sending("POST");
+const BUSY_MS = 1000; // between retries while the first request is in progress
+const BUSY_TRIES = 60;
+const keys = new Map(); // by path and body: of requests without a final answer
+
+export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
+
+// Sends a POST, and retries while an earlier one with the same key is in progress.
+async function sendOnce(path, body, headers) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await send(path, body, headers);
+    } catch (error) {
+      if (error.body?.code !== "idempotency-key-busy" || tries === BUSY_TRIES) throw error;
+      await new Promise((done) => { setTimeout(done, BUSY_MS); });
+    }
+  }
+}
+
+// Sends a POST that acts once. The same request has the same key until it has a final answer: the first one may be lost.
+export async function post(path, body = {}, headers = {}) {
+  const name = `${path} ${JSON.stringify(body)}`;
+  if (!keys.has(name)) keys.set(name, newKey());
+  try {
+    const answer = await sendOnce(path, body, { "Idempotency-Key": keys.get(name), ...headers });
+    keys.delete(name);
+    return answer;
+  } catch (error) {
+    if (!error.isTransient) keys.delete(name);
+    throw error;
+  }
+}
+
+export const patch = sending("PATCH");
+
+const uploads = new WeakMap(); // keys by file
+
+// The headers with which a file is stored once.
+export function uploadHeaders(file) {
+  if (!uploads.has(file)) uploads.set(file, newKey());
+  return { "Idempotency-Key": uploads.get(file) };
+}
+
 // Uploads a file, and returns what is known of it.
 export const upload = (file) => {
   const body = new FormData();
   body.append("file", file);
-  return call("/files", { method: "POST", body });
+  return call("/files", { method: "POST", body, headers: uploadHeaders(file) });
 };
-
-export const post = sending("POST");
-export const patch = sending("PATCH");

@@ -1,6 +1,6 @@
 // The form that starts an execution, exactly once even if it is sent repeatedly.
 
-import { Problem, get, post } from "./api.js";
+import { Problem, get, newKey, post } from "./api.js";
 import { make } from "./dom.js";
 import { attempt } from "./faults.js";
 import { sends, unlock } from "./forms.js";
@@ -8,8 +8,6 @@ import { forget, keep, unsent } from "./unsent.js";
 import { uploads } from "./uploads.js";
 
 const NAME = "start";
-const BUSY_MS = 1000; // between retries while the first request is in progress
-const BUSY_TRIES = 60;
 const FIELDS = ["workflow_id", "scope_type", "scope_id"];
 const dialog = document.getElementById("start");
 const form = document.getElementById("start-form");
@@ -18,8 +16,6 @@ let workflows = [];
 let key = null; // idempotency key of the form's start, saved with its input
 let save = null; // set once the input is saved
 const files = uploads({ list: document.getElementById("attached"), input: document.getElementById("files"), area: form, changed: () => save?.() });
-
-const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
 
 function describe() {
   const chosen = workflows.find((each) => each.id === form.workflow_id.value);
@@ -35,18 +31,6 @@ async function open() {
   save ??= keep(form, NAME, () => ({ key, open: dialog.open, files: files.kept }));
   describe();
   if (!dialog.open) dialog.showModal();
-}
-
-// Sends the request, and retries while an earlier one with the same key is in progress.
-async function start(body) {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await post("/executions/", body, { "Idempotency-Key": key });
-    } catch (error) {
-      if (error.body?.code !== "idempotency-key-busy" || tries === BUSY_TRIES) throw error;
-      await new Promise((done) => { setTimeout(done, BUSY_MS); });
-    }
-  }
 }
 
 // The brief: a text, a text with files, or files alone.
@@ -81,7 +65,7 @@ sends(form, {
     errorText.hidden = true;
     if (files.isBusy) throw new Problem({ status: 0, detail: "A file is still being uploaded." });
     const named = FIELDS.map((name) => [name, form[name].value.trim() ? form[name].value : null]);
-    const started = await start({ ...Object.fromEntries(named), input: brief(), dry_run: form.dry_run.checked });
+    const started = await post("/executions/", { ...Object.fromEntries(named), input: brief(), dry_run: form.dry_run.checked }, { "Idempotency-Key": key });
     forget(NAME);
     location.assign(`/executions/${started.execution_id}/`);
   },

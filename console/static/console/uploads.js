@@ -1,17 +1,18 @@
 // Files of a brief: uploaded one by one with their progress, listed, and removed again.
 
-import { Problem } from "./api.js";
+import { Problem, uploadHeaders } from "./api.js";
 import { make } from "./dom.js";
 
 const PATH = "/api/v1/files";
 const csrf = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 
-function call(method, path, { body = null, onProgress = () => {} } = {}) {
+function call(method, path, { body = null, headers = {}, onProgress = () => {} } = {}) {
   const request = new XMLHttpRequest();
   const done = new Promise((resolve, reject) => {
     request.open(method, path);
     request.setRequestHeader("Accept", "application/json");
     request.setRequestHeader("X-CSRFToken", csrf());
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.responseType = "json";
     request.upload.onprogress = (event) => { if (event.lengthComputable) onProgress(event.loaded / event.total); };
     request.onload = () => (request.status < 300 ? resolve(request.response)
@@ -62,7 +63,7 @@ export function uploads({ list, input, area, changed }) {
     files.push(file);
     const body = new FormData();
     body.append("file", picked);
-    const sent = call("POST", PATH, { body, onProgress: (part) => { shown.progress.value = part; } });
+    const sent = call("POST", PATH, { body, headers: uploadHeaders(picked), onProgress: (part) => { shown.progress.value = part; } });
     file.abort = sent.abort;
     try {
       file.details = await sent.done;

@@ -223,7 +223,7 @@ def test_a_document_is_added_with_the_fields_of_its_type(browser: Client, plan: 
     sent = fields(page, "/new/") | {"title": "Notes", "content.sk": "# Notes\r\n\r\nFirst."}
     made = browser.post("/documents/new/", sent)
     assert newest(UUID(made["Location"].split("/")[2])).content == "# Notes\n\nFirst."
-    again = browser.post("/documents/new/", sent, headers=HTMX)
+    again = browser.post("/documents/new/", sent | {"Idempotency-Key": "another"}, headers=HTMX)
     assert again.status_code == 422
     assert "has a document of type &#x27;notes&#x27; already" in again.content.decode()
     wrong = browser.post("/documents/new/", sent | {"type": "No Slug", "title": ""}, headers=HTMX)
@@ -278,8 +278,10 @@ def test_a_selected_passage_is_commented_on_resolved_and_lost(browser: Client, p
     assert (refused.status_code, refused["HX-Retarget"]) == (422, "#passage")
     told = browser.post(path, sent | {"text": "Why <b>nine</b>?"}, headers=HTMX)
     assert told["HX-Trigger"] == "stored"
-    assert browser.post(path, sent | {"text": "Why <b>nine</b>?"}, headers=HTMX)["HX-Trigger"] == "stored"
+    again = browser.post(path, sent | {"text": "Why <b>nine</b>?"}, headers=HTMX)
+    assert again["HX-Trigger"] == "stored"
     assert DocumentComment.objects.count() == 1  # the form was sent again
+    assert sent["Idempotency-Key"] not in again.content.decode()  # the empty form is another one
     assert "Why &lt;b&gt;nine&lt;/b&gt;?" in told.content.decode()
     assert (
         'data-anchor="document.text" data-quote="at nine.\nClose"'
