@@ -49,7 +49,7 @@ class WorkflowVersion(models.Model):
     published_at = models.DateTimeField()
     published_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
-    )  # NULL: a command on the server, a deleted user, or a candidate
+    )  # NULL: a command, a deleted user, a candidate, or not recorded
     is_candidate = models.BooleanField(default=False, db_default=False)
 
     class Meta:

@@ -76,7 +76,7 @@ class WorkflowVersionSummary(serializers.Serializer[Any]):
     content_hash = serializers.CharField()
     published_at = TimestampField()
     published_by = serializers.CharField(
-        source="publisher", allow_null=True, help_text="User who published it; null: a command, or a deleted user."
+        source="publisher", allow_null=True, help_text="User who published it; null: a command, or not recorded."
     )
 
 

@@ -83,7 +83,7 @@ def test_a_workflow_shows_its_steps_versions_and_authors(author: User, browser: 
     page = browser.get(note)
     text = text_of(page)
     assert "Step 2 : Writer reads paper-1 and makes paper-2. a person decides" in text
-    assert "Version 3 current a command" in text
+    assert "Version 3 current author not recorded" in text
     assert "Version 2 ada" in text
     assert page.content.decode().count('class="arrow"') == 1
     earlier = text_of(browser.get(f"{note}?v=1"))
