@@ -68,7 +68,7 @@ class Writing:
     text: str
     show: str = ""  # what a button asks for, instead of publishing: `check`, `try`, `publish` or `draft`
     is_sent: bool = False
-    definition: WorkflowDefinition | None = None  # of a text without faults
+    definition: WorkflowDefinition | None = None  # if the text has no faults
     faults: list[Fault] = field(default_factory=list)
     fault_count: int = 0
     sentences: list[str] = field(default_factory=list)  # refusals without a line
@@ -150,5 +150,5 @@ class Writing:
     @property
     def refusals(self) -> list[str]:
         """What was refused that has no line."""
-        of_fields = (f"{self.form[name].label}: {' '.join(each)}" for name, each in self.form.errors.items())
+        of_fields = (f"{self.form[name].label}: {' '.join(map(str, each))}" for name, each in self.form.errors.items())
         return [*chain(self.sentences, of_fields if self.show == "try" else ())]

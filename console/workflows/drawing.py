@@ -9,9 +9,10 @@ from workflows.definitions.definition import WorkflowDefinition
 from workflows.definitions.graph import Edge, Graph, Node, graph_of
 
 _WIDTH, _HEIGHT = 196, 66  # of a step
-_ACROSS, _DOWN = 60, 18  # between steps
+_ACROSS, _DOWN = 52, 18  # between steps
 _MARGIN = 6
-_NAME, _LINE = 24, 33  # characters that have room in a step
+_NAME, _LINE = 22, 31  # characters that have room in a step
+_DECIDES = "a person decides"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +125,7 @@ def _box(node: Node, place: tuple[int, int], roles: Mapping[str, str]) -> Box:
         y=y,
         name=_cut(node.name, _NAME),
         role=_cut(roles[node.role], _LINE),
-        marks=_cut(" · ".join(_marks(node)), _LINE),
+        marks=_cut(" · ".join(_marks(node)).replace(_DECIDES, "decision"), _LINE),
     )
 
 
@@ -134,10 +135,10 @@ def _cut(text: str, most: int) -> str:
 
 def _marks(node: Node) -> list[str]:
     found = {
-        f"for each in {node.for_each}": node.for_each is not None,
+        f"per item of {node.for_each}": node.for_each is not None,
         "asks": node.asks,
         "reviewed": node.reviewed,
-        "a person decides": node.accepted,
+        _DECIDES: node.accepted,
     }
     return [mark for mark, applies in found.items() if applies]
 

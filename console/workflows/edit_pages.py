@@ -191,7 +191,7 @@ def _publish(request: HttpRequest, place: Place, writing: Writing, *, definition
         writing.refuse(error)
         return _page(request, place, writing, status=422)
     path = reverse("console:workflow", args=[definition.id])
-    return stored(request, f"{path}?{urlencode({'done': outcome})}")
+    return stored(request, f"{path}?{urlencode({'done': str(outcome)})}")
 
 
 def _page(request: HttpRequest, place: Place, writing: Writing, *, status: int = 200) -> HttpResponse:
