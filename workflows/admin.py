@@ -12,7 +12,7 @@ class WorkflowVersionInline(ReadOnlyInline):
     """Versions of a workflow."""
 
     model = WorkflowVersion
-    fields = ("version", "content_hash", "published_at", "published_by")
+    fields = ("version", "content_hash", "published_at")
     ordering = ("-version",)
     show_change_link = True
 
