@@ -27,6 +27,7 @@ SECTIONS = (
     ("inbox", "Inbox", "console:questions"),
     ("executions", "Executions", "console:executions"),
     ("documents", "Documents", "console:documents"),
+    ("workflows", "Workflows", "console:workflows"),
 )
 #: Tells scripts of the page that the server has stored what the form has sent.
 STORED = "stored"

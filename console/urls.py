@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from console import comment_pages, decision_pages, document_pages, edit_pages, shell, views
@@ -33,6 +33,7 @@ urlpatterns = [
     path("documents/<uuid:document_id>/comments/<int:number>/", comment_pages.resolve, name="resolve-comment"),
     path("documents/<uuid:document_id>/parts/comments/", comment_pages.comments, name="part-comments"),
     path("documents/<uuid:document_id>/parts/passage/", comment_pages.passage, name="part-passage"),
+    path("workflows/", include("console.workflows.urls")),
     path("executions/<uuid:execution_id>/steps/<str:step_id>/decision/", decision_pages.decide, name="decision"),
     path(
         "executions/<uuid:execution_id>/steps/<str:step_id>/decision/edit/",

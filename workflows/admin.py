@@ -33,7 +33,7 @@ class WorkflowVersionAdmin(ReadOnlyAdmin):
 
     list_display = ("workflow", "version", "content_hash", "published_at")
     ordering = ("workflow", "-version")
-    fields = ("workflow", "version", "content_hash", "published_at", "whole_definition")
+    fields = ("workflow", "version", "content_hash", "published_at", "published_by", "whole_definition")
     readonly_fields = ("whole_definition",)
 
     @admin.display(description="definition")

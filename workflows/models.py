@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 
 from common.database.json_field import JsonTextField
@@ -46,6 +47,9 @@ class WorkflowVersion(models.Model):
     definition = JsonTextField()
     content_hash = models.CharField(max_length=64)  # `WorkflowDefinition.content_hash`
     published_at = models.DateTimeField()
+    published_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )  # NULL: a command, a deleted user, a candidate, or not recorded
     is_candidate = models.BooleanField(default=False, db_default=False)
 
     class Meta:

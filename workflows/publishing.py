@@ -55,7 +55,9 @@ def publish(
         require_author(by)
     with transaction.atomic():
         before = repository.lock(definition, now=now)
-        version, outcome = repository.publish(definition, now=now, house=house, expected_versions=expected_versions)
+        version, outcome = repository.publish(
+            definition, now=now, by=by, house=house, expected_versions=expected_versions
+        )
         if outcome is not Publication.UNCHANGED:
             record(Act.WORKFLOW_PUBLISH, "workflow", definition.id, version=version)
     return Published(
@@ -64,6 +66,11 @@ def publish(
         previous_version=before.version or None,
         retired_at=before.retired_at,
     )
+
+
+def preview(definition: WorkflowDefinition) -> tuple[int, Publication]:
+    """Return which version `publish` would make the current one, and the outcome, as things stand now."""
+    return repository.preview(definition)
 
 
 def require_house(definition: WorkflowDefinition, house: bytes | None) -> None:

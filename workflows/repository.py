@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max, OuterRef, QuerySet, Subquery, Value
 
+from access.user import User
 from common.errors import FieldError, PreconditionFailed, StaleWrite
 from workflows.definitions.definition import DefinitionError, WorkflowDefinition
 from workflows.models import HouseFile, Workflow, WorkflowVersion
@@ -39,6 +40,7 @@ def publish(
     definition: WorkflowDefinition,
     *,
     now: datetime,
+    by: User | None = None,
     house: bytes | None = None,
     expected_versions: Collection[int] | None = None,
 ) -> tuple[int, Publication]:
@@ -49,6 +51,7 @@ def publish(
     Args:
         definition: The definition.
         now: The time of publication.
+        by: The author; None: a command on the server.
         house: The file that `definition.house` names, checked; None: there is none, or it is stored.
         expected_versions: The versions of which one has to be the current one; None: any.
 
@@ -70,8 +73,22 @@ def publish(
     make_current(definition.id, version, expected=workflow.publications, **_summary(definition, now=now))
     if known is not None:
         return version, Publication.AGAIN
-    _store_version(definition, version, now=now)
+    _store_version(definition, version, now=now, by=by)
     return version, Publication.NEW
+
+
+def preview(definition: WorkflowDefinition) -> tuple[int, Publication]:
+    """Return which version `publish` would make the current one, and the outcome, as things stand now."""
+    current = current_number(definition.id)
+    known = _row_like(definition, is_candidate=False)
+    if known is None:
+        return _newest_version(definition.id) + 1, Publication.NEW
+    return known.version, Publication.UNCHANGED if known.version == current else Publication.AGAIN
+
+
+def current_number(workflow_id: str) -> int:
+    """Return the number of the current version; 0 if there is no such workflow."""
+    return Workflow.objects.filter(id=workflow_id).values_list("version", flat=True).first() or 0
 
 
 @transaction.atomic
@@ -109,7 +126,7 @@ def _summary(definition: WorkflowDefinition, *, now: datetime) -> dict[str, Any]
 
 
 def _store_version(
-    definition: WorkflowDefinition, version: int, *, now: datetime, is_candidate: bool = False
+    definition: WorkflowDefinition, version: int, *, now: datetime, by: User | None = None, is_candidate: bool = False
 ) -> WorkflowVersion:
     return WorkflowVersion.objects.create(
         workflow_id=definition.id,
@@ -117,6 +134,7 @@ def _store_version(
         definition=definition.model_dump(mode="json"),
         content_hash=definition.content_hash(),
         published_at=now,
+        published_by=by,
         is_candidate=is_candidate,
     )
 

@@ -27,10 +27,16 @@ def current(workflow_id: str) -> WorkflowVersion:
     Raises:
         NotFound: there is no such workflow.
     """
-    rows = WorkflowVersion.objects.select_related("workflow").filter(workflow_id=workflow_id, is_candidate=False)
+    rows = _published(workflow_id).select_related("workflow")
     if (row := rows.filter(version=F("workflow__version")).order_by("id").first()) is None:
         raise NotFound(no_workflow(workflow_id))
     return row
+
+
+def _published(workflow_id: str) -> QuerySet[WorkflowVersion]:
+    """Return the published versions with the name of the author of each as `publisher`; None: a command."""
+    rows = WorkflowVersion.objects.filter(workflow_id=workflow_id, is_candidate=False)
+    return rows.annotate(publisher=F("published_by__username"))
 
 
 def no_workflow(workflow_id: str) -> str:
@@ -56,13 +62,13 @@ def no_step(workflow_id: str, step_id: str, known: Sequence[str]) -> str:
 
 
 def versions(workflow_id: str) -> QuerySet[WorkflowVersion]:
-    """Return all versions of a workflow.
+    """Return all versions of a workflow, with the name of the author of each as `publisher`.
 
     Raises:
         NotFound: there is no such workflow.
     """
     current(workflow_id)
-    return WorkflowVersion.objects.filter(workflow_id=workflow_id, is_candidate=False)
+    return _published(workflow_id)
 
 
 def version(workflow_id: str, number: int | None) -> WorkflowVersion:

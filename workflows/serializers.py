@@ -75,6 +75,9 @@ class WorkflowVersionSummary(serializers.Serializer[Any]):
     version = serializers.IntegerField()
     content_hash = serializers.CharField()
     published_at = TimestampField()
+    published_by = serializers.CharField(
+        source="publisher", allow_null=True, help_text="User who published it; null: a command, or not recorded."
+    )
 
 
 class WorkflowVersionDetails(WorkflowVersionSummary):

@@ -11,10 +11,12 @@ NAMES = (
     *("libby", "mary", "mia", "nick", "nora", "otto", "paul", "pia", "quinn", "race", "reader", "stranger", "tess"),
     *("vera", "will", "wrong"),
 )
+#: Further users, who are authors of workflows.
+AUTHORS = ("rosa", "simon")
 
 
 def main() -> None:
-    """Make everybody of `NAMES`, and print the token and the session of each as JSON.
+    """Make everybody of `NAMES` and `AUTHORS`, and print the token and the session of each as JSON.
 
     They share one hash of the one password: each hash of its own would take half a second.
     """
@@ -36,7 +38,9 @@ def main() -> None:
         return client.cookies["sessionid"].value
 
     password = make_password(PASSWORD)
-    users = User.objects.bulk_create([User(username=name, password=password) for name in NAMES])
+    users = User.objects.bulk_create(
+        [User(username=name, password=password, is_author=name in AUTHORS) for name in (*NAMES, *AUTHORS)]
+    )
     made = {user.username: (services.issue_token(user)[1], session_of(Client(), user)) for user in users}
     json.dump(made, sys.stdout)
 

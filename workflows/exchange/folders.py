@@ -1,4 +1,4 @@
-"""Published definitions as folders: the files that `load_catalog` and the API read back as the same version."""
+"""Published definitions as folders and as one text: what `load_catalog` and the API read back as the same version."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _MAIN = "workflow.yaml"
 _HOUSE = "house.docx"
 #: Texts of steps that become files, by field: folder and suffix.
 _TEXTS = {"task": "prompts", "render": "templates"}
+#: Characters that YAML takes for the ends of lines in blocks.
+_OTHER_BREAKS = frozenset("\x85\u2028\u2029")
 
 
 def write_zip(definition: WorkflowDefinition, *, house: bytes | None) -> bytes:
@@ -37,6 +39,12 @@ def write_folder(definition: WorkflowDefinition, *, house: bytes | None) -> dict
     if house is not None:
         files[_HOUSE] = house
     return files
+
+
+def write_text(definition: WorkflowDefinition) -> str:
+    """Return a definition as one YAML text for people: long texts are blocks of lines, and nothing is in files."""
+    source = definition.model_dump(mode="json", exclude_defaults=True)
+    return yaml.dump(source, Dumper=_TextDumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _write(definition: WorkflowDefinition, *, indent: int | None) -> dict[str, bytes]:
@@ -84,4 +92,15 @@ def _is_plain(text: str) -> bool:
         return False
 
 
+class _TextDumper(_Dumper):
+    """Writes texts of several lines as blocks."""
+
+
+def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    if "\n" not in text or not _OTHER_BREAKS.isdisjoint(text):
+        return _text(dumper, text)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
+
+
 _Dumper.add_representer(str, _text)
+_TextDumper.add_representer(str, _block)

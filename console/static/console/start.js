@@ -80,4 +80,15 @@ window.addEventListener("pageshow", (event) => {
   unlock(form);
   dialog.close();
 });
-if (unsent(NAME)?.open) attempt("Opening the form", open);
+// `?start=note` opens the form with that workflow.
+const wanted = new URLSearchParams(location.search).get("start");
+async function openWanted() {
+  await open();
+  history.replaceState(null, "", location.pathname);
+  if (!workflows.some((each) => each.id === wanted)) return;
+  form.workflow_id.value = wanted;
+  describe();
+  save();
+}
+if (wanted) attempt("Opening the form", openWanted);
+else if (unsent(NAME)?.open) attempt("Opening the form", open);

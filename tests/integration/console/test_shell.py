@@ -21,6 +21,8 @@ from console.shell import zone_of
 from documents.comments import add_comment
 from tests.factories import reports
 from tests.factories.documents import scope_of, store
+from tests.factories.workflows import definition
+from workflows import publishing
 
 TEMPLATES = Path(settings.BASE_DIR) / "console" / "templates"
 OLD = {"base.html", "execution.html", "executions.html", "login.html", "questions.html", "refused.html"}
@@ -30,8 +32,8 @@ CODE_IN_TEMPLATES = re.compile(
 )
 #: Forms without a twin, by action or class: a session has none in the API, and pages name their own versions.
 ALONE = {"/logout/", "chosen"}
-#: Fields of pages alone: the token, what a button shows, and the versions with which a text began.
-OF_PAGES = {"csrfmiddlewaretoken", "show", "base", "head_base"}
+#: Fields of pages alone: tokens, what a button shows, the versions with which a text began, the offer that was shown.
+OF_PAGES = {"csrfmiddlewaretoken", "Idempotency-Key", "show", "base", "head_base", "seen"}
 
 
 class Forms(HTMLParser):
@@ -52,6 +54,8 @@ class Forms(HTMLParser):
 
 def accepted(document: dict[str, Any], twin: str) -> set[str]:
     """Return what an operation of the OpenAPI document takes: parameters, and members of its body."""
+    if ", " in twin:  # a form with a button for each of several operations
+        return set[str]().union(*(accepted(document, each) for each in twin.split(", ")))
     method, path = twin.split()
     operation = document["paths"][path][method]
     names = {each["name"] for each in operation.get("parameters", [])}
@@ -61,6 +65,17 @@ def accepted(document: dict[str, Any], twin: str) -> set[str]:
             schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
         names |= set(schema.get("properties", {}))
     return names
+
+
+def workflow_pages(user: User) -> list[str]:
+    """Return pages that have all forms of workflows."""
+    user.is_author = True
+    user.save()
+    reports.publish("Another description.")
+    publishing.publish(definition(), by=user, now=timezone.now())
+    publishing.retire("note", by=user, now=timezone.now())
+    pages = ("", "-/new/", "report/edit/", "report/", "report/?v=1", "report/compare/", "note/")
+    return [f"/workflows/{page}" for page in pages]
 
 
 def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
@@ -81,10 +96,11 @@ def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
         f"/documents/{uuid7()}/",
         decision,
         f"{decision}edit/",
+        *workflow_pages(ada),
     ]
     forms = [form for path in paths for form in Forms(browser.get(path)).found]
     twins = {str(attributes["data-twin"]) for attributes, _ in forms if "data-twin" in attributes}
-    assert len(twins) == 7
+    assert len(twins) == 13
     for attributes, fields in forms:
         if not ALONE & {attributes.get("action"), attributes.get("class")}:
             twin = str(attributes["data-twin"])

@@ -1,0 +1,51 @@
+"""Forms of the pages of workflows. Each one has a twin in the API."""
+
+from __future__ import annotations
+
+from django import forms
+
+from common.names import has_hidden_characters, normalize_name
+from console.forms import SLUG
+
+
+class WorkflowFilterForm(forms.Form):
+    """Filter of the list of workflows."""
+
+    retired = forms.BooleanField(label="Show retired workflows, too", required=False)
+
+
+class VersionForm(forms.Form):
+    """A published version that becomes the current one."""
+
+    version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
+
+
+class DefinitionForm(forms.Form):
+    """A definition as text, and what a try of it needs."""
+
+    definition = forms.CharField(label="Definition (YAML or JSON)", strip=False, required=False, widget=forms.Textarea)
+    input = forms.CharField(label="Brief", required=False, max_length=100_000, widget=forms.Textarea(attrs={"rows": 4}))
+    scope_type = forms.RegexField(
+        SLUG,
+        label="Scope type",
+        max_length=63,
+        error_messages={"invalid": "Use lower case letters, digits and hyphens."},
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    scope_id = forms.CharField(label="Scope key", max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+
+    def clean_scope_id(self) -> str:
+        """Return the normalized key.
+
+        Raises:
+            ValidationError: it has invisible characters.
+        """
+        name = normalize_name(self.cleaned_data["scope_id"])
+        if has_hidden_characters(name):
+            raise forms.ValidationError("Control, zero-width and text-direction characters are not allowed.")
+        return name
+
+    @property
+    def of_a_try(self) -> list[forms.BoundField]:
+        """The fields that only a try needs."""
+        return [self[name] for name in ("input", "scope_type", "scope_id")]
