@@ -79,7 +79,7 @@ class Limits:
     )
     definition_files: int = _limit(
         "MAX_DEFINITION_FILES",
-        500,
+        1_000,
         "Files of a workflow that is sent as a zip archive",
         answer="an error of the definition",
     )

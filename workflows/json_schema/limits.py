@@ -22,15 +22,19 @@ class PatternTime:
 
     def __init__(self) -> None:
         self._left = _PATTERN_SECONDS
-        self._compiled: set[str] = set()
+        self._seconds: dict[str, float] = {}  # thread time to compile each pattern
 
     def is_left_after(self, pattern: str) -> bool:
-        """Compile a new pattern, and return whether there is time left."""
-        if pattern not in self._compiled and self._left > 0:
-            self._compiled.add(pattern)
-            started_at = time.thread_time()
-            _compiles(pattern)
-            self._left -= time.thread_time() - started_at
+        """Compile a new pattern, and return whether there is time left.
+
+        A pattern that is repeated counts each time: the validators of all schemas compile it again.
+        """
+        if self._left > 0:
+            if pattern not in self._seconds:
+                started_at = time.thread_time()
+                _compiles(pattern)
+                self._seconds[pattern] = time.thread_time() - started_at
+            self._left -= self._seconds[pattern]
         return self._left > 0
 
 

@@ -57,6 +57,13 @@ def doubling(levels: int) -> dict[str, Any]:
     return {**step()["output_schema"], "$defs": {**parts, f"d{levels}": True}, "not": {"$ref": "#/$defs/d0"}}
 
 
+def large_pattern(number: int) -> dict[str, Any]:
+    """Return a step whose schema has a pattern that takes 20 ms to be compiled."""
+    properties = {"title": {"type": "string", "pattern": "((a{1,100}){1,100}){1,50}"}}
+    schema = {"type": "object", "required": ["title"], "properties": properties}
+    return step(id=f"s{number}", produces=f"d{number}", output_schema=schema)
+
+
 def including(file: str) -> str:
     return yaml.safe_dump({**plan(), "steps": [step(output_schema={"file": file})]}, sort_keys=False)
 
@@ -106,6 +113,12 @@ CASES: dict[str, tuple[Form, Callable[[], bytes], str, str | None]] = {
         Form.JSON,
         lambda: json.dumps(plan(steps=[step(output_schema={"$ref": "#"})])).encode(),
         "circular_schema",
+        "workflow.json",
+    ),
+    "one large pattern in many schemas": (
+        Form.JSON,
+        lambda: json.dumps(plan(steps=[large_pattern(n) for n in range(200)])).encode(),
+        "costly_pattern",
         "workflow.json",
     ),
     "no archive": (Form.ZIP, lambda: b"PK\x03\x04" * 1000, "unreadable_archive", "workflow.zip"),
