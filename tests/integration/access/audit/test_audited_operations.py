@@ -18,7 +18,8 @@ from access.user import User
 from executions.engine.domain.execution import Execution
 from telemetry.models import ModelLimit, Price
 from tests.factories import reports
-from tests.factories.callers import Caller
+from tests.factories.callers import Caller, make_caller
+from tests.factories.workflows import plan
 
 pytestmark = pytest.mark.django_db
 
@@ -117,6 +118,47 @@ def _accept_invitation(desk: Desk) -> Any:
     return desk.ada.post("/invitations/accept", {"token": token})
 
 
+def _spare_token(desk: Desk) -> Any:
+    return desk.ada.post("/me/tokens", {"name": "Import"})
+
+
+def _end_session(desk: Desk) -> Any:
+    Client().force_login(desk.ada.user)
+    [row] = desk.ada.get("/me/sessions").json()["data"]
+    return desk.ada.delete(f"/me/sessions/{row['id']}")
+
+
+def _change_password(desk: Desk) -> Any:
+    carol = make_caller("carol")
+    body = {"old_password": PASSWORD, "new_password": "another Horse, with a battery"}
+    return carol.post("/me/password", body)
+
+
+def _dismiss(desk: Desk) -> Any:
+    failed = reports.fail(desk.start()).id
+    [entry] = [each for each in desk.ada.get("/inbox/").json()["data"] if each["execution_id"] == str(failed)]
+    return desk.ada.post(f"/inbox/{entry['id']}/dismiss", {})
+
+
+def _assign(desk: Desk) -> Any:
+    asking = reports.ask(desk.start())
+    return desk.ada.post(f"/executions/{asking.id}/steps/research/assign", {"assignees": ["ada"]})
+
+
+def _accept_many(desk: Desk) -> Any:
+    items = [
+        {"execution_id": str(reports.hand_in(desk.start()).id), "step_id": "research", "document_version": 1}
+        for _ in range(2)
+    ]
+    return desk.ada.post("/steps/bulk", {"action": "accept", "items": items})
+
+
+def _author(desk: Desk) -> Caller:
+    author = make_caller("rita")
+    User.objects.filter(pk=author.user.pk).update(is_author=True)
+    return author
+
+
 Do = Callable[[Desk], Any]
 #: What an operation is called with, and the acts that it leaves.
 WITH_A_ROW: dict[str, tuple[Do, list[Act]]] = {
@@ -165,6 +207,27 @@ WITH_A_ROW: dict[str, tuple[Do, list[Act]]] = {
     ),
     "invitations_accept": (_accept_invitation, [Act.INVITATION_ACCEPT]),
     "files_destroy": (lambda desk: desk.ada.delete(f"/files/{desk.file()}"), [Act.FILE_DELETE]),
+    "me_update": (lambda desk: desk.ada.patch("/me", {"name": "Ada Obi"}), [Act.USER_CHANGE]),
+    "me_tokens_create": (_spare_token, [Act.TOKEN_MAKE]),
+    "me_tokens_destroy": (
+        lambda desk: desk.ada.delete(f"/me/tokens/{_spare_token(desk).json()['id']}"),
+        [Act.TOKEN_END],
+    ),
+    "me_sessions_destroy": (_end_session, [Act.SESSION_END]),
+    "me_password": (_change_password, [Act.PASSWORD_CHANGE]),
+    "inbox_dismiss_create": (_dismiss, [Act.EXECUTION_DISMISS]),
+    "executions_steps_assign_create": (_assign, [Act.STEP_ASSIGN]),
+    "steps_bulk": (_accept_many, [Act.STEP_ACCEPT] * 2),
+    "workflows_create": (lambda desk: _author(desk).post("/workflows", plan()), [Act.WORKFLOW_PUBLISH]),
+    "workflows_current_create": (
+        lambda desk: _author(desk).post("/workflows/report/current", {"version": 1}),
+        [Act.WORKFLOW_MAKE_CURRENT],
+    ),
+    "workflows_destroy": (lambda desk: _author(desk).delete("/workflows/report"), [Act.WORKFLOW_RETIRE]),
+    "workflows_restore_create": (
+        lambda desk: _author(desk).post("/workflows/report/restore", {}),
+        [Act.WORKFLOW_RESTORE],
+    ),
     "auth_token_destroy": (lambda desk: desk.ada.delete("/auth/token"), [Act.TOKEN_END]),  # the last one
 }
 OTHER_DECISIONS = {"reject": Act.STEP_REJECT, "request_changes": Act.STEP_REQUEST_CHANGES}
@@ -183,6 +246,7 @@ def test_each_operation_that_writes_leaves_its_rows(ada: Caller) -> None:
         if method in {"post", "put", "patch", "delete"}
     }
     assert writes == WITH_A_ROW.keys() | WITHOUT_A_ROW.keys(), "say in this module what a new operation leaves"
+    reports.publish()
     reports.publish(gated=True)
     User.objects.create_user("carol", password=PASSWORD)
     desk = Desk(ada)

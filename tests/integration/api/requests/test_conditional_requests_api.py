@@ -56,6 +56,10 @@ def test_a_list_without_the_version_does_not_fit(ada: Caller, waiting: Execution
 
 #: Answers without an entity tag that are no lists.
 UNTAGGED = {
+    "/audit": "a list, without the usual limit",
+    "/inbox/stream": "a stream",
+    "/me": "a user has no version",
+    "/workflows/schema": "a schema",
     "/executions/compare": "made of two executions",
     "/files/{file_id}/content": "may not be stored by a cache",
     "/telemetry/summary": "a statistic",

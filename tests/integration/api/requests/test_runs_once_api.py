@@ -15,11 +15,12 @@ from rest_framework.test import APIRequestFactory
 
 from access.errors import IdempotencyKeyReused, IdempotencySecret
 from access.idempotency import run_once
-from access.models import KeptAnswer, Role, ScopeRole
+from access.models import AuditEntry, KeptAnswer, Role, ScopeRole
 from common.errors import Forbidden
 from documents.models import DocumentComment, DocumentVersion, File
 from tests.factories import reports
 from tests.factories.callers import Caller
+from tests.factories.workflows import plan
 from tests.integration.api.checks import counts, grant
 from tests.support.two_connections import elsewhere
 
@@ -33,6 +34,8 @@ EXCEPTIONS = {
     "/executions/{execution_id}/stream-tickets": "its answer is a secret, and nothing is stored",
     "/scopes/{scope_type}/{scope_id}/stream-tickets": "its answer is a secret, and nothing is stored",
     "/workflows/{workflow_id}/estimate": "nothing is stored",
+    "/workflows/validate": "nothing is stored",
+    "/me/password": "the old password does not fit a second time",
 }
 #: Path, body and headers of one request.
 Sent = tuple[str, Any, dict[str, str]]
@@ -98,6 +101,47 @@ REQUESTS: dict[str, tuple[Callable[[Caller], Sent], Any, Role]] = {
 }
 
 
+def inbox_entry(ada: Caller, execution_id: object) -> str:
+    [entry] = [each for each in ada.get("/inbox/").json()["data"] if each["execution_id"] == str(execution_id)]
+    return str(entry["id"])
+
+
+def dismissed(ada: Caller) -> tuple[str, Any]:
+    return f"/inbox/{inbox_entry(ada, reports.fail(reports.start(ada.user)).id)}/dismiss", {}
+
+
+def assigned(ada: Caller) -> tuple[str, Any]:
+    return f"/executions/{reports.ask(reports.start(ada.user)).id}/steps/research/assign", {"assignees": ["ada"]}
+
+
+def accepted(ada: Caller) -> tuple[str, Any]:
+    reports.publish(gated=True)
+    waiting = {"execution_id": str(reports.hand_in(reports.start(ada.user)).id), "step_id": "research"}
+    return "/steps/bulk", {"action": "accept", "items": [{**waiting, "document_version": 1}]}
+
+
+def joined(ada: Caller) -> tuple[str, Any]:
+    url = ada.post("/scopes/project/alpha/invitations", {"role": "viewer"}).json()["url"]
+    return "/invitations/accept", {"token": url.rstrip("/").rpartition("/")[2]}
+
+
+#: By path of the OpenAPI document: the path and the body of a request of staff, which is sent twice.
+OTHERS: dict[str, Callable[[Caller], tuple[str, Any]]] = {
+    "/workflows": lambda _: ("/workflows", plan()),
+    "/workflows/{id}/current": lambda _: ("/workflows/report/current", {"version": 1}),
+    "/workflows/{id}/restore": lambda _: ("/workflows/report/restore", {}),
+    "/inbox/{entry_id}/dismiss": dismissed,
+    "/executions/{execution_id}/steps/{step_id}/assign": assigned,
+    "/steps/bulk": accepted,
+    "/invitations/accept": joined,
+}
+#: Requests whose answers hold a secret.
+SECRETS: dict[str, tuple[str, Any]] = {
+    "/me/tokens": ("/me/tokens", {"name": "Import"}),
+    "/scopes/{scope_type}/{scope_id}/invitations": ("/scopes/project/alpha/invitations", {"role": "viewer"}),
+}
+
+
 def stored() -> tuple[int, ...]:
     return (*counts(), *(each.objects.count() for each in (DocumentVersion, DocumentComment, File, KeptAnswer)))
 
@@ -111,7 +155,32 @@ def test_every_post_of_the_document_takes_a_key_or_is_a_written_exception() -> N
     }
     takes = {path for path, names in posts.items() if "Idempotency-Key" in names}
     assert posts.keys() - takes == EXCEPTIONS.keys()
-    assert takes == REQUESTS.keys() | {"/files"}, "each needs a request that is sent twice here"
+    assert takes == REQUESTS.keys() | OTHERS.keys() | SECRETS.keys() | {"/files"}, "send each twice here"
+
+
+def test_what_staff_send_again_acts_once(report: int, caller: Callable[..., Caller]) -> None:
+    ada = caller("ada", staff=True)
+    reports.start(ada.user)
+    for number, (path, prepare) in enumerate(OTHERS.items()):
+        where, body = prepare(ada)
+        key = {"Idempotency_Key": f"key-{number}"}
+        first = ada.post(where, body, **key)
+        assert first.status_code in {200, 201}, (path, first.content)
+        before = AuditEntry.objects.count()
+        again = ada.post(where, body, **key)
+        assert (again.status_code, again.content) == (first.status_code, first.content), path
+        assert (again.headers["Idempotency-Replayed"], AuditEntry.objects.count()) == ("true", before), path
+
+
+def test_an_answer_with_a_secret_is_given_once(ada: Caller, report: int) -> None:
+    reports.start(ada.user)
+    for where, body in SECRETS.values():
+        assert ada.post(where, body, **KEY).status_code == 201
+        before = AuditEntry.objects.count()
+        again = ada.post(where, body, **KEY)
+        assert (again.status_code, again.json()["code"]) == (409, "idempotency-secret")
+        assert AuditEntry.objects.count() == before
+    assert not [row for row in KeptAnswer.objects.values_list("answer", flat=True) if row]
 
 
 @pytest.mark.parametrize("path", REQUESTS)
