@@ -145,6 +145,22 @@ async def test_a_document_without_acceptance_is_made_again(world_of: WorldType) 
     assert (await world.now()).steps["one"].document_version == 3
 
 
+async def test_where_approvers_vote_an_edit_after_their_votes_is_not_reused(world_of: WorldType) -> None:
+    gated = definition({"id": "one", "acceptance": {}})
+    voted = definition({"id": "one", "acceptance": {}, "approvers": {"required": 1}})
+    world = world_of(gated)
+    await world.start()
+    await world.runner("a").run()
+    await world.review(AcceptanceAction.ACCEPT, version=1)
+    await world.start_again(reuse=Reuse.CURRENT, definition=voted)
+    assert (await world.runner("b").run()).status is ExecutionStatus.WAITING, "it was accepted by other rules"
+    await world.review(AcceptanceAction.ACCEPT, version=2)
+    assert await made_again(world, workflow=voted) == []
+    await edit(world, "one", "By Ann")
+    await world.start_again(reuse=Reuse.CURRENT, definition=voted)
+    assert (await world.runner("c").run()).status is ExecutionStatus.WAITING, "the edit has no vote"
+
+
 @pytest.fixture
 async def items(world_of: WorldType) -> AnyWorld:
     """A scope in which a plan and its two parts have been made."""

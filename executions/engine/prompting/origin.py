@@ -39,9 +39,12 @@ def step_hash(workflow: WorkflowDefinition, step: StepDefinition) -> str:
     """
     names = _names(workflow, step)
     role, shown = workflow.roles[step.role].rendered(names), step.rendered(names)
-    asks = step.clarification
+    asks, approvers = step.clarification, step.approvers
+    # A document of a step without approvers keeps the hash that it had before there were any.
+    votes = {} if approvers is None else {"approvers": [step.assignees, approvers.model_dump(mode="json")]}
     return digest(
         {
+            **votes,
             "name": step.name,
             "role": role.model_dump(mode="json"),
             "task": shown.task,

@@ -38,7 +38,8 @@ async def current_document(
         return None
     if validator_for(IdentityKey(attempts.step.output_schema)).faults(dict(head.content), 1):
         return None
-    if attempts.step.decision is not None and not await _is_accepted(head, ports.repositories):
+    only_head = attempts.step.approvers is not None
+    if attempts.step.decision is not None and not await _is_accepted(head, ports.repositories, only_head=only_head):
         return None
     if not await _has_inputs(head, inputs, attempts.documents) or collections.faults(execution, head.content):
         return None
@@ -90,10 +91,14 @@ def _pins(head: Document) -> list[Pin]:
     return [Pin.model_validate(each) for each in pins] if isinstance(pins, list) else []
 
 
-async def _is_accepted(head: Document, repositories: Repositories) -> bool:
-    """Return whether a person has accepted this version, or the one that people have edited since."""
+async def _is_accepted(head: Document, repositories: Repositories, *, only_head: bool) -> bool:
+    """Return whether a person has accepted this version, or the one that people have edited since.
+
+    Where a step names approvers (`only_head`), an edit after their votes is not accepted.
+    """
     made = await repositories.documents.last_made(head.id, head.version)
     if made is None:
         return False
     maker = await repositories.executions.step_outcome(made.execution_id, made.step_id)
-    return is_accepted(maker, range(made.version, head.version + 1)) is True
+    first = head.version if only_head else made.version
+    return is_accepted(maker, range(first, head.version + 1)) is True
