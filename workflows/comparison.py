@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from documents.comparison.diff import Change, ChangeKind, compare
+from documents.comparison.matching import Context
 from documents.comparison.values import ABSENT
 from workflows.definitions.definition import WorkflowDefinition
 
@@ -41,11 +42,11 @@ def compare_definitions(before: WorkflowDefinition | None, after: WorkflowDefini
     old = {} if before is None else before.model_dump(mode="json")
     new = after.model_dump(mode="json")
     steps_before, steps = _by_id(old.get("steps", [])), _by_id(new["steps"])
-    kept = [step for step in steps if step in steps_before]
+    kept, context = [step for step in steps if step in steps_before], Context()
     return WorkflowDifference(
-        changes=list(_fields(_without_parts(old), _without_parts(new))),
-        steps=list(_parts(steps_before, steps)),
-        roles=list(_parts(old.get("roles", {}), new["roles"])),
+        changes=list(_fields(_without_parts(old), _without_parts(new), context)),
+        steps=list(_parts(steps_before, steps, context)),
+        roles=list(_parts(old.get("roles", {}), new["roles"], context)),
         is_reordered=kept != [step for step in steps_before if step in steps],
     )
 
@@ -58,25 +59,27 @@ def _without_parts(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in definition.items() if name not in _PARTS}
 
 
-def _parts(before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, Any]]) -> Iterator[PartChange]:
+def _parts(
+    before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, Any]], context: Context
+) -> Iterator[PartChange]:
     """Yield the changes in the order of the later version; what was removed follows."""
     for key, part in after.items():
         if key not in before:
             yield PartChange(kind=ChangeKind.ADDED, id=key, name=part["name"], changes=[])
-        elif found := list(_fields(before[key], part)):
+        elif found := list(_fields(before[key], part, context)):
             yield PartChange(kind=ChangeKind.CHANGED, id=key, name=part["name"], changes=found)
     for key, part in before.items():
         if key not in after:
             yield PartChange(kind=ChangeKind.REMOVED, id=key, name=part["name"], changes=[])
 
 
-def _fields(before: dict[str, Any], after: dict[str, Any]) -> Iterator[dict[str, JsonValue]]:
+def _fields(before: dict[str, Any], after: dict[str, Any], context: Context) -> Iterator[dict[str, JsonValue]]:
     """Yield the changes of two parts, with the name of the field that each is in."""
     for name, value in after.items():
         old = before.get(name, ABSENT)
         if repr(old) == repr(value):  # also the order of names, because models write fields in this order
             continue
-        found = [_told(name, change) for change in compare(old, value).changes]
+        found = [_told(name, change) for change in compare(old, value, context=context).changes]
         place = f"/{name}"
         yield from found or [{"field": name, "kind": REORDERED, "pointer": place, "pointer_before": place}]
 

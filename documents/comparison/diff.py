@@ -80,7 +80,12 @@ class Difference:
 
 
 def compare(
-    before: MaybeValue, after: MaybeValue, *, schema: Schema | None = None, schema_before: Schema | None = None
+    before: MaybeValue,
+    after: MaybeValue,
+    *,
+    schema: Schema | None = None,
+    schema_before: Schema | None = None,
+    context: Context | None = None,
 ) -> Difference:
     """Return the difference of two versions of a document. ABSENT stands for a document that does not exist.
 
@@ -93,8 +98,9 @@ def compare(
         after: The later version.
         schema: The schema of the later version; it gives the order of fields, their titles, and keys of items.
         schema_before: The schema of the earlier version, for what the other one does not know.
+        context: What several comparisons share: together they take the time of one.
     """
-    view, context = SchemaView.of(schema, schema_before), Context()
+    view, context = SchemaView.of(schema, schema_before), context or Context()
     edit = find_edits(before, after, view, context=context)
     return Difference(tuple(_changes(edit, _Place(before, after, view), context.budget)))
 
