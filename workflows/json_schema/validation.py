@@ -233,6 +233,7 @@ def _faults_of(subschema: Subschema, prefix: str) -> Iterator[FieldError]:
             yield _field_error(prefix + subschema.pointer + pointer("patternProperties", name), detail)
 
 
+@lru_cache(maxsize=1_000)
 def is_pattern(pattern: str) -> bool:
     """Return whether a text is a supported pattern."""
     try:

@@ -151,17 +151,25 @@ def _is_too_long(text: str) -> bool:
     return len(text) > limits().call_characters
 
 
+_AROUND_CALL = 100  # characters that a call of a tool takes beside its name and its arguments
+
+
 def _reply(reply: ModelReply) -> dict[str, Any]:
     """Return a reply whose texts together are cut to the limit."""
     left, tool_calls = limits().call_characters - len(reply.text), []
     is_cut = left < 0
     for each in reply.tool_calls:
-        text = storable(json.dumps(each.arguments, ensure_ascii=False))
-        if len(text) <= left:
-            tool_calls.append({"name": storable(each.name), "arguments": json.loads(text)})
-        elif left > 0:
-            tool_calls.append({"name": storable(each.name), "arguments": f"{text[:left]}…"})
-        is_cut, left = is_cut or len(text) > left, left - len(text)
+        name, text = storable(each.name), storable(json.dumps(each.arguments, ensure_ascii=False))
+        left -= len(name) + _AROUND_CALL
+        if left <= 0:
+            is_cut = True
+            break
+        if len(text) > left:
+            is_cut = True
+            tool_calls.append({"name": name, "arguments": f"{text[:left]}…"})
+            break
+        tool_calls.append({"name": name, "arguments": json.loads(text)})
+        left -= len(text)
     return {
         "finish_reason": reply.finish_reason.value,
         "text": _shown(reply.text),

@@ -10,6 +10,7 @@ import pytest
 
 from access.models import Role
 from executions.models import Execution
+from telemetry.models import ModelCall
 from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.integration.api.checks import grant, pointers
@@ -55,6 +56,18 @@ def test_a_call_is_shown_with_prompt_and_reply(ada: Caller, path: str, restrict:
     assert answered.json()["reply"]["finish_reason"] == "stop"
     known = ada.get(f"{path}/{one['id']}", If_None_Match=answered.headers["ETag"])
     assert (known.status_code, known.content) == (304, b"")
+
+
+def test_a_reply_with_many_calls_of_tools_is_cut(ada: Caller, path: str, restrict: Callable[..., None]) -> None:
+    [row] = ModelCall.objects.filter(reply__isnull=False)
+    calls = [{"name": "n" * 100, "arguments": {"a": number}} for number in range(500)]
+    ModelCall.objects.filter(id=row.id).update(reply={**row.reply, "tool_calls": calls})
+    whole = ada.get(f"{path}/{row.id}").json()["reply"]
+    assert (whole["cut"], len(whole["tool_calls"])) == (False, 500)
+    restrict(call_characters=5_000)
+    cut = ada.get(f"{path}/{row.id}")
+    assert (cut.json()["reply"]["cut"], len(cut.content) < 20_000) == (True, True)
+    assert 0 < len(cut.json()["reply"]["tool_calls"]) < 30
 
 
 def test_only_who_may_see_the_execution_sees_its_calls(ada: Caller, eve: Caller, path: str) -> None:
