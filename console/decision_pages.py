@@ -205,22 +205,23 @@ def _page(
     status: int = 200,
     **shown: Any,
 ) -> HttpResponse:
-    found = {**_context(request, waiting, form, passages, back=way_back(request), **shown), "stream": _stream(waiting)}
+    found = _context(request, waiting, form, passages=passages, back=way_back(request), **shown)
+    found["stream"] = _stream(waiting)
     return show_page(request, "console/decision.html", section="inbox", status=status, **found)
 
 
 def decision_context(request: HttpRequest, waiting: Waiting, *, back: str) -> dict[str, Any]:
     """Return what the template of an open decision shows. After the decision the person goes to `back`."""
     initial = {"document_version": waiting.row.version, "head_version": waiting.head.version}
-    return _context(request, waiting, DecisionForm(initial=initial), [], back=back)
+    return _context(request, waiting, DecisionForm(initial=initial), passages=[], back=back)
 
 
 def _context(
     request: HttpRequest,
     waiting: Waiting,
     form: DecisionForm,
-    passages: list[PassageForm],
     *,
+    passages: list[PassageForm],
     back: str,
     **shown: Any,
 ) -> dict[str, Any]:

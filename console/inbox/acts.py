@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -32,10 +32,10 @@ _OVERTAKEN = "This was not sent."
 
 
 @form_view
-def act(request: HttpRequest, execution_id: UUID, kind: str, step_id: str = "") -> HttpResponse:
+def act(request: HttpRequest, execution_id: UUID, *, kind: str, step_id: str = "") -> HttpResponse:
     """Render an entry beside the list, or store what its form sends: answers, or a budget."""
     if request.method != "POST":
-        return thing(request, execution_id, kind, step_id)
+        return thing(request, execution_id, kind=kind, step_id=step_id)
     board = Board.read(request, Place.of(execution_id, kind, step_id))
     if board.listed.shown is None or board.listed.shown.kind not in _FORMS:
         raise NotFound
@@ -146,7 +146,7 @@ def _settle(request: HttpRequest, execution_id: UUID, act: Callable[[], Any]) ->
 
 @form_view
 @require_POST
-def assign(request: HttpRequest, execution_id: UUID, kind: str, step_id: str) -> HttpResponse:
+def assign(request: HttpRequest, execution_id: UUID, *, kind: str, step_id: str) -> HttpResponse:
     """Say who acts on a step, and until when."""
     place = Place.of(execution_id, kind, step_id)
     board = Board.read(request, place)
@@ -200,13 +200,14 @@ def accept_many(request: HttpRequest) -> HttpResponse:
         ]
 
     services.require_decisions(person(request), {each.execution_id for each in chosen})
-    refused = [(found, step_id, why) for found, step_id, why in run_form_once(request, act) if why]  # type: ignore[misc,union-attr]
+    outcomes = cast(list[list[str]], run_form_once(request, act))
+    refused = [f"{step_id}: {why}" for _, step_id, why in outcomes if why]
     if not refused:
         board = Board.read(request)
         return stored(request, way_back(request) or board.listed.back)
     accepted = len(chosen) - len(refused)
     sentences = [f"{accepted} of {len(chosen)} documents are accepted."] if accepted else []
-    return _list_again(request, sentences + [f"{step_id}: {why}" for _, step_id, why in refused])
+    return _list_again(request, sentences + refused)
 
 
 def _why(error: DomainError) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
+from django.http import QueryDict
 
 from common.names import normalize_name
 from executions.engine.domain.states import InboxKind
@@ -91,9 +92,9 @@ class BudgetForm(forms.Form):
     max_calls = forms.IntegerField(label="Calls", min_value=0, max_value=MAX_INTEGER)
     max_seconds = forms.FloatField(label="Seconds of work", min_value=0, max_value=MAX_INTEGER)
 
-    def __init__(self, *arguments: Any, limits: Mapping[str, Any], **options: Any) -> None:
+    def __init__(self, sent: QueryDict | None = None, *, limits: Mapping[str, Any]) -> None:
         initial = {name: plain_number(value) for name, value in limits.items() if value is not None}
-        super().__init__(*arguments, initial=initial, **options)
+        super().__init__(sent, initial=initial)
         for name in [*self.fields]:
             if name not in initial:
                 del self.fields[name]

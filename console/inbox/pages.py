@@ -58,7 +58,7 @@ def entries(request: HttpRequest) -> HttpResponse:
 
 
 @form_view
-def thing(request: HttpRequest, execution_id: UUID, kind: str, step_id: str = "") -> HttpResponse:
+def thing(request: HttpRequest, execution_id: UUID, *, kind: str, step_id: str = "") -> HttpResponse:
     """Render one entry beside the list."""
     return show_board(request, Board.read(request, Place.of(execution_id, kind, step_id)), is_chosen=True)
 
@@ -121,7 +121,7 @@ def entry_list(request: HttpRequest) -> HttpResponse:
 
 
 @part_view
-def thing_state(request: HttpRequest, execution_id: UUID, kind: str, step_id: str = "") -> HttpResponse:
+def thing_state(request: HttpRequest, execution_id: UUID, *, kind: str, step_id: str = "") -> HttpResponse:
     """Render whether an entry still waits, and who has settled it."""
     place, now = Place.of(execution_id, kind, step_id), database_now()
     within = inbox.reach(request.user, now)

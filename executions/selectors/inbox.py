@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import DateTimeField, Q, QuerySet, UUIDField
 
 from access.selectors import Person, Role, named_roots, roots_with_role, roots_with_roles
 from access.user import User
@@ -29,8 +29,8 @@ NEEDED = {
     InboxKind.FAILURE: Role.OPERATOR,
 }
 Key = tuple[UUID, str]  # execution and step
-#: The fields by which lists are in order: what waits longest comes first.
-ORDER = (models.InboxEntry._meta.get_field("since"), models.InboxEntry._meta.get_field("id"))
+#: The types of `since` and `id`, by which lists are in order: what waits longest comes first.
+ORDER = (DateTimeField(), UUIDField())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,6 @@ from access.idempotency import HEADER
 from access.models import Role, Scope, ScopeRole
 from access.services import ensure_user
 from access.user import User
-from common.time import format_rfc3339
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.execution import Execution
 from executions.models import Execution as Row
@@ -182,7 +181,7 @@ def test_a_budget_is_raised_and_never_removed(ada: User, browser: Client) -> Non
     assert browser.post(path, {"max_calls": "x", "show": "draft"}).content.decode().count('value="x"') == 1
     assert reviewer("ben").post(path, {"max_calls": "9"}).status_code == 403
     assert browser.post(path, {"max_calls": "9"}, headers=HTMX).status_code == 204
-    assert Row.objects.get(id=execution.id).budget["max_calls"] == 9
+    assert (Row.objects.get(id=execution.id).budget or {})["max_calls"] == 9
 
 
 @pytest.mark.parametrize("act", ["retry", "dismiss"])
@@ -216,7 +215,7 @@ def test_an_operator_assigns(ada: User, browser: Client) -> None:
     assert browser.post(path, {"assignees": "ben", "due_at": "2020-01-01T10:00"}, headers=HTMX).status_code == 422
     assert browser.post(path, {"assignees": "ben", "due_at": "2044-01-01T10:00"}, headers=HTMX).status_code == 204
     entry = InboxEntry.objects.get()
-    assert (entry.assignees, format_rfc3339(entry.due_at)) == (["ben"], "2044-01-01T10:00:00.000Z")
+    assert (entry.assignees, str(entry.due_at)) == (["ben"], "2044-01-01 10:00:00+00:00")
     assert "Assigned to ben." in text_of(browser.get("/inbox/"))
 
 
