@@ -118,14 +118,20 @@ def roots_with_role(user: Person, need: Role) -> list[UUID] | None:
 
     A token with a scope has roles in that scope alone.
     """
+    return roots_with_roles(user, [need])[need]
+
+
+def roots_with_roles(user: Person, needs: Collection[Role]) -> dict[Role, list[UUID] | None]:
+    """Return what `roots_with_role` does for several roles, by one query."""
     only = only_root(user)
     if getattr(user, "is_staff", False):
-        return None if only is None else [only]
-    enough = [role.value for role in Role if allows(role, need)]
+        return {need: None if only is None else [only] for need in needs}
+    enough = [role.value for role in Role if any(allows(role, need) for need in needs)]
     roles = ScopeRole.objects.filter(
         user_id=user.pk or 0, role__in=enough, **({} if only is None else {"scope_id": only})
     )
-    return list(roles.order_by("scope_id").values_list("scope_id", flat=True))
+    held = list(roles.order_by("scope_id").values_list("scope_id", "role"))
+    return {need: [root_id for root_id, role in held if allows(Role(role), need)] for need in needs}
 
 
 def names_with_role(root_id: UUID, names: Collection[str], need: Role) -> set[str]:

@@ -34,8 +34,13 @@ def comments(request: HttpRequest, document_id: UUID) -> HttpResponse:
     return render(request, "console/documents/comments.html", comments_of(request, row))
 
 
-def comments_of(request: HttpRequest, row: Any) -> dict[str, Any]:
-    """Return the open comments of a document for a template, and the newest resolved ones. `row` is any version."""
+def comments_of(request: HttpRequest, row: Any, *, may_comment: bool | None = None) -> dict[str, Any]:
+    """Return the open comments of a document for a template, and the newest resolved ones. `row` is any version.
+
+    `may_comment` is whether the user's role permits comments; None: it is read.
+    """
+    if may_comment is None:
+        may_comment = allows(role_of(request.user, row.document.scope), Role.REVIEWER)
     every = remarks.comments(user=request.user, document_id=row.document_id)
     found = list(every.filter(resolved_at=None)[: _MAX_COMMENTS + 1])
     listed = remarks.located(found[:_MAX_COMMENTS])
@@ -45,7 +50,7 @@ def comments_of(request: HttpRequest, row: Any) -> dict[str, Any]:
         "comments": [_shown(each, row) for each in listed],
         "has_more": len(found) > _MAX_COMMENTS,
         "resolved": [_shown(remarks.LocatedComment(each), row) for each in resolved],
-        "may_comment": allows(role_of(request.user, row.document.scope), Role.REVIEWER),
+        "may_comment": may_comment,
     }
 
 

@@ -22,7 +22,7 @@ from console.comment_pages import comments_of, passage_of, passage_path
 from console.edit_pages import difference_of, person
 from console.editor import Editing
 from console.forms import DecisionForm, NoteForm, PassageForm
-from console.shell import form_view, is_htmx, number_in, part_view, show_page, stored
+from console.shell import form_view, is_htmx, number_in, part_view, show_page, stored, way_back
 from documents import selectors as documents
 from documents.comparison.merge import merge
 from executions.engine.domain.acceptance import AcceptanceAction, PassageComment
@@ -46,6 +46,7 @@ class Waiting:
     row: Any  # the document version of the step
     head: Any  # the version that counts
     user: Any
+    may_decide: bool  # by the user's role
 
     @classmethod
     def of(cls, request: HttpRequest, execution_id: UUID, step_id: str) -> Waiting:
@@ -63,17 +64,13 @@ class Waiting:
         head = row = documents.version(user=request.user, document_id=document_id, number=number)
         if row.version != row.document.version:
             head = documents.version(user=request.user, document_id=document_id)
-        return cls(found[0], row, head, request.user)
+        may_decide = allows(role_of(request.user, row.document.scope), Role.REVIEWER)
+        return cls(found[0], row, head, request.user, may_decide)
 
     @property
     def is_open(self) -> bool:
         """Whether the document waits for a decision."""
         return bool(self.details.needs_decision)
-
-    @property
-    def may_decide(self) -> bool:
-        """Whether the user's role permits a decision."""
-        return allows(role_of(self.user, self.row.document.scope), Role.REVIEWER)
 
     @property
     def is_proposed(self) -> bool:
@@ -200,35 +197,57 @@ def _passages(sent: Mapping[str, Any]) -> list[PassageForm]:
 
 
 def _page(
-    request: HttpRequest, waiting: Waiting, form: DecisionForm, *, passages: list[PassageForm], **shown: Any
+    request: HttpRequest,
+    waiting: Waiting,
+    form: DecisionForm,
+    *,
+    passages: list[PassageForm],
+    status: int = 200,
+    **shown: Any,
 ) -> HttpResponse:
+    found = _context(request, waiting, form, passages=passages, back=way_back(request), **shown)
+    found["stream"] = _stream(waiting)
+    return show_page(request, "console/decision.html", section="inbox", status=status, **found)
+
+
+def decision_context(request: HttpRequest, waiting: Waiting, *, back: str) -> dict[str, Any]:
+    """Return what the template of an open decision shows. After the decision the person goes to `back`."""
+    initial = {"document_version": waiting.row.version, "head_version": waiting.head.version}
+    return _context(request, waiting, DecisionForm(initial=initial), passages=[], back=back)
+
+
+def _context(
+    request: HttpRequest,
+    waiting: Waiting,
+    form: DecisionForm,
+    *,
+    passages: list[PassageForm],
+    back: str,
+    **shown: Any,
+) -> dict[str, Any]:
     row, version = waiting.row, str(form["document_version"].value() or "")
     is_overtaken = shown.get("is_sent", False) and (version != str(row.version) or not waiting.is_open)
     seen = _seen(request, waiting)
-    return show_page(
-        request,
-        "console/decision.html",
-        section="inbox",
-        waiting=waiting,
-        document=row,
-        scope=row.document.scope,
-        execution=waiting.details.step.execution,
-        differences=waiting.differences(),
-        form=form,
-        passages=[passage_of(each, row, choices=[]) for each in passages],
-        written_about=version,
-        is_overtaken=is_overtaken,
-        seen=seen,
-        is_behind=seen != (row.version, waiting.head.version),
-        action=_action(request, waiting, seen),
-        draft=f"{waiting.key}/{row.version}",
-        passage_path=passage_path(row),
-        stream=_stream(waiting),
-        query=_query(request),
+    return {
+        "waiting": waiting,
+        "document": row,
+        "scope": row.document.scope,
+        "execution": waiting.details.step.execution,
+        "differences": waiting.differences(),
+        "form": form,
+        "passages": [passage_of(each, row, choices=[]) for each in passages],
+        "written_about": version,
+        "is_overtaken": is_overtaken,
+        "seen": seen,
+        "is_behind": seen != (row.version, waiting.head.version),
+        "action": f"{waiting.path()}?{urlencode(_origin(back) | {'v': seen[0], 'head': seen[1]})}",
+        "draft": f"{waiting.key}/{row.version}",
+        "passage_path": passage_path(row),
+        "query": urlencode(_origin(back)),
         **_state(waiting, row.version),
-        **comments_of(request, row),
+        **comments_of(request, row, may_comment=waiting.may_decide),
         **shown,
-    )
+    }
 
 
 def _seen(request: HttpRequest, waiting: Waiting) -> tuple[int, int]:
@@ -242,15 +261,9 @@ def _seen(request: HttpRequest, waiting: Waiting) -> tuple[int, int]:
     return of_step, _number(request.GET.get("head") or request.POST.get("head_version"), waiting.head.version)
 
 
-def _action(request: HttpRequest, waiting: Waiting, seen: tuple[int, int]) -> str:
-    """Return the address of the form, which tells what the page shows."""
-    given = {"from": "inbox"} if request.GET.get("from") == "inbox" else {}
-    return f"{waiting.path()}?{urlencode(given | {'v': seen[0], 'head': seen[1]})}"
-
-
-def _query(request: HttpRequest) -> str:
-    """Return the query that links of these pages have."""
-    return "from=inbox" if request.GET.get("from") == "inbox" else ""
+def _origin(back: str) -> dict[str, str]:
+    """Return the parameter that remembers where the person goes on."""
+    return {"from": back} if back else {}
 
 
 def _number(given: str | None, default: int) -> int:
@@ -385,7 +398,7 @@ def _merged(waiting: Waiting) -> tuple[Any, list[str]]:
 def _editor(
     request: HttpRequest, waiting: Waiting, editing: Editing, *, known: Known | None = None, **shown: Any
 ) -> HttpResponse:
-    row, query = waiting.row, _query(request)
+    row, query = waiting.row, urlencode(_origin(way_back(request)))
     return show_page(
         request,
         "console/decision_edit.html",
@@ -406,9 +419,7 @@ def _editor(
 
 def _after(request: HttpRequest, waiting: Waiting) -> str:
     """Return where the person goes on: to the inbox, if the page was opened from there."""
-    if request.GET.get("from") == "inbox":
-        return reverse("console:questions")
-    return reverse("console:execution", args=[waiting.details.step.execution_id])
+    return way_back(request) or reverse("console:execution", args=[waiting.details.step.execution_id])
 
 
 def _stream(waiting: Waiting) -> str:

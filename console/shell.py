@@ -12,25 +12,29 @@ from zoneinfo import ZoneInfo
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from access.selectors import Person
+from common.database.server import database_now
 from common.errors import Forbidden, Malformed, NotFound
 from common.time import time_zones
-from executions.selectors import clarifications
+from executions.selectors import inbox
 
 #: Pages of the navigation: key, label, name of the path.
 SECTIONS = (
-    ("inbox", "Inbox", "console:questions"),
+    ("inbox", "Inbox", "console:inbox"),
     ("executions", "Executions", "console:executions"),
     ("documents", "Documents", "console:documents"),
     ("workflows", "Workflows", "console:workflows"),
 )
 #: Tells scripts of the page that the server has stored what the form has sent.
 STORED = "stored"
+#: The stream that a page follows unless it names another one.
+INBOX_STREAM = "/api/v1/inbox/stream"
 _DIGEST_BYTES = 12
 
 Given = ParamSpec("Given")
@@ -92,6 +96,14 @@ def stored(request: HttpRequest, path: str) -> HttpResponse:
     return HttpResponseRedirect(path)
 
 
+def way_back(request: HttpRequest) -> str:
+    """Return the page of the inbox from which a page was opened; empty if it was not."""
+    origin, inbox_path = request.GET.get("from", ""), reverse("console:inbox")
+    if origin == "inbox":
+        return inbox_path
+    return origin if origin.startswith(inbox_path) and origin.isprintable() else ""
+
+
 def part_view(view: View[Given]) -> View[Given]:
     """Serve a part of a page with an entity tag: 304 if the browser has it already.
 
@@ -121,7 +133,13 @@ def _with_tag(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 
 
 def show_page(
-    request: HttpRequest, template: str, *, section: str = "", status: int = 200, **context: Any
+    request: HttpRequest,
+    template: str,
+    *,
+    section: str = "",
+    status: int = 200,
+    count: str | None = None,
+    **context: Any,
 ) -> HttpResponse:
     """Render a page in the frame.
 
@@ -130,17 +148,28 @@ def show_page(
         template: A template that extends `console/shell.html`.
         section: The key of the page in `SECTIONS`; empty if it has no entry in the navigation.
         status: The HTTP status.
+        count: The count of the inbox; None: it is read.
         context: What the template shows.
     """
-    waiting = count_text(clarifications.count_waiting(request.user))
-    frame = {"sections": SECTIONS, "section": section, "waiting_count": waiting, "zone": zone_of(request.user)}
+    frame = {
+        "sections": SECTIONS,
+        "section": section,
+        "waiting_count": waiting_text(request.user) if count is None else count,
+        "zone": zone_of(request.user),
+    }
+    context["stream"] = context.get("stream") or INBOX_STREAM
     return render(request, template, {**frame, **context}, status=status)
 
 
 def count_text(count: int) -> str:
     """Format a count of the inbox; empty for zero."""
-    most = clarifications.MAX_COUNT - 1
+    most = inbox.MAX_COUNT - 1
     return f"{most}+" if count > most else str(count or "")
+
+
+def waiting_text(user: Person) -> str:
+    """Return the count of the user's inbox. Dry runs are left out, as on its page."""
+    return count_text(sum(inbox.counts(user=user, now=database_now(), dry_run=False).values()))
 
 
 def stream_of(scope: Any) -> str:
@@ -152,5 +181,4 @@ def stream_of(scope: Any) -> str:
 @part_view
 def waiting_count(request: HttpRequest) -> HttpResponse:
     """Render the count of the inbox in the navigation."""
-    count = count_text(clarifications.count_waiting(request.user))
-    return render(request, "console/parts/waiting_count.html", {"waiting_count": count})
+    return render(request, "console/parts/waiting_count.html", {"waiting_count": waiting_text(request.user)})

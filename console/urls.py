@@ -6,6 +6,8 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from console import comment_pages, decision_pages, document_pages, edit_pages, shell, views
+from console.inbox import acts
+from console.inbox import pages as inbox_pages
 from console.people import invitation_pages
 
 app_name = "console"
@@ -16,8 +18,22 @@ urlpatterns = [
     path("invitations/", invitation_pages.invitation, name="invitation"),
     path("invitations/<str:token>/", invitation_pages.follow_link, name="invitation-link"),
     path("executions/", views.executions, name="executions"),
-    path("questions/", views.questions, name="questions"),
-    path("questions/count/", views.waiting_count, name="waiting-count"),
+    path("questions/", RedirectView.as_view(pattern_name="console:inbox", query_string=True), name="questions"),
+    path("inbox/", inbox_pages.entries, name="inbox"),
+    path("inbox/accept/", acts.accept_many, name="inbox-accept"),
+    path("inbox/count/", views.waiting_count, name="waiting-count"),
+    path("inbox/parts/list/", inbox_pages.entry_list, name="part-inbox"),
+    path("inbox/retry/<uuid:execution_id>/", acts.retry, name="inbox-retry"),
+    path("inbox/dismiss/<uuid:execution_id>/", acts.dismiss, name="inbox-dismiss"),
+    path("inbox/<uuid:execution_id>/<slug:kind>/", acts.act, name="inbox-thing"),
+    path("inbox/parts/state/<uuid:execution_id>/<slug:kind>/", inbox_pages.thing_state, name="part-inbox-thing"),
+    path("inbox/<uuid:execution_id>/<slug:kind>/<str:step_id>/", acts.act, name="inbox-thing"),
+    path("inbox/assign/<uuid:execution_id>/<slug:kind>/<str:step_id>/", acts.assign, name="inbox-assign"),
+    path(
+        "inbox/parts/state/<uuid:execution_id>/<slug:kind>/<str:step_id>/",
+        inbox_pages.thing_state,
+        name="part-inbox-thing",
+    ),
     path("parts/waiting/", shell.waiting_count, name="part-waiting"),
     path("documents/", document_pages.library, name="documents"),
     path("documents/parts/suggestions/", document_pages.suggestions, name="part-document-suggestions"),

@@ -1,7 +1,4 @@
-"""Page shells of the console. Scripts load the data from the public API and its stream, like any client.
-
-Decisions and budgets in the inbox are rendered here, because the API only lists open questions.
-"""
+"""Page shells of the console. Scripts load the data from the public API and its stream, like any client."""
 
 from __future__ import annotations
 
@@ -21,8 +18,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 
 from access.oidc.faults import sentence_of
 from access.services import record_logout, store_login
-from console.shell import count_text
-from executions.selectors import clarifications
+from console.shell import waiting_text
 
 #: Formats of an execution's documents, with their names for people.
 _DOWNLOADS = (("docx", "Word"), ("pdf", "PDF"), ("markdown", "Markdown"), ("html", "HTML"), ("zip", "everything (zip)"))
@@ -50,10 +46,9 @@ class LoginPage(auth.LoginView):
         return response
 
 
-def _page(request: HttpRequest, template: str, *, waiting: int | None = None, **context: Any) -> HttpResponse:
+def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
     """Render a page with the count of the inbox."""
-    count = clarifications.count_waiting(request.user) if waiting is None else waiting
-    return render(request, template, {"waiting_count": count_text(count), **context})
+    return render(request, template, {"waiting_count": waiting_text(request.user), **context})
 
 
 @login_required
@@ -64,18 +59,9 @@ def executions(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@ensure_csrf_cookie
-def questions(request: HttpRequest) -> HttpResponse:
-    """Render the inbox: questions, decisions, budgets."""
-    found = clarifications.inbox(request.user)
-    return _page(request, "console/questions.html", waiting=found.count, inbox=found)
-
-
-@login_required
 def waiting_count(request: HttpRequest) -> HttpResponse:
     """Return the count of the inbox."""
-    shown = count_text(clarifications.count_waiting(request.user))
-    return JsonResponse({"waiting": shown}, headers={"Cache-Control": "no-store"})
+    return JsonResponse({"waiting": waiting_text(request.user)}, headers={"Cache-Control": "no-store"})
 
 
 @login_required

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import DateTimeField, Q, QuerySet, UUIDField
 
 from access.rights import TokenLimits
-from access.selectors import Person, Role, named_roots, roots_with_role
+from access.selectors import Person, Role, named_roots, roots_with_role, roots_with_roles
 from access.user import User
-from common.database.joint_queries import run_together
 from documents import selectors as documents
 from executions import models
 from executions.engine.domain.clarification import ClarificationRound
@@ -30,6 +30,8 @@ NEEDED = {
     InboxKind.FAILURE: Role.OPERATOR,
 }
 Key = tuple[UUID, str]  # execution and step
+#: The types of `since` and `id`, by which lists are in order: what waits longest comes first.
+ORDER = (DateTimeField(), UUIDField())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +85,12 @@ def entries(
     assigned_to: str | None = None,
     overdue: bool | None = None,
     dry_run: bool | None = None,
+    within: Q | None = None,
 ) -> QuerySet[models.InboxEntry]:
-    """Return the entries that the user may act on. `assigned_to`: those whose assignees name the user."""
+    """Return the entries that the user may act on.
+
+    `assigned_to`: those whose assignees name the user. `within`: the result of `reach`, if it is known.
+    """
     wanted: dict[str, Any] = {
         "kind__in": list(kind) or None,
         "workflow_id": workflow_id,
@@ -92,7 +98,8 @@ def entries(
         "assignees__contains": None if assigned_to is None else [user.get_username()],
     }
     rows = models.InboxEntry.objects.filter(
-        _within_reach(user, now), **{name: value for name, value in wanted.items() if value is not None}
+        reach(user, now) if within is None else within,
+        **{name: value for name, value in wanted.items() if value is not None},
     )
     if scope_type is not None or scope_id is not None:
         rows = rows.filter(root_id__in=named_roots(scope_type=scope_type, scope_key=scope_id).values("id"))
@@ -102,26 +109,26 @@ def entries(
     return rows
 
 
-def _within_reach(user: Person, now: datetime) -> Q:
+def reach(user: Person, now: datetime) -> Q:
     """Return the condition for the entries that the user may act on."""
     name = user.get_username()
     old = Q(kind=InboxKind.FAILURE.value, since__lt=now - timedelta(days=FAILURE_DAYS))
     of_others = Q(only_assignees=True) & ~Q(assignees__contains=[name])
-    reach = ~old & ~of_others & ~Q(excluded__contains=[name])
-    for need in dict.fromkeys(NEEDED.values()):
-        if (roots := roots_with_role(user, need)) is not None:
+    within = ~old & ~of_others & ~Q(excluded__contains=[name])
+    for need, roots in roots_with_roles(user, {*NEEDED.values()}).items():
+        if roots is not None:
             kinds = [kind.value for kind, role in NEEDED.items() if role is need]
-            reach &= ~Q(kind__in=kinds) | Q(root_id__in=roots)
-    return reach
+            within &= ~Q(kind__in=kinds) | Q(root_id__in=roots)
+    return within
 
 
 def counts(**filters: Any) -> dict[InboxKind, int]:
-    """Return the number of entries of each kind, at most `MAX_COUNT`, in one round trip; see `entries`."""
+    """Return the number of entries of each kind, at most `MAX_COUNT`, by one query; see `entries`."""
     kinds = filters.pop("kind", None) or [each.value for each in InboxKind]
     rows = entries(**filters).order_by().values_list("kind", flat=True)
-    asked = {InboxKind(each): rows.filter(kind=each)[:MAX_COUNT] for each in kinds}
-    run_together(*asked.values())
-    return {kind: len(asked[kind]) if kind in asked else 0 for kind in InboxKind}
+    first, *others = (rows.filter(kind=each)[:MAX_COUNT] for each in kinds)
+    found = Counter(first.union(*others, all=True) if others else first)
+    return {kind: found[kind.value] for kind in InboxKind}
 
 
 def state_of(user_id: int, now: datetime, limits: TokenLimits | None) -> InboxState:
@@ -135,6 +142,16 @@ def state_of(user_id: int, now: datetime, limits: TokenLimits | None) -> InboxSt
     user.token_limits = limits
     roots = roots_with_role(user, Role.REVIEWER)
     return InboxState(counts=counts(user=user, now=now), roots=None if roots is None else frozenset(roots))
+
+
+def page_of(
+    rows: QuerySet[models.InboxEntry], *, limit: int, after: Sequence[Any] | None = None
+) -> QuerySet[models.InboxEntry]:
+    """Return the first entries with their executions, or those behind the values of `ORDER`."""
+    if after is not None:
+        since, entry_id = after
+        rows = rows.filter(Q(since__gt=since) | Q(since=since, id__gt=entry_id))
+    return with_executions(rows).order_by("since", "id")[:limit]
 
 
 def with_executions(rows: QuerySet[models.InboxEntry]) -> QuerySet[models.InboxEntry]:

@@ -1,5 +1,5 @@
-// Tells the sections of a page that something has changed. A page with `data-stream` follows that event stream; every
-// page gets a tick from time to time. A section reacts with `hx-trigger="scriptorium:changed from:document throttle:1s"`.
+// Tells the sections of a page that something has changed. A page follows the stream in `data-stream`, that of the inbox
+// unless it names another one; every page gets a tick from time to time. A section reacts with `hx-trigger="scriptorium:changed from:document throttle:1s"`.
 
 import { follow } from "../scriptorium/stream.js";
 import { setLost, tellStatus } from "./shell.js";
@@ -12,6 +12,7 @@ function start(path) {
   follow(path, {
     pauseHidden: true,
     onEvent: (event) => changed({ kind: event.event_type, step: event.step_id ?? null, execution: event.execution_id }),
+    onCounts: () => changed({ kind: "inbox", step: null }),
     onReset: () => changed({ kind: "reset", step: null }),
     onError(problem, { final }) {
       if (final) tellStatus(problem.status);

@@ -1,52 +1,69 @@
-// The inbox of all visible executions: questions with forms, decisions and budgets as links.
+// The inbox: keys, the choice of several documents, files as answers, and the text of an overtaken form.
 
-import { Problem, all, logIn, reach } from "./api.js";
-import { flag, make, moment, words } from "./dom.js";
+import { Problem, upload } from "./api.js";
 import { tell } from "./faults.js";
-import { showForms } from "./forms.js";
-import { morph } from "./morph.js";
-import { questionForm, questionName } from "./questions.js";
-import { forget } from "./unsent.js";
 
-const REFRESH_MS = 5000;
-const at = (name) => document.getElementById(name);
+const links = () => [...document.querySelectorAll("#entries a.open")];
 
-function entry(found) {
-  const { execution_id: id, item } = found;
-  return make("article", {},
-    make("p", { class: "facts" },
-      make("a", { href: `/executions/${id}/` }, words(found.workflow_id)), ` · ${found.scope_type} / ${found.scope_id} · `,
-      item ? `${item.keys.join(" / ")} ${item.label} · ` : "", `since ${moment(found.clarification.asked_at)} `, flag(found) ?? ""),
-    questionForm(id, found, look));
+// `j` and `k` move the focus in the list, from the entry that has it, or from the one that is shown. Enter follows the link.
+function move(step) {
+  const all = links();
+  const focused = all.indexOf(document.activeElement);
+  const from = focused < 0 ? all.findIndex((each) => each.hasAttribute("aria-current")) : focused;
+  all[Math.min(Math.max(from + step, 0), all.length - 1)]?.focus();
 }
 
-async function loadQuestions() {
-  const found = await all("/clarifications/");
-  const wanted = new Map(found.map((each) => [questionName(each.execution_id, each), () => entry(each)]));
-  showForms(at("questions"), wanted, { discard: forget });
-}
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "j") move(1);
+  else if (event.key === "k") move(-1);
+});
 
-// Decisions and budgets are rendered by the server.
-async function loadOthers() {
-  const response = await reach(location.pathname);
-  if (response.redirected) return logIn();
-  if (!response.ok) throw new Problem({ status: response.status, detail: `The server responded with ${response.status}.` });
-  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-  morph(at("waiting"), ...fresh.getElementById("waiting").childNodes);
-  at("waiting-count").textContent = fresh.getElementById("waiting-count").textContent;
-}
+document.addEventListener("click", ({ target }) => {
+  if (target.closest("[data-choose-all]")) {
+    const boxes = [...document.querySelectorAll("#entries [name=items]")];
+    const all = boxes.every((each) => each.checked);
+    for (const each of boxes) each.checked = !all;
+  }
+  const copy = target.closest("[data-copy]");
+  if (copy) copyText(copy.nextElementSibling);
+});
 
-async function look() {
-  try {
-    await Promise.all([loadQuestions(), loadOthers()]);
-    at("empty").hidden = at("questions").children.length > 0 || at("waiting").querySelector("article") !== null;
-    at("connection").hidden = true;
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    if (error.isTransient) at("connection").hidden = false;
-    else tell(error.message);
+// What was typed, for an entry that another person has settled.
+async function copyText(told) {
+  const fields = [...document.querySelectorAll("#thing :is(textarea, input:is([type=text], [type=date], :not([type])))")];
+  const text = fields.map((each) => each.value.trim()).filter(Boolean).join("\n\n");
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+    told.textContent = "Copied.";
+  } else { // pages without TLS have no clipboard
+    fields.find((each) => each.value.trim())?.select();
+    told.textContent = "Your text is selected: copy it with the keyboard.";
   }
 }
 
-setInterval(() => { if (!document.hidden) look(); }, REFRESH_MS);
-look();
+// A chosen file is uploaded at once; its id is the answer.
+document.addEventListener("change", async ({ target }) => {
+  if (!target.matches("[data-upload]") || !target.files.length) return;
+  const answer = target.nextElementSibling;
+  const told = answer.nextElementSibling;
+  const [file] = target.files;
+  const { form } = target;
+  const button = form.querySelector("button.primary");
+  if (button) button.disabled = true;
+  told.textContent = `${file.name} is being uploaded …`;
+  try {
+    answer.value = (await upload(file)).id;
+    told.textContent = `${file.name} is uploaded.`;
+    answer.dispatchEvent(new Event("input", { bubbles: true }));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    told.textContent = "";
+    tell(error.message);
+  } finally {
+    if (button) button.disabled = false;
+  }
+});
+
+document.querySelector("#entries [aria-current].open")?.scrollIntoView({ block: "nearest" });

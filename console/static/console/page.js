@@ -7,7 +7,7 @@ const COUNT_MS = 10_000;
 
 async function count() {
   try {
-    const response = await reach("/questions/count/", { headers: { Accept: "application/json" }, redirect: "error" });
+    const response = await reach("/inbox/count/", { headers: { Accept: "application/json" }, redirect: "error" });
     if (response.ok) document.getElementById("waiting-count").textContent = (await response.json()).waiting;
   } catch (error) {
     if (!(error instanceof Problem)) throw error; // the number stays; the page reports the outage

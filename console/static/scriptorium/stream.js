@@ -8,7 +8,7 @@ export const EVENT_TYPES = [
   "wait_overdue", "document_edited", "step_reused", "step_completed", "step_failed", "step_cancelled",
   "step_skipped", "execution_waiting", "execution_resumed", "execution_retried", "budget_warning", "budget_changed",
   "complete"];
-const UNLOGGED_EVENTS = ["step_delta", "stream-reset"];
+const UNLOGGED_EVENTS = ["step_delta", "stream-reset", "inbox_counts"];
 const STEP_ENDS = new Set(["step_completed", "step_failed", "step_cancelled", "step_skipped"]);
 
 const RETRY_MS = 2_000; // default, unless the server sends `retry`
@@ -74,7 +74,7 @@ export class Drafts {
   }
 }
 
-// path: …/executions/{id}/stream or …/scopes/{type}/{id}/stream. Options, all optional:
+// path: …/executions/{id}/stream, …/scopes/{type}/{id}/stream or …/inbox/stream. Options, all optional:
 //   lastId         id of the last known event; without it, an execution's stream starts with its first event
 //   types          only these event types
 //   ticket         a ticket, or an async function that returns one per connection; null closes the stream
@@ -83,6 +83,7 @@ export class Drafts {
 //   pauseHidden    true: no connection while the page is hidden (a browser opens six to one HTTP/1.1 server)
 //   onEvent(event, id), on: {step_completed(event, id) {…}, …}
 //   onDelta({execution_id, step_id, attempt, text}), onReset(event, id)
+//   onCounts({question, acceptance, …})  of an inbox
 //   onState("open"), onState("waiting", "starting" | "cut" | "offline" | "hidden"), onState("closed", "ended" | "refused" | "left")
 //   onError(problem, {final}): an error response of the server, or an exception of a function of yours
 export const follow = (path, options = {}) => new Stream(path, options);
@@ -283,6 +284,7 @@ class Stream {
       return;
     }
     const told = JSON.parse(data);
+    if (event === "inbox_counts") return this.#call(this.#options.onCounts, told); // without an id
     if (event === "step_delta") {
       const draft = this.#drafts.take(told);
       if (draft) this.#call(this.#options.onDelta, draft);

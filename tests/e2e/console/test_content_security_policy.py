@@ -43,7 +43,7 @@ def test_the_console_works_under_its_policy(shared: Machine, page: Page, refused
     page.get_by_label("Brief", exact=True).fill("We met. We agreed to meet again.")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator("#status")).to_have_text("completed")
-    page.goto(f"{shared.url}/questions/")
+    page.goto(f"{shared.url}/inbox/")
     expect(page.get_by_role("heading").first).to_be_visible()
     assert refused == []
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title=1\">')")

@@ -1,12 +1,18 @@
-"""The page of open questions in Chromium."""
+"""The inbox in Chromium: a reviewer settles what waits, with few clicks, with a keyboard, and without loss."""
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import Browser, expect
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
 
-from tests.e2e.console.browser import browsing, enter
-from tests.e2e.processes import Machine, start_execution, wait_for_status
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.console.accessibility import Watch, faults_of, too_wide
+from tests.e2e.console.browser import browsing
+from tests.e2e.processes import CLOSED_BRIEF, PASSWORD, Machine, start_execution, wait_for_status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
@@ -14,28 +20,132 @@ BRIEF = (
     "# Ferry\n\nThe town runs one ferry, and the budget is 20,000 EUR. It is undecided how many boats are bought. "
     "The date of the launch is still open."
 )
+OWNER = "ida"
+CHANGED = "document.dispatchEvent(new CustomEvent('scriptorium:changed', { detail: { kind: 'tick', step: null } }))"
 
 
-def test_a_person_answers_on_the_page_of_open_questions(shared: Machine, browser: Browser) -> None:
-    with shared.client("ida") as client, browsing(browser) as context:
-        execution_id = start_execution(client, BRIEF, key="ferry")
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page in a browser of its own; the policy blocks nothing."""
+    watch = Watch()
+    with browsing(browser) as context:
+        context.on("console", watch.hear)
+        yield context.new_page()
+    assert watch.blocked == []
+
+
+def waiting(
+    machine: Machine, key: str, brief: str = BRIEF, workflow_id: str | None = None, *, owner: str = OWNER
+) -> str:
+    """Start an execution of the owner that waits."""
+    with machine.client(owner) as client:
+        named = {} if workflow_id is None else {"workflow_id": workflow_id}
+        execution_id = start_execution(client, brief, key=key, **named)
         wait_for_status(client, execution_id, "waiting")
-        page = context.new_page()
-        enter(page, shared, "ida")
-        page.get_by_role("link", name="Inbox").click()
+    return execution_id
 
-        form = page.locator("form.questions")
-        number, day = form.locator("input[type=number]"), form.locator("input[type=date]")
-        expect(number).to_have_attribute("min", "0")
-        expect(form.get_by_text("at least 0")).to_be_visible()
-        number.fill("-1")
-        day.fill("2027-04-01")
-        form.get_by_role("button", name="Answer").click()
-        expect(form.get_by_text("Expected a number: at least 0.")).to_be_visible()
-        number.fill("2")
-        form.get_by_role("button", name="Answer").click()
 
-        expect(page.get_by_text("The inbox is empty.")).to_be_visible()
-        expect(form).to_have_count(0)
-        shown = client.get(f"/executions/{execution_id}/steps").json()["data"][0]["clarification"]
-        assert (sorted(map(str, shown["answers"].values())), shown["answered_by"]) == (["2", "2027-04-01"], "ida")
+def invited(machine: Machine, page: Page, key: str, name: str) -> None:
+    """Let a person without an account follow an invitation as reviewer."""
+    with machine.client(OWNER) as client:
+        made = client.post(f"/scopes/project/{key}/invitations", json={"role": "reviewer"}).json()
+    page.goto(made["url"])
+    new = page.locator("form", has=page.get_by_label("Password again"))
+    new.get_by_label("Name").fill(name)
+    new.get_by_label("Password", exact=True).fill(PASSWORD)
+    new.get_by_label("Password again").fill(PASSWORD)
+    new.get_by_role("button").click()
+    page.wait_for_url("**/executions/")
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep a picture of the page where SCREENSHOT_DIR says."""
+    if folder := os.environ.get("SCREENSHOT_DIR"):
+        page.screenshot(path=Path(folder) / f"inbox-{name}.png", full_page=True)
+
+
+def test_an_invited_reviewer_settles_a_question_and_a_decision_in_four_clicks(shared: Machine, page: Page) -> None:
+    asks = waiting(shared, "quay")
+    decides = waiting(shared, "quay", CLOSED_BRIEF, "software-delivery")
+    invited(shared, page, "quay", "ferdinand")
+    schemes: tuple[tuple[int, Literal["light", "dark"]], ...] = ((1280, "dark"), (360, "light"), (1280, "light"))
+    page.get_by_role("link", name="Inbox").click()  # 1
+    form = page.locator("form.answers")
+    number, day = form.locator("input[inputmode=decimal]"), form.locator("input[type=date]")
+    expect(form.get_by_text("at least 0")).to_be_visible()
+    number.fill("-1")
+    day.fill("2027-04-01")
+    number.press("Enter")
+    expect(form.get_by_text("Expected a number: at least 0.")).to_be_visible()
+    expect(form.locator("input[inputmode=decimal]")).to_be_focused()
+    found: dict[str, list[str]] = {}
+    for width, scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        found[f"question {width} {scheme}"] = faults_of(page)
+        picture(page, f"list-{width}-{scheme}")
+    form.locator("input[inputmode=decimal]").fill("2")
+    page.reload()
+    expect(form.locator("input[inputmode=decimal]")).to_have_value("2")
+    page.get_by_role("button", name="Answer").click()  # 2
+    page.wait_for_url("**/acceptance/**")
+    for width, scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        found[f"decision {width} {scheme}"] = faults_of(page)
+        picture(page, f"decision-{width}-{scheme}")
+    with page.expect_response(lambda told: told.request.method == "POST" and told.status == 204):
+        page.get_by_role("button", name="Accept", exact=True).click()  # 3
+    assert {name: faults for name, faults in found.items() if faults} == {}
+    with shared.client(OWNER) as client:
+        shown = client.get(f"/executions/{asks}/steps").json()["data"][0]["clarification"]
+        assert (sorted(map(str, shown["answers"].values())), shown["answered_by"]) == (["2", "2027-04-01"], "ferdinand")
+        steps: list[dict[str, Any]] = client.get(f"/executions/{decides}/steps").json()["data"]
+        decided = [made for each in steps if each["acceptance"] for made in each["acceptance"]["decisions"]]
+        assert [(made["decision"], made["decided_by"]) for made in decided] == [("accept", "ferdinand")]
+        client.post(f"/executions/{decides}/cancel")
+        client.post(f"/executions/{asks}/cancel")
+
+
+def test_what_another_person_settles_stays_with_the_typed_text(shared: Machine, page: Page) -> None:
+    first, second = (waiting(shared, key, owner="otto") for key in ("pier-a", "pier-b"))
+    page.context.add_cookies([{"name": "sessionid", "value": shared.session("otto"), "url": shared.url}])
+    page.goto(f"{shared.url}/inbox/?scope_type=project")
+    rows = page.locator("#entries li")
+    expect(rows).to_have_count(2)
+    expect(page.locator("#waiting-count")).to_have_text("2 waiting")
+    page.keyboard.press("j")
+    expect(rows.nth(1).get_by_role("link")).to_be_focused()
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/inbox/{second}/**")
+    field = page.locator("form.answers input[inputmode=decimal]")
+    field.fill("12")
+    with shared.client("otto") as client:
+        steps = client.get(f"/executions/{second}/steps").json()["data"]
+        [step] = [each for each in steps if each["clarification"]]
+        kinds = {"number": 1, "date": "2027-04-01", "free_text": "Yes."}
+        asked = step["clarification"]["questions"]
+        answers = {each["id"]: kinds[each["answer_type"]] for each in asked}
+        path = f"/executions/{second}/steps/{step['step_id']}/clarification"
+        assert client.post(path, json={"answers": answers}).status_code == 200
+    expect(page.locator("#state")).to_contain_text("otto has answered")  # the stream tells, within a second
+    expect(rows.nth(1)).to_contain_text("Settled")
+    expect(field).to_have_value("12")
+    expect(field).to_be_focused()
+    expect(page.get_by_role("button", name="Answer")).to_be_hidden()
+    expect(page.get_by_role("button", name="Copy my text")).to_be_visible()
+    expect(page.locator("#waiting-count")).to_have_text("1 waiting")
+    picture(page, "settled")
+    assert faults_of(page) == []
+    page.reload()
+    expect(field).to_have_value("12")
+    page.set_viewport_size({"width": 360, "height": 740})
+    picture(page, "settled-360")
+    assert too_wide(page) == []
+    page.get_by_role("button", name="Discard it").click()
+    expect(field).to_have_count(0)
+    with shared.client("otto") as client:
+        client.post(f"/executions/{first}/cancel")
+        client.post(f"/executions/{second}/cancel")

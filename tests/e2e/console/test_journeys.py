@@ -194,15 +194,15 @@ def test_a_refused_edit_has_the_focus_at_its_fault_and_a_lost_server_keeps_the_t
 
 def test_a_document_is_accepted_with_one_edited_sentence_in_four_clicks(shared: Machine, page: Page) -> None:
     execution_id, document_id = wait_for_epics(shared, "four-clicks")
-    page.goto(f"{shared.url}/questions/")
+    page.goto(f"{shared.url}/inbox/")
     clicks = Clicks()
-    clicks.on(page.locator("#waiting article", has_text="four-clicks").get_by_role("link"))
+    clicks.on(page.locator("#entries li", has_text="four-clicks").get_by_role("link"))
     clicks.on(page.get_by_role("link", name="Edit, then accept"))
     clicks.on(page.get_by_label("Goal").first)
     page.keyboard.press("Control+A")
     page.keyboard.type("A member finds a free tool at once.")
     clicks.on(page.get_by_role("button", name="Save and accept"))
-    page.wait_for_url("**/questions/")
+    page.wait_for_url("**/inbox/**")
     assert clicks.count <= 4
     found = read(shared, document_id)
     assert found["content"]["epics"][0]["goal"] == "A member finds a free tool at once."
@@ -320,7 +320,7 @@ def paths(shared: Machine) -> dict[str, str]:
         "editor": f"/documents/{epics}/edit/",
         "decision": decision,
         "editor of a decision": f"{decision}edit/",
-        "inbox": "/questions/",
+        "inbox": "/inbox/",
         "executions": "/executions/",
         "execution": f"/executions/{execution_id}/",
         "not found": "/documents/00000000-0000-7000-8000-000000000000/",

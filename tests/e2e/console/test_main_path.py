@@ -169,7 +169,8 @@ def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:
     expect(page.locator("form.questions")).to_be_visible()
     assert page.title().startswith("Dry run · waiting")
     page.get_by_role("link", name="Inbox").click()
-    expect(page.locator("article .tag.dry")).to_have_text("dry run")
+    page.get_by_role("link", name="show them").click()
+    expect(page.locator("#entries .tag")).to_have_text("dry run")
     page.get_by_role("link", name="Executions").first.click()
     expect(page.locator("#rows tr", has_text="tried").locator(".tag.dry")).to_have_text("dry run")
 

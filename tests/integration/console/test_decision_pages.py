@@ -119,7 +119,7 @@ def test_a_version_is_edited_and_accepted_at_once(browser: Client, waiting: Exec
     wrong = browser.post(path, sent | {"content.jk": "{}"}, headers=HTMX)
     assert wrong.status_code == 422
     response = browser.post(path, sent | {"content.sk/title": "Better findings", "note": "Shorter."}, headers=HTMX)
-    assert (response.status_code, response["HX-Redirect"]) == (204, "/questions/")
+    assert (response.status_code, response["HX-Redirect"]) == (204, "/inbox/")
     row = DocumentVersion.objects.get(document_id=document_id_of(waiting), version=2)
     assert (row.content, row.note) == ({"title": "Better findings"}, "Shorter.")
     assert reports.read(waiting).steps["research"].document_version == 2

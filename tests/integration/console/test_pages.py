@@ -17,7 +17,7 @@ def ada(db: None) -> User:
     return ensure_user(name="ada", password="a-long-Passphrase")
 
 
-@pytest.mark.parametrize("path", ["/executions/", "/questions/", EXECUTION])
+@pytest.mark.parametrize("path", ["/executions/", "/inbox/", EXECUTION])
 def test_a_page_asks_strangers_to_log_in(db: None, path: str) -> None:
     response = Client().get(path)
     assert response.status_code == 302
@@ -71,7 +71,7 @@ def test_the_page_of_an_execution_leads_to_its_files(ada: User) -> None:
 def test_pages_bring_all_that_they_need(ada: User) -> None:
     client = Client()
     client.force_login(ada)
-    for path in ("/executions/", "/questions/", EXECUTION):
+    for path in ("/executions/", "/inbox/", EXECUTION):
         page = client.get(path).content.decode()
         assert "//" not in page.replace("<!doctype html>", "").replace("http://www.w3.org", "")
         assert "<script>" not in page  # nothing inline

@@ -19,13 +19,14 @@ from access.idempotency import HEADER
 from access.user import User
 from console.shell import zone_of
 from documents.comments import add_comment
+from executions.models import InboxEntry
 from tests.factories import reports
 from tests.factories.documents import scope_of, store
 from tests.factories.workflows import definition
 from workflows import publishing
 
 TEMPLATES = Path(settings.BASE_DIR) / "console" / "templates"
-OLD = {"base.html", "execution.html", "executions.html", "login.html", "questions.html", "refused.html"}
+OLD = {"base.html", "execution.html", "executions.html", "login.html", "refused.html"}
 IN_THE_FRAME = [path for path in TEMPLATES.rglob("*.html") if path.name not in OLD]
 CODE_IN_TEMPLATES = re.compile(
     r"<style|<script(?! [^>]*src=)|\sstyle=|\son\w+=|hx-on|js:|javascript:|hx-trigger=\"[^\"]*\["
@@ -78,6 +79,22 @@ def workflow_pages(user: User) -> list[str]:
     return [f"/workflows/{page}" for page in pages]
 
 
+def _waiting(user: User) -> list[str]:
+    """Return the addresses of entries of the inbox, one of each kind."""
+    short = reports.start(user, key="short", budget={"max_calls": 1})
+    InboxEntry.objects.create(
+        id=short.id,
+        execution_id=short.id,
+        kind="budget",
+        root_id=short.scope.id,
+        workflow_id="report",
+        dry_run=False,
+        since=timezone.now(),
+    )
+    asks, failed = reports.ask(reports.start(user, key="asks")), reports.fail(reports.start(user, key="failed"))
+    return [f"{asks.id}/question/research", f"{short.id}/budget", f"{failed.id}/failure"]
+
+
 def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
     document, document_id = browser.get("/api/v1/openapi.json").json(), store(scope_of(ada))
     store(scope_of(ada), id=document_id, version=2)
@@ -96,11 +113,12 @@ def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
         f"/documents/{uuid7()}/",
         decision,
         f"{decision}edit/",
+        *(f"/inbox/{each}/" for each in _waiting(ada)),
         *workflow_pages(ada),
     ]
     forms = [form for path in paths for form in Forms(browser.get(path)).found]
     twins = {str(attributes["data-twin"]) for attributes, _ in forms if "data-twin" in attributes}
-    assert len(twins) == 13
+    assert len(twins) == 20
     for attributes, fields in forms:
         if not ALONE & {attributes.get("action"), attributes.get("class")}:
             twin = str(attributes["data-twin"])

@@ -24,7 +24,7 @@ def directives(policy: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/login/", "/executions/", "/questions/", "/", "/nothing/here", "/admin/", "/admin/login/", "/api/v1/docs"]
+    "path", ["/login/", "/executions/", "/inbox/", "/", "/nothing/here", "/admin/", "/admin/login/", "/api/v1/docs"]
 )
 def test_every_page_has_a_policy_that_lets_in_nothing_from_elsewhere(admin_client: Client, path: str) -> None:
     policy = directives(admin_client.get(path)["Content-Security-Policy"])
@@ -44,9 +44,7 @@ def test_answers_of_the_api_are_no_pages(api: Api, alice: User, path: str) -> No
     assert api(alice).get(f"/api/v1/{path}")["Content-Security-Policy"] == API
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/v1/executions/", "/api/v1/telemetry/summary", "/questions/", "/admin/access/user/"]
-)
+@pytest.mark.parametrize("path", ["/api/v1/executions/", "/api/v1/telemetry/summary", "/inbox/", "/admin/access/user/"])
 def test_no_cache_keeps_what_belongs_to_a_user(admin_client: Client, path: str) -> None:
     assert "no-store" in admin_client.get(path)["Cache-Control"]
 
