@@ -122,6 +122,16 @@ def roots_with_role(user: Person, need: Role) -> list[UUID] | None:
     return list(roles.order_by("scope_id").values_list("scope_id", flat=True))
 
 
+def has_role_anywhere(user: Person, need: Role) -> bool:
+    """Return whether the user has at least this role in any root scope; staff always have it."""
+    if getattr(user, "is_staff", False):
+        return True
+    enough = [role.value for role in Role if allows(role, need)]
+    only = only_root(user)
+    rows = ScopeRole.objects.filter(user_id=user.pk or 0, role__in=enough)
+    return rows.filter(**({} if only is None else {"scope_id": only})).exists()
+
+
 def names_with_role(root_id: UUID, names: Collection[str], need: Role) -> set[str]:
     """Return which of the names belong to active users with at least this role in a root scope."""
     enough = [role.value for role in Role if allows(role, need)]

@@ -17,6 +17,7 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
+from access.audit.selectors import may_read
 from access.selectors import Person
 from common.errors import Forbidden, Malformed, NotFound
 from common.time import time_zones
@@ -27,6 +28,7 @@ SECTIONS = (
     ("inbox", "Inbox", "console:questions"),
     ("executions", "Executions", "console:executions"),
     ("documents", "Documents", "console:documents"),
+    ("scopes", "Scopes", "console:scopes"),
 )
 #: Tells scripts of the page that the server has stored what the form has sent.
 STORED = "stored"
@@ -54,11 +56,19 @@ def page_view(view: View[Given]) -> View[Given]:
                 return view(request, *arguments, **options)
             except NotFound:
                 return show_page(request, "console/not_found.html", status=404)
-            except (Forbidden, Malformed) as error:
-                status = 403 if isinstance(error, Forbidden) else 400
-                return show_page(request, "console/unable.html", status=status, detail=str(error))
+            except Forbidden as error:
+                return _forbidden(request, error)
+            except Malformed as error:
+                return show_page(request, "console/unable.html", status=400, detail=str(error))
 
     return served  # type: ignore[return-value]  # `wraps` names the first parameter
+
+
+def _forbidden(request: HttpRequest, error: Forbidden) -> HttpResponse:
+    """Say what the user may not do, and whom to ask. A form that htmx sends stays: it gets the sentence alone."""
+    if is_htmx(request):
+        return HttpResponse(str(error), status=403, content_type="text/plain")
+    return show_page(request, "console/forbidden.html", status=403, detail=str(error), refused=error.context)
 
 
 def form_view(view: View[Given]) -> View[Given]:
@@ -107,6 +117,8 @@ def part_view(view: View[Given]) -> View[Given]:
                 response = view(request, *arguments, **options)
             except (NotFound, Malformed):
                 return HttpResponse("This is not here any more.", status=404, content_type="text/plain")
+            except Forbidden as error:
+                return HttpResponse(str(error), status=403, content_type="text/plain")
         return _with_tag(request, response)
 
     return served  # type: ignore[return-value]  # `wraps` names the first parameter
@@ -132,7 +144,13 @@ def show_page(
         context: What the template shows.
     """
     waiting = count_text(clarifications.count_waiting(request.user))
-    frame = {"sections": SECTIONS, "section": section, "waiting_count": waiting, "zone": zone_of(request.user)}
+    frame = {
+        "sections": SECTIONS,
+        "section": section,
+        "waiting_count": waiting,
+        "zone": zone_of(request.user),
+        "may_audit": may_read(request.user),
+    }
     return render(request, template, {**frame, **context}, status=status)
 
 

@@ -6,7 +6,9 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from console import comment_pages, decision_pages, document_pages, edit_pages, shell, views
+from console.account import urls as account
 from console.people import invitation_pages
+from console.scopes import urls as scopes
 
 app_name = "console"
 urlpatterns = [
@@ -15,6 +17,8 @@ urlpatterns = [
     path("logout/", views.Logout.as_view(), name="logout"),
     path("invitations/", invitation_pages.invitation, name="invitation"),
     path("invitations/<str:token>/", invitation_pages.follow_link, name="invitation-link"),
+    *account.urlpatterns,
+    *scopes.urlpatterns,
     path("executions/", views.executions, name="executions"),
     path("questions/", views.questions, name="questions"),
     path("questions/count/", views.waiting_count, name="waiting-count"),
