@@ -162,15 +162,17 @@ def waiting(request: HttpRequest, scope_type: str, scope_id: str) -> HttpRespons
             "scope": root,
             "scope_query": query_of_scope(root),
             "counts": [(_count(number), WAITING[kind][number != 1]) for kind, number in counts],
-            "items": [
-                {"item": each, "path": _path_of(each), "what": WAITING[InboxKind(each.entry.kind)][0]} for each in found
-            ],
+            "items": [{"item": each, "path": _path_of(each), "what": _kind_of(each)} for each in found],
         },
     )
 
 
 def _count(number: int) -> str:
     return f"{inbox.MAX_COUNT - 1}+" if number >= inbox.MAX_COUNT else str(number)
+
+
+def _kind_of(item: inbox.InboxItem) -> str:
+    return WAITING[InboxKind(item.entry.kind)][0]
 
 
 def _path_of(item: inbox.InboxItem) -> str:
