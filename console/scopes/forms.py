@@ -12,16 +12,17 @@ from common.names import has_hidden_characters
 from console.forms import DayField, NamedForm
 from console.scopes.words import ACTS
 
-ROLES = (
-    (Role.VIEWER.value, "Viewer: reads everything"),
-    (Role.REVIEWER.value, "Reviewer: also answers, decides and edits documents"),
-    (Role.OPERATOR.value, "Operator: also starts and cancels executions"),
-    (Role.OWNER.value, "Owner: also gives roles, invites people and sets the budget"),
+ROLES = [(role.value, role.value.title()) for role in Role]
+_ROLE_HINT = (
+    "Viewers read. Reviewers also answer, decide and edit documents. Operators also start and cancel executions. "
+    "Owners also give roles, invite people and set the budget."
 )
 
 
 def _role() -> forms.TypedChoiceField:
-    return forms.TypedChoiceField(label="Role", choices=ROLES, coerce=Role, initial=Role.REVIEWER.value)
+    return forms.TypedChoiceField(
+        label="Role", choices=ROLES, coerce=Role, initial=Role.REVIEWER.value, help_text=_ROLE_HINT
+    )
 
 
 class ScopeSearchForm(forms.Form):

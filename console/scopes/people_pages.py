@@ -13,7 +13,7 @@ from django.urls import reverse
 from access.errors import InvitationEnded, LastOwner, TooManyInvitations, UserUnknown
 from access.people import invitations, roles
 from access.permissions.actions import Action
-from access.selectors import Role, scope_for
+from access.selectors import scope_for
 from common.database.server import database_now
 from common.errors import Forbidden, NotFound
 from console.edit_pages import person
@@ -170,8 +170,7 @@ def _show(request: HttpRequest, scope_type: str, scope_id: str, *, shown: Shown)
         ended=[each for each in offers if each.status is not invitations.InvitationStatus.OPEN],
         more_invitations=more_invitations,
         is_first=not {"people", "invitations"} & request.GET.keys(),
-        roles=[role.value for role in Role],
-        role_hints=ROLES,
+        roles=ROLES,
         invitation_form=form if isinstance(form, InvitationForm) and not shown.told else InvitationForm(initial=hidden),
         role_form=form if isinstance(form, RoleForm) else RoleForm(initial=hidden),
         shown=shown,

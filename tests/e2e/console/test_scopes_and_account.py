@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -34,16 +32,14 @@ def context(browser: Browser, shared: Machine, watch: Watch) -> Iterator[Browser
     assert watch.blocked == []
 
 
-def check(page: Page, name: str) -> None:
+def check(page: Page) -> None:
     """Check a page in both schemes."""
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         assert faults_of(page) == []
-        if folder := os.environ.get("SHOTS"):
-            page.screenshot(path=Path(folder) / f"{name}-{page.viewport_size['width']}-{scheme}.png", full_page=True)
 
 
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.torture), 360])
 def test_an_owner_invites_and_changes_a_role(shared: Machine, context: BrowserContext, width: int) -> None:
     key = f"errands-{width}"
     note = {"scope_type": "project", "scope_id": key, "type": "note", "title": "A note", "content": "One."}
@@ -56,7 +52,7 @@ def test_an_owner_invites_and_changes_a_role(shared: Machine, context: BrowserCo
     page.goto(f"{shared.url}/documents/")
 
     page.get_by_role("link", name="Scopes").click()  # three clicks to an invitation: one,
-    check(page, "scopes")
+    check(page)
     page.get_by_role("link", name=f"People of {key}").click()  # two,
     page.get_by_role("button", name="Make the link").click()  # three
     link = page.get_by_label("Link of the invitation")
@@ -64,7 +60,7 @@ def test_an_owner_invites_and_changes_a_role(shared: Machine, context: BrowserCo
     expect(page.locator("[data-told]")).to_be_focused()
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    check(page, "people")
+    check(page)
 
     role = page.get_by_label(f"Role of {OTHER}", exact=True)
     role.select_option("operator")
@@ -74,7 +70,7 @@ def test_an_owner_invites_and_changes_a_role(shared: Machine, context: BrowserCo
     page.get_by_role("button", name=f"Remove {OWNER}").click()
     expect(page.get_by_label(f"Role of {OWNER}", exact=True)).to_be_focused()
     expect(page.get_by_text("This is the last owner of the scope")).to_be_visible()
-    check(page, "people-refused")
+    check(page)
     with shared.client(OTHER) as client:
         assert client.get(f"/scopes/project/{key}").json()["role"] == "operator"
 
@@ -84,13 +80,13 @@ def test_an_owner_invites_and_changes_a_role(shared: Machine, context: BrowserCo
     page.get_by_label("Budget of each month in US dollars").fill("20")
     page.get_by_role("button", name="Set the budget").click()
     expect(page.locator("#budget")).to_contain_text("of $20.00")
-    check(page, "scope")
+    check(page)
     page.get_by_role("navigation", name="Scope").get_by_role("link", name="Audit log").click()
     expect(page.get_by_role("list", name="Acts")).to_contain_text("changed the budget of a scope")
-    check(page, "audit")
+    check(page)
 
 
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.torture), 360])
 def test_a_token_is_made_used_and_revoked(shared: Machine, context: BrowserContext, width: int) -> None:
     page = context.new_page()
     page.set_viewport_size({"width": width, "height": 800})
@@ -105,11 +101,11 @@ def test_a_token_is_made_used_and_revoked(shared: Machine, context: BrowserConte
     expect(name).to_have_accessible_description("Such as the program that uses the token. This field is required.")
     name.fill(f"nightly {width}")
     page.get_by_label("Operate").check()
-    check(page, "account")
+    check(page)
     page.get_by_role("button", name="Make the token").click()
     secret = page.get_by_label("New token").input_value()
     expect(page.locator("[data-told]").first).to_be_focused()
-    check(page, "token")
+    check(page)
     call = "token => fetch('/api/v1/me', { headers: { Authorization: `Bearer ${token}` }, credentials: 'omit' })"
     status = f"async token => (await ({call})(token)).status"
     assert page.evaluate(status, secret) == 200
