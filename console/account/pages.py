@@ -35,7 +35,7 @@ class Shown:
     told: str = ""
     secret: str = ""  # a new token; it is shown only once
     form: forms.Form | None = None  # with its faults
-    status: int = 200
+    code: int = 200
 
 
 @form_view
@@ -149,7 +149,7 @@ def _act(
     """Do what a form asks for, and note what came of it. Refusals are said beside the field."""
     form = shown.form
     if request.method != "POST" or (form is not None and not form.is_valid()):
-        shown.status = 422 if request.method == "POST" else 200
+        shown.code = 422 if request.method == "POST" else 200
         if request.method != "POST":
             shown.form = None
         return
@@ -163,7 +163,7 @@ def _act(
     except NotFound:
         shown.told = gone
     if form is not None and form.errors:
-        shown.status = 422
+        shown.code = 422
     else:
         shown.form = None
 
@@ -196,7 +196,7 @@ def _show(request: HttpRequest, shown: Shown) -> HttpResponse:
     response = show_page(
         request,
         "console/account/account.html",
-        status=shown.status,
+        status=shown.code,
         section="account",
         account=found,
         roles=[(each, path_of_scope(each.scope)) for each in found.roles],

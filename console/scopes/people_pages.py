@@ -34,7 +34,7 @@ class Shown:
     username: str = ""  # of the row with a fault
     fault: str = ""
     link: str = ""  # of a new invitation; it is shown only once
-    status: int = 200
+    code: int = 200
 
 
 @form_view
@@ -130,7 +130,7 @@ def _place(form: forms.Form) -> dict[str, str]:
 def _answer(request: HttpRequest, form: forms.Form, shown: Shown) -> HttpResponse:
     """Show the page after a form was sent. A user who is no owner any more comes to the list of scopes."""
     if form.errors or shown.fault:
-        shown.status = 422
+        shown.code = 422
     elif not shown.link:
         shown.form = None
     try:
@@ -159,7 +159,7 @@ def _show(request: HttpRequest, scope_type: str, scope_id: str, *, shown: Shown)
     return show_page(
         request,
         "console/scopes/people.html",
-        status=shown.status,
+        status=shown.code,
         section="scopes",
         scope=root,
         path=path_of_scope(root),
