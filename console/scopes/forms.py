@@ -49,7 +49,7 @@ class PlaceForm(NamedForm):
     scope_id = forms.CharField(max_length=200, strip=False, widget=forms.HiddenInput)
 
     @property
-    def place(self) -> dict[str, str]:
+    def place(self) -> dict[str, Any]:
         """The scope, as services name it."""
         return {"scope_type": self.cleaned_data["scope_type"], "scope_key": self.cleaned_data["scope_id"]}
 
