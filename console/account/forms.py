@@ -40,7 +40,7 @@ class ProfileForm(NamedForm):
     language = forms.CharField(
         label="Language",
         max_length=35,
-        help_text="A language tag, such as en or pt-BR. Models write texts for you in it.",
+        help_text="A language tag, such as en or pt-BR.",
     )
     time_zone = forms.CharField(
         label="Time zone",
