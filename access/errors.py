@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rest_framework.exceptions import AuthenticationFailed
 
-from common.errors import Conflict, Forbidden, Gone, Invalid, Malformed, TooManyRequests, Unavailable
+from common.errors import Conflict, Forbidden, Gone, Invalid, Malformed, NotFound, TooManyRequests, Unavailable
 
 
 class ScopeForbidden(Forbidden):
@@ -82,6 +82,10 @@ class LastOwner(Conflict):
 
     code = "last-owner"
     sentence = "This is the last owner of the scope; make another user an owner first."
+
+
+class UserUnknown(NotFound):
+    """No active user has this name, or the user has no role in the scope."""
 
 
 class TooManyInvitations(Conflict):

@@ -134,6 +134,16 @@ def roots_with_roles(user: Person, needs: Collection[Role]) -> dict[Role, list[U
     return {need: [root_id for root_id, role in held if allows(Role(role), need)] for need in needs}
 
 
+def has_role_anywhere(user: Person, need: Role) -> bool:
+    """Return whether the user has at least this role in any root scope; staff always have it."""
+    if getattr(user, "is_staff", False):
+        return True
+    enough = [role.value for role in Role if allows(role, need)]
+    only = only_root(user)
+    rows = ScopeRole.objects.filter(user_id=user.pk or 0, role__in=enough)
+    return rows.filter(**({} if only is None else {"scope_id": only})).exists()
+
+
 def names_with_role(root_id: UUID, names: Collection[str], need: Role) -> set[str]:
     """Return which of the names belong to active users with at least this role in a root scope."""
     enough = [role.value for role in Role if allows(role, need)]

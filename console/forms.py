@@ -38,6 +38,16 @@ class DayField(forms.DateField):
             raise forms.ValidationError(self.error_messages["invalid"]) from error
 
 
+class NamedForm(forms.Form):
+    """A form on a page with other forms: its fields have ids of their own."""
+
+    ids = "id_%s"
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.auto_id = self.ids
+
+
 class DocumentFilterForm(forms.Form):
     """Filters of the library; each field but `q` is a filter of `documents.search.lists.DocumentQuery`."""
 

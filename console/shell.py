@@ -18,6 +18,7 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
+from access.audit.selectors import may_read
 from access.selectors import Person
 from common.database.server import database_now
 from common.errors import Forbidden, Malformed, NotFound
@@ -30,6 +31,7 @@ SECTIONS = (
     ("executions", "Executions", "console:executions"),
     ("documents", "Documents", "console:documents"),
     ("workflows", "Workflows", "console:workflows"),
+    ("scopes", "Scopes", "console:scopes"),
 )
 #: Tells scripts of the page that the server has stored what the form has sent.
 STORED = "stored"
@@ -59,11 +61,19 @@ def page_view(view: View[Given]) -> View[Given]:
                 return view(request, *arguments, **options)
             except NotFound:
                 return show_page(request, "console/not_found.html", status=404)
-            except (Forbidden, Malformed) as error:
-                status = 403 if isinstance(error, Forbidden) else 400
-                return show_page(request, "console/unable.html", status=status, detail=str(error))
+            except Forbidden as error:
+                return _forbidden(request, error)
+            except Malformed as error:
+                return show_page(request, "console/unable.html", status=400, detail=str(error))
 
     return served  # type: ignore[return-value]  # `wraps` names the first parameter
+
+
+def _forbidden(request: HttpRequest, error: Forbidden) -> HttpResponse:
+    """Say what the user may not do, and whom to ask. A form that htmx sends stays: it gets the sentence alone."""
+    if is_htmx(request):
+        return HttpResponse(str(error), status=403, content_type="text/plain")
+    return show_page(request, "console/forbidden.html", status=403, detail=str(error), refused=error.context)
 
 
 def form_view(view: View[Given]) -> View[Given]:
@@ -120,6 +130,8 @@ def part_view(view: View[Given]) -> View[Given]:
                 response = view(request, *arguments, **options)
             except (NotFound, Malformed):
                 return HttpResponse("This is not here any more.", status=404, content_type="text/plain")
+            except Forbidden as error:
+                return HttpResponse(str(error), status=403, content_type="text/plain")
         return _with_tag(request, response)
 
     return served  # type: ignore[return-value]  # `wraps` names the first parameter
@@ -156,6 +168,7 @@ def show_page(
         "section": section,
         "waiting_count": waiting_text(request.user) if count is None else count,
         "zone": zone_of(request.user),
+        "may_audit": may_read(request.user),
     }
     context["stream"] = context.get("stream") or INBOX_STREAM
     return render(request, template, {**frame, **context}, status=status)

@@ -6,9 +6,11 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from console import comment_pages, decision_pages, document_pages, edit_pages, shell, views
+from console.account import urls as account
 from console.inbox import acts
 from console.inbox import pages as inbox_pages
 from console.people import invitation_pages
+from console.scopes import urls as scopes
 
 app_name = "console"
 urlpatterns = [
@@ -17,6 +19,8 @@ urlpatterns = [
     path("logout/", views.Logout.as_view(), name="logout"),
     path("invitations/", invitation_pages.invitation, name="invitation"),
     path("invitations/<str:token>/", invitation_pages.follow_link, name="invitation-link"),
+    *account.urlpatterns,
+    *scopes.urlpatterns,
     path("executions/", views.executions, name="executions"),
     path("questions/", RedirectView.as_view(pattern_name="console:inbox", query_string=True), name="questions"),
     path("inbox/", inbox_pages.entries, name="inbox"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.contrib.auth.hashers import make_password
@@ -81,6 +81,12 @@ def change_password(*, user: User, password: str, session_key: str | None) -> No
     user.password = after
 
 
+def longest_lifetime() -> timedelta:
+    """Return how long a new token is valid at most, which is also the default."""
+    lifetime: timedelta = knox_settings.TOKEN_TTL
+    return lifetime
+
+
 def make_token(
     *,
     user: User,
@@ -96,7 +102,7 @@ def make_token(
     Raises:
         Invalid: the expiry is past or too late, the user may not read the scope, or the rights do not fit a scope.
     """
-    lifetime = knox_settings.TOKEN_TTL
+    lifetime = longest_lifetime()
     if expires_at is not None and not now < expires_at <= now + lifetime:
         _reject("expires_at", "out-of-range", f"A token expires in the future, within {lifetime.days} days.")
     scope = None

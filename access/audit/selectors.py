@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from access.models import AuditEntry, Scope
-from access.selectors import Person, Role, allows, find_user, role_of, root_scope, roots_with_role
+from access.selectors import Person, Role, find_user, has_role_anywhere, require, root_scope, roots_with_role
 from access.user import User
 from common.errors import Forbidden, NotFound
 
@@ -66,6 +66,11 @@ def entries(
     return rows.filter(act__in=act) if act else rows
 
 
+def may_read(reader: Person) -> bool:
+    """Return whether the reader may read any entries: staff, and owners of scopes."""
+    return has_role_anywhere(reader, Role.OWNER)
+
+
 def readable_root(reader: Person, *, scope_type: str, scope_key: str) -> UUID:
     """Return the id of a root scope whose entries the reader may read.
 
@@ -76,8 +81,7 @@ def readable_root(reader: Person, *, scope_type: str, scope_key: str) -> UUID:
     scope = root_scope(reader, scope_type=scope_type, scope_key=scope_key)
     if scope is None:
         raise NotFound("There is no such scope.")
-    if not allows(role_of(reader, scope), Role.OWNER):
-        raise Forbidden("The audit log of a scope is for its owners and for staff.")
+    require(reader, scope, Role.OWNER)
     return scope.id
 
 

@@ -12,13 +12,12 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from access.audit import Act, record
-from access.errors import LastOwner
+from access.errors import LastOwner, UserUnknown
 from access.models import Role, Scope, ScopeRole
 from access.permissions.actions import Action, allows
 from access.selectors import Person, find_user, scope_for
 from access.services import lock_scopes
 from access.user import User
-from common.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def give_role(*, user: User, scope_type: str, scope_key: str, username: str, rol
     """Give a user a role in place of the present one. The same role again changes nothing.
 
     Raises:
-        NotFound: there is no such scope, or no active user of this name.
+        NotFound: there is no such scope. UserUnknown: there is no active user of this name.
         Forbidden: the caller is no owner of the scope.
         LastOwner: the user is the last active owner, and the role is lower.
     """
@@ -53,7 +52,7 @@ def give_role(*, user: User, scope_type: str, scope_key: str, username: str, rol
     _require_still(user, scope)
     other = find_user(User.normalize_username(username))
     if other is None or not other.is_active:
-        raise NotFound("There is no active user of this name.")
+        raise UserUnknown("There is no active user of this name.")
     row = _role_row(scope, username)
     if row is not None and row.role == role:
         return GivenRole(row, is_new=False)
@@ -69,7 +68,7 @@ def take_role(*, user: User, scope_type: str, scope_key: str, username: str) -> 
     """Take a user's role away.
 
     Raises:
-        NotFound: there is no such scope, or the user has no role in it.
+        NotFound: there is no such scope. UserUnknown: the user has no role in it.
         Forbidden: the caller is no owner of the scope.
         LastOwner: the user is the last active owner.
     """
@@ -78,7 +77,7 @@ def take_role(*, user: User, scope_type: str, scope_key: str, username: str) -> 
     _require_still(user, scope)
     row = _role_row(scope, username)
     if row is None:
-        raise NotFound("This user has no role in the scope.")
+        raise UserUnknown("This user has no role in the scope.")
     _check_owners(row, None)
     row.delete()
     record(Act.ROLE_TAKE, "user", row.user_id, root_id=scope.id)

@@ -42,14 +42,7 @@ class KeysetPagination(BasePagination):
         """
         ordering: tuple[str, ...] = view.ordering  # type: ignore[union-attr]
         limit = self.limit_of(request)
-        rows = queryset.order_by(*ordering)
-        fields = [_field(each, queryset.model) for each in ordering]
-        if (values := page_start(request.query_params, fields)) is not None:
-            rows = rows.filter(_after(ordering, values))
-        found = list(rows[: limit + 1])
-        page = found[:limit]
-        last = [getattr(page[-1], field.lstrip("-")) for field in ordering] if len(found) > limit else None
-        self.next_cursor = None if last is None else encode_cursor(last)
+        page, self.next_cursor = keyset_page(queryset, request.query_params, ordering=ordering, limit=limit)
         return page
 
     def limit_of(self, request: Request) -> int:
@@ -94,6 +87,24 @@ class KeysetPagination(BasePagination):
                 "schema": {"type": "string", "pattern": CURSOR_PATTERN},
             },
         ]
+
+
+def keyset_page(
+    queryset: QuerySet[Any], parameters: Mapping[str, str], *, ordering: tuple[str, ...], limit: int
+) -> tuple[list[Any], str | None]:
+    """Return one page of a queryset after the cursor in the parameters, and the cursor of the next page.
+
+    Raises:
+        ValidationError: `cursor` is invalid.
+    """
+    rows = queryset.order_by(*ordering)
+    fields = [_field(each, queryset.model) for each in ordering]
+    if (values := page_start(parameters, fields)) is not None:
+        rows = rows.filter(_after(ordering, values))
+    found = list(rows[: limit + 1])
+    page = found[:limit]
+    last = [getattr(page[-1], field.lstrip("-")) for field in ordering] if len(found) > limit else None
+    return page, None if last is None else encode_cursor(last)
 
 
 def page_limit(parameters: Mapping[str, str], *, default: int = DEFAULT_LIMIT, most: int = MAX_LIMIT) -> int:

@@ -63,11 +63,17 @@ class ChildSummary:
     children: int
 
 
-def roots(*, user: Person, scope_type: str | None = None, scope_id: str | None = None) -> QuerySet[Any]:
-    """Return the root scopes that the user may see."""
+def roots(
+    *, user: Person, scope_type: str | None = None, scope_id: str | None = None, q: str | None = None
+) -> QuerySet[Any]:
+    """Return the root scopes that the user may see. `q`: those whose type or key contains this text."""
     key = None if scope_id is None else normalize_name(scope_id)
     wanted = {name: value for name, value in (("type", scope_type), ("key", key)) if value is not None}
-    return visible_scopes(user).filter(parent=None, **wanted)
+    rows = visible_scopes(user).filter(parent=None, **wanted)
+    if q is None:
+        return rows
+    text = normalize_name(q)
+    return rows.filter(Q(key__icontains=text) | Q(type__icontains=text))
 
 
 def with_counts(rows: Iterable[Any], *, user: Person) -> list[ScopeSummary]:
@@ -138,6 +144,18 @@ def scope_details(*, user: Person, scope_type: str, scope_key: str, now: datetim
     return ScopeDetails(
         summary=summary, owners=owners_of(summary.scope.id), budget=monthly_budget(summary.scope.id, now=now)
     )
+
+
+def child(user: Person, root: Any, scope_id: UUID) -> Any:
+    """Return a scope of a root's tree, which may be the root itself.
+
+    Raises:
+        NotFound: the tree has no such scope, or the user may not see it.
+    """
+    found = root if root.id == scope_id else visible_scopes(user).filter(root_id=root.id, id=scope_id).first()
+    if found is None:
+        raise NotFound("There is no such scope.")
+    return found
 
 
 def children(root: Any, *, parent: UUID | None) -> QuerySet[Any]:

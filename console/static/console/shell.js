@@ -45,10 +45,14 @@ export function tellStatus(status, method = "GET") {
   else if (status >= 400) tell("The server has refused this. Nothing was stored.");
 }
 
+// Whether a refusal is a sentence for people, as pages send it when a role is too low.
+const isSentence = ({ response, text }) => response.headers?.get("Content-Type")?.startsWith("text/plain") && text;
+
 document.addEventListener("htmx:error", () => setLost("part", true));
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   const { status } = ctx.response;
   if (status < 400) setLost("part", false);
+  else if (status === 403 && isSentence(ctx)) tell(`${ctx.text} Nothing was stored.`);
   else if (status !== 422) tellStatus(status, ctx.request.method); // 422: the form comes back with its faults
 });
 

@@ -20,6 +20,7 @@ class ScopeFilters(StrictSerializer):
 
     scope_type = serializers.CharField(required=False, help_text="Type of the scope.")
     scope_id = NameField(required=False, help_text="Key of the scope.")
+    q = NameField(required=False, max_length=200, help_text="Text that the type or the key contains.")
 
 
 class ChildFilters(StrictSerializer):

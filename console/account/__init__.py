@@ -1,0 +1,1 @@
+"""Pages of a user's own account: profile, password, tokens and sessions."""

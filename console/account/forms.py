@@ -1,0 +1,155 @@
+"""Forms about a user's own account. Each one has a twin in the API."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from access.rights import Right
+from common.names import has_hidden_characters, normalize_name
+from common.time import time_zones
+from console.forms import DayField, NamedForm
+
+#: What a token may do with each right.
+RIGHTS = (
+    (Right.READ.value, "Read: executions, documents, costs and streams"),
+    (Right.ANSWER.value, "Answer: questions, decisions, comments, edits and files"),
+    (Right.OPERATE.value, "Operate: start, cancel and retry executions"),
+    (Right.AUTHOR.value, "Author: publish, retire and try workflows"),
+    (Right.MANAGE.value, "Manage: roles, invitations and budgets of scopes"),
+)
+_SEPARATOR = "/"  # no type of a scope has one
+
+
+def value_of_scope(scope: Any) -> str:
+    """Return the value with which a form names a root scope."""
+    return f"{scope.type}{_SEPARATOR}{scope.key}"
+
+
+class ProfileForm(NamedForm):
+    """Name, language and time zone."""
+
+    ids = "profile_%s"
+
+    name = forms.CharField(
+        label="Name", required=False, max_length=150, widget=forms.TextInput({"autocomplete": "name"})
+    )
+    language = forms.CharField(
+        label="Language",
+        max_length=35,
+        help_text="A language tag, such as en or pt-BR.",
+    )
+    time_zone = forms.CharField(
+        label="Time zone",
+        max_length=64,
+        help_text="Such as Europe/Berlin. Pages show times in it.",
+        widget=forms.TextInput({"list": "known-zones", "autocomplete": "off"}),
+    )
+
+    def clean_name(self) -> str:
+        """Return the name in its normal form.
+
+        Raises:
+            ValidationError: it has invisible characters.
+        """
+        return _name(self.cleaned_data["name"])
+
+
+class PasswordForm(NamedForm):
+    """The old password, and the new one twice."""
+
+    ids = "password_%s"
+
+    old_password = forms.CharField(
+        label="Present password",
+        max_length=4096,
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "current-password"}),
+    )
+    new_password = forms.CharField(
+        label="New password", max_length=4096, strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"})
+    )
+    new_password_again = forms.CharField(
+        label="New password again",
+        max_length=4096,
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+    )
+
+    def clean_new_password_again(self) -> str:
+        """Return the second one.
+
+        Raises:
+            ValidationError: the two differ.
+        """
+        again = str(self.cleaned_data["new_password_again"])
+        if "new_password" in self.cleaned_data and again != self.cleaned_data["new_password"]:
+            raise forms.ValidationError("The two passwords differ.")
+        return again
+
+
+class TokenForm(NamedForm):
+    """The name and the limits of a new token."""
+
+    ids = "token_%s"
+
+    name = forms.CharField(label="Name", max_length=100, help_text="Such as the program that uses the token.")
+    rights = forms.TypedMultipleChoiceField(
+        label="Rights",
+        choices=RIGHTS,
+        coerce=Right,
+        initial=[Right.READ.value],
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "A token needs at least one right."},
+        help_text="No right includes another one. A token never may more than you.",
+    )
+    scope = forms.ChoiceField(
+        label="Scope",
+        required=False,
+        help_text="A token for one scope reaches nothing else, and cannot author workflows.",
+    )
+    expires_at = DayField(label="Valid until", is_end=True)
+
+    def __init__(self, *arguments: Any, scopes: list[Any], lifetime: timedelta, **options: Any) -> None:
+        """Offer the scopes of the user, and the days on which a token may expire."""
+        super().__init__(*arguments, **options)
+        named = [(value_of_scope(each), f"{each.type} {each.key}") for each in scopes]
+        self.fields["scope"].choices = [("", "All of my scopes"), *named]  # type: ignore[attr-defined]
+        today = timezone.localdate()
+        last = today + lifetime - timedelta(days=1)
+        days = self.fields["expires_at"]
+        days.widget.attrs |= {"min": today.isoformat(), "max": last.isoformat()}
+        days.help_text = f"That day included. Empty: {lifetime.days} days from now, which is the longest."
+
+    def clean_name(self) -> str:
+        """Return the name in its normal form.
+
+        Raises:
+            ValidationError: it has invisible characters.
+        """
+        return _name(self.cleaned_data["name"])
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The values, as the service names them."""
+        values = {name: self.cleaned_data[name] for name in ("name", "rights")}
+        expires_at: datetime | None = self.cleaned_data["expires_at"]
+        scope = self.cleaned_data["scope"]
+        kind, _, key = scope.partition(_SEPARATOR)
+        place = {"scope_type": kind, "scope_id": key} if scope else {}
+        return {**values, "expires_at": expires_at, **place}
+
+
+def _name(text: str) -> str:
+    name = normalize_name(text)
+    if has_hidden_characters(name):
+        raise forms.ValidationError("Control, zero-width and text-direction characters are not allowed.")
+    return name
+
+
+def zones() -> list[str]:
+    """Return the names of time zones that a person may look for."""
+    return sorted(each for each in time_zones() if "/" in each or each == "UTC")
