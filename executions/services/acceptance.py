@@ -19,7 +19,7 @@ from documents import repository as documents
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision, PassageComment
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
-from executions.engine.domain.states import StepStatus
+from executions.engine.domain.states import StepStatus, WaitingOn
 from executions.engine.transitions import acceptance, core, waits
 from executions.engine.transitions.waits import Voter
 from executions.persistence import repositories
@@ -107,7 +107,7 @@ def decide_acceptance(
     """Accept or reject a waiting document, or request changes. Repeating the same decision changes nothing.
 
     A proposed version becomes the head if it is accepted and the head is still `head_version`. If it is rejected, the
-    head stays.
+    head stays. Under four eyes, or with several votes, the step then waits for a decision about the head.
 
     Raises:
         NotFound: there is no such execution or step, or none that the user may see.
@@ -243,5 +243,5 @@ def _is_same_decision(execution: Execution, step_id: str, made: AcceptanceDecisi
     if step is None or last is None or not last.is_repeated_by(made):
         return False
     kept_head = last.about_proposal and last.decision is AcceptanceAction.REJECT
-    ended = kept_head and step.status is StepStatus.COMPLETED
-    return ended or step.document_version in {last.document_version, last.accepted}
+    followed = kept_head and (step.status is StepStatus.COMPLETED or step.waits_for is WaitingOn.ACCEPTANCE)
+    return followed or step.document_version in {last.document_version, last.accepted}

@@ -65,6 +65,11 @@ class Wait(BaseModel):
         return self.approvers is not None and self.approvers.four_eyes
 
     @property
+    def needs_others(self) -> bool:
+        """Whether one person alone cannot decide which version the step completes with."""
+        return self.has_four_eyes or self.required > 1
+
+    @property
     def voters(self) -> tuple[str, ...] | None:
         """The only users who may vote; None: all reviewers may."""
         return self.assignees if self.approvers is not None and self.assignees else None
@@ -104,8 +109,8 @@ class Wait(BaseModel):
         return self.model_copy(update=changes)
 
     def edited(self, *, by: str, user_id: int | None) -> Wait:
-        """Return the wait for a decision about a version that a person has made."""
-        return self.model_copy(update={"edited_by": by, "edited_by_id": user_id})
+        """Return the wait for a decision about a version that a person has made. Votes are cast again."""
+        return self.model_copy(update={"edited_by": by, "edited_by_id": user_id, "votes": ()})
 
     def reopened(self, now: datetime) -> Wait:
         """Return the wait begun anew: people get the same time as before, and votes are cast again."""

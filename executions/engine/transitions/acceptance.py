@@ -105,7 +105,8 @@ def decide(
 ) -> Change:
     """Apply a person's decision about a step's document: the step completes, fails, or revises the document.
 
-    An acceptance may be one of several votes. Then the step waits for the others.
+    An acceptance may be one of several votes. Then the step waits for the others. If other users have to look at a
+    person's version, too, the rejection of a proposal lets the step wait for a decision about the head.
 
     Raises:
         NotFound: there is no such step.
@@ -123,9 +124,26 @@ def decide(
     decision = decision.model_copy(update=facts)
     step_events = _events_of(step, decision, target.final)
     execution = execution.with_step(replace(step, decisions=(*step.decisions, decision)))
+    if step.wait is not None and step.wait.needs_others and _keeps_head(decision):
+        asked = _ask_about_head(execution, step_id, target.final, context=context)
+        return replace(asked, events=(*step_events, *asked.events))
     decided = core.resume(Change(execution=execution, events=step_events), context)
     change = _effects(decided.execution, step, decision, target=target, context=context)
     return replace(change, events=(*decided.events, *change.events))
+
+
+def _keeps_head(decision: AcceptanceDecision) -> bool:
+    """Return whether the decision prefers a person's version, the head, to the model's proposal."""
+    return decision.decision is AcceptanceAction.REJECT and decision.about_proposal
+
+
+def _ask_about_head(execution: Execution, step_id: str, head: Document, *, context: Context) -> Change:
+    """Let the step wait for a decision about the head: rejecting the proposal is no vote for a person's version."""
+    step = execution.steps[step_id]
+    wait = step.wait and step.wait.edited(by=head.author_name, user_id=head.author_id)
+    asking = replace(step, document_version=head.version, version=step.version + 1, wait=wait)
+    event = acceptance_event(asking, WaitingDocument(title=head.title, proposed=False))
+    return Change(execution=execution.with_progress(asking, now=context.now), events=(event,))
 
 
 def _effects(

@@ -48,7 +48,7 @@ def check_voter(execution: Execution, step: Step, decision: AcceptanceDecision, 
         raise MayNotVote("You started this execution, so another user has to decide about this document.")
     if wait.has_four_eyes and wait.edited_by and voter.is_user(wait.edited_by, wait.edited_by_id):
         raise MayNotVote("You edited this version, so another user has to decide about it.")
-    if decision.edit_hash and (wait.has_four_eyes or wait.required > 1):
+    if decision.edit_hash and wait.needs_others:
         raise MayNotVote("Other users decide about your changes: edit the document, and let them accept it.")
 
 

@@ -1,0 +1,65 @@
+"""Votes about versions of persons, and votes of users who have another name, or may no longer vote."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from executions.engine.domain.execution import Execution
+from executions.engine.transitions import acceptance
+from executions.models import ExecutionStep
+from tests.factories import reports
+from tests.factories.callers import Caller
+from tests.integration.api.decisions.test_acceptance_api import decide, told
+from tests.integration.api.decisions.test_votes_api import ACCEPT, listed, team, waiting
+from workflows.definitions.definition import ApproversPolicy, WaitPolicy
+
+pytestmark = pytest.mark.django_db
+__all__ = ["team"]
+
+
+def edit(caller: Caller, execution: Execution, title: str, *, base: int, **content: Any) -> None:
+    """Store a person's version of the document that waits."""
+    document = ExecutionStep.objects.get(execution_id=execution.id, step_id="research").document_id
+    body = {"content": {"title": title, **content}}
+    response = caller.put(f"/documents/{document}", body, **{"If-Match": f'"{base}"'})
+    assert response.status_code == 200, response.content
+
+
+def proposed(team: dict[str, Caller], *editors: str, **policy: Any) -> Execution:
+    """Return an execution whose model proposes a version, beside the head that these users have edited."""
+    wait = WaitPolicy(approvers=ApproversPolicy(**policy))
+    execution = reports.hand_in(reports.start(team["ada"].user), wait)
+    changes = {"decision": "request_changes", "document_version": 1, "comment": "Shorter"}
+    assert decide(team["cleo"], execution, changes).status_code == 200
+    for base, name in enumerate(editors, start=1):
+        edit(team[name], execution, f"By {name}", base=base)
+    call = reports.begun_again(execution)
+    return reports.move(
+        reports.claim(reports.read(execution)),
+        lambda now, context: acceptance.request_acceptance(now, "research", waiting=wait, context=context),
+        calls=(call,),
+        document=reports.paper(execution, "research"),
+    )
+
+
+def test_a_rejected_proposal_is_no_vote_for_the_head(team: dict[str, Caller]) -> None:
+    _, ben, cleo, dan = team.values()
+    execution = proposed(team, "ben", required=2, four_eyes=True)
+    reject = {"decision": "reject", "document_version": 3}
+    rejected = decide(ben, execution, reject)
+    assert (rejected.status_code, rejected.json()["status"]) == (200, "waiting")
+    assert decide(ben, execution, reject).json() == rejected.json()  # again
+    assert told(execution)[-2:] == ["acceptance_decided", "acceptance_needed"]
+    head = {**ACCEPT, "document_version": 2}
+    assert "You edited this version" in decide(ben, execution, head).json()["detail"]
+    assert [listed(each, execution) for each in (ben, cleo, dan)] == [False, True, True]
+    assert decide(cleo, execution, head).json()["status"] == "waiting"
+    assert decide(dan, execution, head).json()["status"] == "running"
+    assert ExecutionStep.objects.get(execution_id=execution.id, step_id="research").document_version == 2
+
+
+def test_one_approver_keeps_the_head(team: dict[str, Caller]) -> None:
+    execution = proposed(team, "ben", required=1)
+    assert decide(team["dan"], execution, {"decision": "reject", "document_version": 3}).json()["status"] == "running"
