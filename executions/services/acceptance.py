@@ -177,7 +177,7 @@ def _target(
 
 def _voted_version(read: Document, said: PersonsDecision) -> Document:
     """Return the version that gets one of several votes: no version is made before the last one."""
-    if read.proposed:
+    if read.proposed or said.head_version is not None:
         _check_head(lock_head(read), said.head_version)
     return read
 

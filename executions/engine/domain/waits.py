@@ -21,6 +21,11 @@ class Vote(BaseModel):
     voted_by: str  # user name
     voted_at: datetime
 
+    def is_about(self, document_version: int, head_version: int | None) -> bool:
+        """Return whether it is about this version, compared with this head. Only proposals need a head."""
+        same_head = None in {self.head_version, head_version} or self.head_version == head_version
+        return self.document_version == document_version and same_head
+
 
 class Wait(BaseModel):
     """A step's wait for answers, or for a decision about its document."""
@@ -76,8 +81,7 @@ class Wait(BaseModel):
 
     def votes_for(self, document_version: int, head_version: int | None) -> tuple[str, ...]:
         """Return the users who have accepted this version, compared with this head, and who may still vote."""
-        wanted = (document_version, head_version)
-        cast = [each.voted_by for each in self.votes if (each.document_version, each.head_version) == wanted]
+        cast = [each.voted_by for each in self.votes if each.is_about(document_version, head_version)]
         return tuple(name for name in dict.fromkeys(cast) if self.voters is None or name in self.voters)
 
     def voted_by(self, document_version: int) -> list[str]:
@@ -100,6 +104,10 @@ class Wait(BaseModel):
             voted_at=decision.decided_at,
         )
         return self.model_copy(update={"votes": (*self.votes, vote)})
+
+    def without_votes(self) -> Wait:
+        """Return the wait with no votes, which are cast again."""
+        return self.model_copy(update={"votes": ()})
 
     def assigned(self, assignees: Sequence[str], *, due_at: datetime | None) -> Wait:
         """Return the wait with other assignees, and a due date. Another date is told of again."""

@@ -204,7 +204,7 @@ def document_edited(document: Document, *, step_id: str | None, repeated: bool =
 def follow_edit(execution: Execution, edited: Document, *, repeated: bool = False, context: Context) -> Change:
     """Record a person's edit in the log of an execution that has made or reused the document.
 
-    A step that waits for a decision about the edited version waits for one about the new version.
+    A step that waits for a decision about the edited version waits for one about the new version. Votes are cast again.
 
     Raises:
         IllegalTransition: the execution has ended.
@@ -215,6 +215,10 @@ def follow_edit(execution: Execution, edited: Document, *, repeated: bool = Fals
     if step.waits_for is WaitingOn.ACCEPTANCE and step.document_version == edited.base_version:
         wait = step.wait and step.wait.edited(by=edited.author_name, user_id=edited.author_id)
         waiting = replace(step, document_version=edited.version, version=step.version + 1, wait=wait)
+        execution = execution.with_progress(waiting, now=context.now)
+    elif step.waits_for is WaitingOn.ACCEPTANCE and step.wait is not None and step.wait.votes:
+        # a proposed version waits, and the voters have compared it with the head before this one
+        waiting = replace(step, version=step.version + 1, wait=step.wait.without_votes())
         execution = execution.with_progress(waiting, now=context.now)
     return Change(execution=execution, events=(document_edited(edited, step_id=step.step_id, repeated=repeated),))
 

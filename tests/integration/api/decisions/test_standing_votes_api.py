@@ -63,3 +63,24 @@ def test_a_rejected_proposal_is_no_vote_for_the_head(team: dict[str, Caller]) ->
 def test_one_approver_keeps_the_head(team: dict[str, Caller]) -> None:
     execution = proposed(team, "ben", required=1)
     assert decide(team["dan"], execution, {"decision": "reject", "document_version": 3}).json()["status"] == "running"
+
+
+def test_an_edit_of_the_head_voids_the_votes_about_a_proposal(team: dict[str, Caller]) -> None:
+    _, ben, cleo, dan = team.values()
+    execution = proposed(team, "ben", required=2)
+    accept = {"decision": "accept", "document_version": 3, "head_version": 2}
+    assert decide(cleo, execution, accept).json()["status"] == "waiting"
+    assert not listed(cleo, execution)
+    edit(ben, execution, "By ben again", base=2)
+    [entry] = cleo.get("/inbox/", {"kind": "acceptance"}).json()["data"]
+    assert (entry["document"]["version"], entry["document"]["voted_by"]) == (3, [])
+    assert decide(dan, execution, {**accept, "head_version": 4}).json()["status"] == "waiting"
+    assert decide(cleo, execution, {**accept, "head_version": 4}).json()["status"] == "running"
+
+
+def test_votes_count_together_whether_or_not_they_name_the_head(team: dict[str, Caller]) -> None:
+    _, ben, cleo, _ = team.values()
+    execution = waiting(team["ada"], required=2)
+    assert decide(ben, execution, {**ACCEPT, "head_version": 7}).status_code == 412
+    assert decide(ben, execution, {**ACCEPT, "head_version": 1}).json()["status"] == "waiting"
+    assert decide(cleo, execution, ACCEPT).json()["status"] == "running"
