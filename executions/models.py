@@ -179,7 +179,7 @@ class InboxEntry(models.Model):
     due_at = models.DateTimeField(null=True)  # NULL: no due date
     assignees = models.JSONField(default=list)  # user names; empty: all users with the role
     only_assignees = models.BooleanField(default=False)  # other users cannot act
-    excluded = models.JSONField(default=list)  # names of users who cannot vote, or have voted
+    excluded = models.JSONField(default=list)  # ids or names of users who cannot vote, or have voted
 
     class Meta:
         constraints = [

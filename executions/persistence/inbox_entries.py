@@ -13,10 +13,12 @@ from common.database import bulk
 from executions.engine.domain.events import EventType, ProgressEvent
 from executions.engine.domain.execution import Execution, Step
 from executions.engine.domain.states import ExecutionStatus, InboxKind, StepStatus, WaitingOn
+from executions.engine.domain.waits import Wait
 
 #: A changed step: the execution before and after, the step before and after.
 MovedStep = tuple[Execution, Execution, Step, Step]
 Key = tuple[UUID, InboxKind, str]
+Somebody = int | str  # the id of a user, which stays the same when the name changes; else the name
 
 #: Events of changes that may begin, change or end an entry.
 CHANGES = frozenset(
@@ -72,7 +74,7 @@ class Entry:
     due_at: datetime | None = None
     assignees: tuple[str, ...] = ()
     only_assignees: bool = False
-    excluded: tuple[str, ...] = ()
+    excluded: tuple[Somebody, ...] = ()
 
 
 def entry_of_step(execution: Execution, step: Step) -> Entry | None:
@@ -99,14 +101,22 @@ def entry_of_step(execution: Execution, step: Step) -> Entry | None:
     )
 
 
-def _excluded(execution: Execution, step: Step) -> tuple[str, ...]:
-    """Return the names of the users who cannot vote about the step's document, or have voted."""
+def _excluded(execution: Execution, step: Step) -> tuple[Somebody, ...]:
+    """Return the users who cannot vote about the step's document, or have voted: ids, or names if there is no id."""
     wait = step.wait
     if wait is None or wait.approvers is None:
         return ()
-    voted = (each.voted_by for each in wait.votes if each.document_version == step.document_version)
-    same_eyes = (execution.requested_by_name, wait.edited_by) if wait.has_four_eyes else ()
-    return tuple(dict.fromkeys(name for name in (*same_eyes, *voted) if name))
+    voted = (each for each in wait.votes if each.document_version == step.document_version)
+    return tuple(dict.fromkeys((*_barred(execution, wait), *(each.voted_by_id or each.voted_by for each in voted))))
+
+
+def _barred(execution: Execution, wait: Wait) -> tuple[Somebody, ...]:
+    """Return the users who cannot vote because of four eyes."""
+    if not wait.has_four_eyes:
+        return ()
+    starter = execution.requested_by or execution.requested_by_name
+    editor = wait.edited_by_id or wait.edited_by
+    return tuple(dict.fromkeys(each for each in (starter, editor) if each))
 
 
 def entry_of_execution(execution: Execution) -> Entry | None:

@@ -107,7 +107,7 @@ def _within_reach(user: Person, now: datetime) -> Q:
     name = user.get_username()
     old = Q(kind=InboxKind.FAILURE.value, since__lt=now - timedelta(days=FAILURE_DAYS))
     of_others = Q(only_assignees=True) & ~Q(assignees__contains=[name])
-    reach = ~old & ~of_others & ~Q(excluded__contains=[name])
+    reach = ~old & ~of_others & ~Q(excluded__contains=[name]) & ~Q(excluded__contains=[user.pk or 0])
     for need in dict.fromkeys(NEEDED.values()):
         if (roots := roots_with_role(user, need)) is not None:
             kinds = [kind.value for kind, role in NEEDED.items() if role is need]

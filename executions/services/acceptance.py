@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from pydantic import JsonValue
 
+from access import selectors as access
 from access.audit import Act
 from access.permissions.actions import NEEDED_ROLE, Action
 from access.user import User
@@ -20,8 +21,8 @@ from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDeci
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import StepStatus, WaitingOn
+from executions.engine.domain.waits import Vote
 from executions.engine.transitions import acceptance, core, waits
-from executions.engine.transitions.waits import Voter
 from executions.persistence import repositories
 from executions.queue.jobs import enqueue_advance
 from executions.selectors import executions
@@ -87,6 +88,7 @@ class PersonsDecision:
             head_version=self.head_version,
             edit_hash="" if self.edit is None else self.edit.hash,
             decided_by=user.get_username(),
+            decided_by_id=user.pk,
             decided_at=now,
         )
         if made.decision is AcceptanceAction.REQUEST_CHANGES and not made.request:
@@ -123,9 +125,12 @@ def decide_acceptance(
     made = said.at(now, user=user)
     if _is_same_decision(current, step_id, made):
         return current
+    standing = _standing_votes(current, step_id)
+    current = waits.keep_votes(current, step_id, standing)
     target = _target(current, made, step_id=step_id, said=said, user=user)
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
+        execution = waits.keep_votes(execution, step_id, standing)
         return acceptance.decide(execution, step_id, made, target=target, context=context)
 
     stored = store_decision(execution_id, decide, now)
@@ -136,6 +141,19 @@ def decide_acceptance(
     if not stored.ended:
         enqueue_advance(execution_id)
     return stored
+
+
+def _standing_votes(execution: Execution, step_id: str) -> list[Vote]:
+    """Return the votes about a step's document whose users may still vote: they are active, and have the role."""
+    step = execution.steps.get(step_id)
+    votes = () if step is None or step.wait is None else step.wait.votes
+    if not votes:
+        return []
+    need = NEEDED_ROLE[Action.DECIDE]
+    known = {each.voted_by_id for each in votes if each.voted_by_id is not None}
+    ids = access.ids_with_role(execution.scope.id, known, need)
+    names = access.names_with_role(execution.scope.id, {each.voted_by for each in votes}, need)
+    return [each for each in votes if each.voted_by_id in ids or (each.voted_by_id is None and each.voted_by in names)]
 
 
 def _record(before: Execution, stored: Execution, made: AcceptanceDecision, *, step_id: str) -> None:
@@ -161,7 +179,7 @@ def _target(
 ) -> acceptance.AcceptanceContext:
     pin = acceptance.waiting_document(execution, step_id, version=said.document_version)
     step = execution.steps[step_id]
-    waits.check_voter(execution, step, made, voter=Voter(name=made.decided_by, id=user.pk))
+    waits.check_voter(execution, step, made)
     read = repositories.get_document(pin.document_id, pin.version)
     if waits.is_settled_by(step, made):
         final = _final_version(read, said, root_id=execution.scope.id, user=user, now=made.decided_at)
@@ -170,7 +188,6 @@ def _target(
     return acceptance.AcceptanceContext(
         read=read,
         final=final,
-        user_id=user.pk,
         definition=workflows.get_definition(execution.workflow_id, execution.workflow_version),
     )
 

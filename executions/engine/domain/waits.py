@@ -19,7 +19,14 @@ class Vote(BaseModel):
     document_version: int
     head_version: int | None = None  # with which the person compared a proposed version
     voted_by: str  # user name
+    voted_by_id: int | None = None  # None: the vote was cast before ids were recorded
     voted_at: datetime
+
+    def is_of(self, name: str, user_id: int | None) -> bool:
+        """Return whether the user has cast it. Names can change, so ids count where both are known."""
+        if self.voted_by_id is not None and user_id is not None:
+            return self.voted_by_id == user_id
+        return self.voted_by == name
 
     def is_about(self, document_version: int, head_version: int | None) -> bool:
         """Return whether it is about this version, compared with this head. Only proposals need a head."""
@@ -79,10 +86,15 @@ class Wait(BaseModel):
         """The only users who may vote; None: all reviewers may."""
         return self.assignees if self.approvers is not None and self.assignees else None
 
-    def votes_for(self, document_version: int, head_version: int | None) -> tuple[str, ...]:
-        """Return the users who have accepted this version, compared with this head, and who may still vote."""
-        cast = [each.voted_by for each in self.votes if each.is_about(document_version, head_version)]
-        return tuple(name for name in dict.fromkeys(cast) if self.voters is None or name in self.voters)
+    def votes_for(self, document_version: int, head_version: int | None) -> tuple[Vote, ...]:
+        """Return the votes for this version, compared with this head, of users who may vote."""
+        cast = (each for each in self.votes if each.is_about(document_version, head_version))
+        return tuple(each for each in cast if self.voters is None or each.voted_by in self.voters)
+
+    def votes_beside(self, decision: AcceptanceDecision) -> tuple[Vote, ...]:
+        """Return the votes of other users for the version of a decision."""
+        cast = self.votes_for(decision.document_version, decision.head_version)
+        return tuple(each for each in cast if not each.is_of(decision.decided_by, decision.decided_by_id))
 
     def voted_by(self, document_version: int) -> list[str]:
         """Return the users who have accepted this version, in order."""
@@ -92,8 +104,7 @@ class Wait(BaseModel):
         """Return whether the decision decides: it does not accept, or its vote is the last that is missing."""
         if decision.decision is not AcceptanceAction.ACCEPT:
             return True
-        cast = self.votes_for(decision.document_version, decision.head_version)
-        return len({*cast, decision.decided_by}) >= self.required
+        return len(self.votes_beside(decision)) + 1 >= self.required
 
     def with_vote(self, decision: AcceptanceDecision) -> Wait:
         """Return the wait with the decision as one more vote."""
@@ -101,13 +112,14 @@ class Wait(BaseModel):
             document_version=decision.document_version,
             head_version=decision.head_version,
             voted_by=decision.decided_by,
+            voted_by_id=decision.decided_by_id,
             voted_at=decision.decided_at,
         )
-        return self.model_copy(update={"votes": (*self.votes, vote)})
+        return self.with_votes((*self.votes, vote))
 
-    def without_votes(self) -> Wait:
-        """Return the wait with no votes, which are cast again."""
-        return self.model_copy(update={"votes": ()})
+    def with_votes(self, votes: Sequence[Vote]) -> Wait:
+        """Return the wait with these votes in place of the present ones."""
+        return self.model_copy(update={"votes": tuple(votes)})
 
     def assigned(self, assignees: Sequence[str], *, due_at: datetime | None) -> Wait:
         """Return the wait with other assignees, and a due date. Another date is told of again."""

@@ -18,7 +18,6 @@ from executions.engine.domain.waits import new_wait
 from executions.engine.transitions import core, waits
 from executions.engine.transitions.core import Change, Context
 from executions.engine.transitions.for_each import Collections
-from executions.engine.transitions.waits import Voter
 from workflows.definitions.definition import ANY_REVIEWER, WaitPolicy, WorkflowDefinition
 
 
@@ -79,7 +78,6 @@ class AcceptanceContext:
     #: The version with which the step completes: the one that was read, or one that the decision makes, with the
     #: person's changes or from a proposed version. For a rejected proposal it is the head.
     final: Document
-    user_id: int | None = None  # the user who decides
 
 
 def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin:
@@ -116,7 +114,7 @@ def decide(
     """
     waiting_document(execution, step_id, version=decision.document_version)
     step = execution.steps[step_id]
-    waits.check_voter(execution, step, decision, voter=Voter(name=decision.decided_by, id=target.user_id))
+    waits.check_voter(execution, step, decision)
     if not waits.is_settled_by(step, decision):
         return waits.vote(execution, step_id, decision)
     accepted = target.final.version if decision.accepts else None
@@ -218,7 +216,7 @@ def follow_edit(execution: Execution, edited: Document, *, repeated: bool = Fals
         execution = execution.with_progress(waiting, now=context.now)
     elif step.waits_for is WaitingOn.ACCEPTANCE and step.wait is not None and step.wait.votes:
         # a proposed version waits, and the voters have compared it with the head before this one
-        waiting = replace(step, version=step.version + 1, wait=step.wait.without_votes())
+        waiting = replace(step, version=step.version + 1, wait=step.wait.with_votes(()))
         execution = execution.with_progress(waiting, now=context.now)
     return Change(execution=execution, events=(document_edited(edited, step_id=step.step_id, repeated=repeated),))
 

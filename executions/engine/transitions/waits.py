@@ -13,7 +13,7 @@ from executions.engine.domain.errors import MayNotVote, NotWaiting, unknown_step
 from executions.engine.domain.events import AcceptanceVoted, Event, WaitOverdue, WaitReminder
 from executions.engine.domain.execution import Execution, Step, with_timers
 from executions.engine.domain.states import WaitingOn
-from executions.engine.domain.waits import Wait, new_wait
+from executions.engine.domain.waits import Vote, Wait, new_wait
 from executions.engine.transitions.core import Change, Context
 from executions.engine.transitions.planner import step_order
 from workflows.definitions.definition import ANY_REVIEWER
@@ -29,11 +29,13 @@ class Voter:
     id: int | None = None
 
     def is_user(self, name: str, user_id: int | None) -> bool:
-        """Return whether this is the voter; a user can get another name."""
-        return name == self.name or (user_id is not None and user_id == self.id)
+        """Return whether this is the voter. Names can change, so ids count where both are known."""
+        if user_id is not None and self.id is not None:
+            return user_id == self.id
+        return name == self.name
 
 
-def check_voter(execution: Execution, step: Step, decision: AcceptanceDecision, *, voter: Voter) -> None:
+def check_voter(execution: Execution, step: Step, decision: AcceptanceDecision) -> None:
     """Check that a user may decide about the step's document.
 
     Raises:
@@ -42,6 +44,7 @@ def check_voter(execution: Execution, step: Step, decision: AcceptanceDecision, 
     wait = step.wait
     if wait is None or wait.approvers is None:
         return
+    voter = Voter(name=decision.decided_by, id=decision.decided_by_id)
     if wait.voters is not None and voter.name not in wait.voters:
         raise MayNotVote(f"Only its assignees decide about this document: {', '.join(wait.voters)}.")
     if wait.has_four_eyes and voter.is_user(execution.requested_by_name, execution.requested_by):
@@ -61,7 +64,8 @@ def has_voted(step: Step, decision: AcceptanceDecision) -> bool:
     """Return whether the user has voted the same about the version that waits."""
     if step.wait is None or step.waits_for is not WaitingOn.ACCEPTANCE or is_settled_by(step, decision):
         return False
-    return decision.decided_by in step.wait.votes_for(decision.document_version, decision.head_version)
+    cast = step.wait.votes_for(decision.document_version, decision.head_version)
+    return any(each.is_of(decision.decided_by, decision.decided_by_id) for each in cast)
 
 
 def vote_event(step: Step, decision: AcceptanceDecision) -> AcceptanceVoted | None:
@@ -69,15 +73,24 @@ def vote_event(step: Step, decision: AcceptanceDecision) -> AcceptanceVoted | No
     wait = step.wait
     if wait is None or wait.required == 1:
         return None
+    beside = wait.votes_beside(decision)
     cast = wait.votes_for(decision.document_version, decision.head_version)
     return AcceptanceVoted(
         step_id=step.step_id,
         vote=decision.decision,
         document_version=decision.document_version,
         voted_by=decision.decided_by,
-        votes=len({*cast, decision.decided_by}) if decision.accepts else len(cast),
+        votes=len(beside) + 1 if decision.accepts else len(cast),
         required=wait.required,
     )
+
+
+def keep_votes(execution: Execution, step_id: str, votes: Sequence[Vote]) -> Execution:
+    """Return the execution with those of a step's votes that still count."""
+    step = execution.steps.get(step_id)
+    if step is None or step.wait is None or len(step.wait.votes) == len(votes):
+        return execution
+    return execution.with_step(replace(step, wait=step.wait.with_votes(votes)))
 
 
 def vote(execution: Execution, step_id: str, decision: AcceptanceDecision) -> Change:

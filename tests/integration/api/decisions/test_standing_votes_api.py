@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from access.models import ScopeRole
+from access.user import User
 from executions.engine.domain.execution import Execution
 from executions.engine.transitions import acceptance
-from executions.models import ExecutionStep
+from executions.models import ExecutionEvent, ExecutionStep
 from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.integration.api.decisions.test_acceptance_api import decide, told
@@ -84,3 +86,30 @@ def test_votes_count_together_whether_or_not_they_name_the_head(team: dict[str, 
     assert decide(ben, execution, {**ACCEPT, "head_version": 7}).status_code == 412
     assert decide(ben, execution, {**ACCEPT, "head_version": 1}).json()["status"] == "waiting"
     assert decide(cleo, execution, ACCEPT).json()["status"] == "running"
+
+
+@pytest.mark.parametrize("loses", ["role", "account"])
+def test_votes_of_users_who_may_no_longer_vote_do_not_count(team: dict[str, Caller], loses: str) -> None:
+    _, ben, cleo, dan = team.values()
+    execution = waiting(team["ada"], required=2)
+    assert decide(ben, execution, ACCEPT).json()["status"] == "waiting"
+    if loses == "role":
+        ScopeRole.objects.filter(user=ben.user).delete()
+    else:
+        User.objects.filter(pk=ben.user.pk).update(is_active=False)
+    assert decide(cleo, execution, ACCEPT).json()["status"] == "waiting"
+    assert decide(cleo, execution, ACCEPT).json()["status"] == "waiting"  # again
+    assert decide(dan, execution, ACCEPT).json()["status"] == "running"
+    voted = ExecutionEvent.objects.filter(execution_id=execution.id, event_type="acceptance_voted").order_by("sequence")
+    assert [each.data["votes"] for each in voted] == [1, 1, 2]
+
+
+def test_a_user_with_another_name_votes_once(team: dict[str, Caller]) -> None:
+    _, ben, cleo, dan = team.values()
+    execution = waiting(team["ada"], required=2)
+    first = decide(ben, execution, ACCEPT).json()
+    User.objects.filter(pk=ben.user.pk).update(username="ben2")
+    assert decide(ben, execution, ACCEPT).json() == first
+    User.objects.filter(pk=dan.user.pk).update(username="ben")
+    assert [listed(each, execution) for each in (ben, cleo, dan)] == [False, True, True]
+    assert decide(dan, execution, ACCEPT).json()["status"] == "running"
