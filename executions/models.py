@@ -181,6 +181,10 @@ class InboxEntry(models.Model):
     only_assignees = models.BooleanField(default=False)  # other users cannot act
     excluded = models.JSONField(default=list)  # ids or names of users who cannot vote, or have voted
 
+    #: Votes that accept the document; NULL: one reviewer is enough. With fewer users who can vote, operators see it.
+    required_votes = models.PositiveIntegerField(null=True)
+    barred = models.JSONField(default=list, db_default=[])  # ids or names of users who cannot vote: four eyes
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["execution", "kind", "step_id"], name="inbox_once_per_wait"),

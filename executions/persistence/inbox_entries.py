@@ -42,17 +42,20 @@ CHANGES = frozenset(
 #: An entry of the same wait keeps its id.
 _STORE = """
 INSERT INTO executions_inboxentry AS entry
-  (id, execution_id, step_id, kind, root_id, workflow_id, dry_run, since, due_at, assignees, only_assignees, excluded)
+  (id, execution_id, step_id, kind, root_id, workflow_id, dry_run, since, due_at, assignees, only_assignees, excluded,
+  required_votes, barred)
 SELECT id, execution_id, step_id, kind, root_id, workflow_id, dry_run, since, due_at, assignees::jsonb, only_assignees,
-  excluded::jsonb
+  excluded::jsonb, required_votes, barred::jsonb
 FROM json_to_recordset(%s::json) AS v(
   id uuid, execution_id uuid, step_id text, kind text, root_id uuid, workflow_id text, dry_run boolean,
-  since timestamptz, due_at timestamptz, assignees text, only_assignees boolean, excluded text
+  since timestamptz, due_at timestamptz, assignees text, only_assignees boolean, excluded text,
+  required_votes int, barred text
 )
 ON CONFLICT (execution_id, kind, step_id) DO UPDATE SET
   id = CASE WHEN entry.since = excluded.since THEN entry.id ELSE excluded.id END,
   since = excluded.since, due_at = excluded.due_at, assignees = excluded.assignees,
-  only_assignees = excluded.only_assignees, excluded = excluded.excluded"""
+  only_assignees = excluded.only_assignees, excluded = excluded.excluded,
+  required_votes = excluded.required_votes, barred = excluded.barred"""
 _REMOVE = """
 DELETE FROM executions_inboxentry AS entry
 USING json_to_recordset(%s::json) AS v(execution_id uuid, kind text, step_id text)
@@ -75,6 +78,8 @@ class Entry:
     assignees: tuple[str, ...] = ()
     only_assignees: bool = False
     excluded: tuple[Somebody, ...] = ()
+    required_votes: int | None = None  # None: one reviewer is enough
+    barred: tuple[Somebody, ...] = ()
 
 
 def entry_of_step(execution: Execution, step: Step) -> Entry | None:
@@ -98,6 +103,8 @@ def entry_of_step(execution: Execution, step: Step) -> Entry | None:
         assignees=assignees,
         only_assignees=wait.voters is not None,
         excluded=_excluded(execution, step),
+        required_votes=None if wait.approvers is None else wait.required,
+        barred=_barred(execution, wait),
     )
 
 
@@ -147,7 +154,7 @@ def writes(pairs: Sequence[tuple[Execution, Execution]], moved: Sequence[MovedSt
         yield bulk.Write(_REMOVE, bulk.to_json_text(gone))
     if stored:
         rows = [_row(stored[key][0], key[2], stored[key][1]) for key in sorted(stored)]
-        yield bulk.Write(_STORE, bulk.rows_as_json(rows, inner=("assignees", "excluded")))
+        yield bulk.Write(_STORE, bulk.rows_as_json(rows, inner=("assignees", "excluded", "barred")))
 
 
 def _changes(
@@ -174,6 +181,8 @@ def _row(execution: Execution, step_id: str, entry: Entry) -> bulk.Row:
         "assignees": list(entry.assignees),
         "only_assignees": entry.only_assignees,
         "excluded": list(entry.excluded),
+        "required_votes": entry.required_votes,
+        "barred": list(entry.barred),
     }
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, Case, F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.lookups import Exact, GreaterThan
 
 from access.rights import TokenLimits
-from access.selectors import Person, Role, named_roots, roots_with_role
+from access.selectors import Person, Role, named_roots, roots_with_role, users_with_role
 from access.user import User
 from common.database.joint_queries import run_together
 from documents import selectors as documents
@@ -49,6 +52,11 @@ class InboxItem:
         return ClarificationRound.model_validate(self.step.rounds[-1])
 
     @property
+    def is_blocked(self) -> bool:
+        """Whether too few users can vote, and the user may assign others."""
+        return bool(getattr(self.entry, "blocked", False))
+
+    @property
     def wait(self) -> Wait | None:
         """The wait of its step."""
         return None if self.step is None or self.step.wait is None else Wait.model_validate(self.step.wait)
@@ -84,14 +92,17 @@ def entries(
     overdue: bool | None = None,
     dry_run: bool | None = None,
 ) -> QuerySet[models.InboxEntry]:
-    """Return the entries that the user may act on. `assigned_to`: those whose assignees name the user."""
+    """Return the entries that the user may act on. `assigned_to`: those whose assignees name the user.
+
+    They have the attribute `blocked`: too few users can vote, and the user may assign others.
+    """
     wanted: dict[str, Any] = {
         "kind__in": list(kind) or None,
         "workflow_id": workflow_id,
         "dry_run": dry_run,
         "assignees__contains": None if assigned_to is None else [user.get_username()],
     }
-    rows = models.InboxEntry.objects.filter(
+    rows = models.InboxEntry.objects.annotate(blocked=_blocked(user)).filter(
         _within_reach(user, now), **{name: value for name, value in wanted.items() if value is not None}
     )
     if scope_type is not None or scope_id is not None:
@@ -107,12 +118,42 @@ def _within_reach(user: Person, now: datetime) -> Q:
     name = user.get_username()
     old = Q(kind=InboxKind.FAILURE.value, since__lt=now - timedelta(days=FAILURE_DAYS))
     of_others = Q(only_assignees=True) & ~Q(assignees__contains=[name])
-    reach = ~old & ~of_others & ~Q(excluded__contains=[name]) & ~Q(excluded__contains=[user.pk or 0])
+    votes = ~of_others & ~Q(excluded__contains=[name]) & ~Q(excluded__contains=[user.pk or 0])
+    reach = ~old & (votes | Q(blocked=True))
     for need in dict.fromkeys(NEEDED.values()):
-        if (roots := roots_with_role(user, need)) is not None:
-            kinds = [kind.value for kind, role in NEEDED.items() if role is need]
-            reach &= ~Q(kind__in=kinds) | Q(root_id__in=roots)
+        if within := _in_roots(user, need):
+            reach &= ~Q(kind__in=[kind.value for kind, role in NEEDED.items() if role is need]) | within
     return reach
+
+
+def _in_roots(user: Person, need: Role) -> Q:
+    """Return the condition for the entries of the root scopes where the user has a role; empty: all, for staff."""
+    roots = roots_with_role(user, need)
+    return Q() if roots is None else Q(root_id__in=roots)
+
+
+class _Holds(Func):
+    """Whether a JSON list holds a value."""
+
+    template = "(%(expressions)s)"
+    arg_joiner = " @> "
+    output_field = BooleanField()
+
+
+def _names_user(column: str) -> Q:
+    """Return the condition for users of a subquery that a list of the entry names, by id or by name."""
+    listed = (_Holds(OuterRef(column), Func(F(each), function="to_jsonb")) for each in ("id", "username"))
+    return reduce(or_, map(Q, listed))
+
+
+def _blocked(user: Person) -> Case:
+    """Return whether too few users can vote about an entry's document, and the user may assign others."""
+    able = users_with_role(OuterRef(OuterRef("root_id")), NEEDED[InboxKind.ACCEPTANCE]).exclude(_names_user("barred"))
+    able = able.filter(Q(Exact(OuterRef("only_assignees"), Value(False))) | _names_user("assignees"))
+    number = able.order_by().annotate(number=Func(F("id"), function="count")).values("number")
+    has_votes = Q(required_votes__isnull=False) & _in_roots(user, Role.OPERATOR)
+    too_few = GreaterThan(F("required_votes"), Subquery(number, output_field=IntegerField()))
+    return Case(When(has_votes, then=too_few), default=Value(False), output_field=BooleanField())
 
 
 def counts(**filters: Any) -> dict[InboxKind, int]:

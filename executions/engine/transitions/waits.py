@@ -118,18 +118,22 @@ def assign(execution: Execution, step_id: str, assignees: Sequence[str], *, due_
         raise NotWaiting(f"Step {step_id} does not wait for people.", status=step.status)
     before = step.wait or new_wait(ANY_REVIEWER, now=execution.updated_at)  # it began before waits were recorded
     wait = before.assigned(assignees, due_at=due_at)
-    _check_assignees(step, wait)
+    _check_assignees(execution, step, wait)
     changed = replace(step, wait=wait, version=step.version + 1)
     return Change(execution=with_timers(execution.with_step(changed)))
 
 
-def _check_assignees(step: Step, wait: Wait) -> None:
+def _check_assignees(execution: Execution, step: Step, wait: Wait) -> None:
     if wait.approvers is None or step.waits_for is not WaitingOn.ACCEPTANCE:
         return
     if wait.approvers.required == "all" and not wait.assignees:
         raise _wrong("All assignees have to accept this document: name at least one.", "no_assignees")
     if wait.assignees and len(wait.assignees) < wait.required:
         raise _wrong(f"{wait.required} votes are required: name as many assignees.", "too_few_assignees")
+    barred = {execution.requested_by_name, wait.edited_by} if wait.has_four_eyes else set()
+    if wait.assignees and len({*wait.assignees} - barred) < wait.required:
+        names = ", ".join(sorted(barred & {*wait.assignees}))
+        raise _wrong(f"Two persons have to look at this version, so {names} cannot vote: name others.", "four_eyes")
     heads = {(each.document_version, each.head_version) for each in wait.votes}
     if any(len(wait.votes_for(*each)) >= wait.required for each in heads if each[0] == step.document_version):
         raise _wrong("These assignees have all voted: name one more, who decides.", "already_voted")

@@ -113,3 +113,61 @@ def test_a_user_with_another_name_votes_once(team: dict[str, Caller]) -> None:
     User.objects.filter(pk=dan.user.pk).update(username="ben")
     assert [listed(each, execution) for each in (ben, cleo, dan)] == [False, True, True]
     assert decide(dan, execution, ACCEPT).json()["status"] == "running"
+
+
+def blocked(caller: Caller, execution: Execution) -> bool:
+    """Return whether the entry asks the caller to assign other users."""
+    rows = caller.get("/inbox/", {"kind": "acceptance"}).json()
+    assert rows["counts"]["acceptance"] == len(rows["data"])
+    found = [each for each in rows["data"] if each["execution_id"] == str(execution.id) and each["blocked"]]
+    assert all(each["path"] == f"/api/v1/executions/{execution.id}/steps/research/assign" for each in found)
+    return bool(found)
+
+
+def assign(caller: Caller, execution: Execution, *names: str) -> str:
+    """Assign the step, and return the code of the fault; empty: there is none."""
+    response = caller.post(f"/executions/{execution.id}/steps/research/assign", {"assignees": names})
+    return "" if response.status_code == 200 else response.json()["errors"][0]["code"]
+
+
+def test_operators_see_a_wait_that_unknown_assignees_would_have_to_end(team: dict[str, Caller]) -> None:
+    ada, ben, _, _ = team.values()
+    execution = waiting(ada, required=1, assignees=("unknown-user",))
+    assert [(listed(each, execution), blocked(each, execution)) for each in (ada, ben)] == [
+        (True, True),
+        (False, False),
+    ]
+    assert assign(ada, execution, "ben") == ""
+    assert [(listed(each, execution), blocked(each, execution)) for each in (ada, ben)] == [
+        (False, False),
+        (True, False),
+    ]
+
+
+def test_operators_see_a_wait_whose_assignee_has_left(team: dict[str, Caller]) -> None:
+    ada, ben, cleo, dan = team.values()
+    execution = waiting(ada, required="all", assignees=("ben", "cleo"))
+    assert decide(ben, execution, ACCEPT).json()["status"] == "waiting"
+    assert not blocked(ada, execution)
+    ScopeRole.objects.filter(user=cleo.user).delete()
+    assert blocked(ada, execution)
+    assert assign(ada, execution, "ben") == "already_voted"
+    assert assign(ada, execution, "ben", "dan") == ""
+    assert not blocked(ada, execution)
+    assert decide(dan, execution, ACCEPT).json()["status"] == "running"
+
+
+def test_operators_see_a_wait_that_four_eyes_block(team: dict[str, Caller]) -> None:
+    ada, ben, cleo, dan = team.values()
+    execution = waiting(ada, required="all", four_eyes=True, assignees=("ada", "ben"))
+    assert blocked(ada, execution)
+    assert (assign(ada, execution, "ada"), assign(ada, execution, "ada", "cleo")) == ("four_eyes", "four_eyes")
+    assert assign(ada, execution, "ben") == ""
+    assert not blocked(ada, execution)
+    edit(ben, execution, "By ben", base=1)
+    assert (blocked(ada, execution), assign(ada, execution, "ben")) == (True, "four_eyes")
+    anyone = waiting(ada, required=3, four_eyes=True)
+    assert not blocked(ada, anyone)
+    edit(dan, anyone, "By dan", base=3)
+    assert blocked(ada, anyone)
+    assert not blocked(cleo, anyone) and listed(cleo, anyone)
