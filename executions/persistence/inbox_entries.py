@@ -122,8 +122,8 @@ def _barred(execution: Execution, wait: Wait) -> tuple[Somebody, ...]:
     if not wait.has_four_eyes:
         return ()
     starter = execution.requested_by or execution.requested_by_name
-    editor = wait.edited_by_id or wait.edited_by
-    return tuple(dict.fromkeys(each for each in (starter, editor) if each))
+    editors = (each.id or each.name for each in wait.editors)
+    return tuple(dict.fromkeys(each for each in (starter, *editors) if each))
 
 
 def entry_of_execution(execution: Execution) -> Entry | None:

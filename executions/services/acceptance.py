@@ -21,7 +21,7 @@ from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDeci
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import StepStatus, WaitingOn
-from executions.engine.domain.waits import Vote
+from executions.engine.domain.waits import Editor, Vote
 from executions.engine.transitions import acceptance, core, waits
 from executions.persistence import repositories
 from executions.queue.jobs import enqueue_advance
@@ -188,8 +188,13 @@ def _target(
     return acceptance.AcceptanceContext(
         read=read,
         final=final,
+        editors=_editors(final) if read.proposed and said.decision is AcceptanceAction.REJECT else (),
         definition=workflows.get_definition(execution.workflow_id, execution.workflow_version),
     )
+
+
+def _editors(head: Document) -> tuple[Editor, ...]:
+    return tuple(Editor(id=each, name=name) for each, name in documents.editors(head.id, head.version))
 
 
 def _voted_version(read: Document, said: PersonsDecision) -> Document:

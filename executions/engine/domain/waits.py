@@ -34,6 +34,15 @@ class Vote(BaseModel):
         return self.document_version == document_version and same_head
 
 
+class Editor(BaseModel):
+    """A user who has edited a document."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    id: int | None = None
+
+
 class Wait(BaseModel):
     """A step's wait for answers, or for a decision about its document."""
 
@@ -48,6 +57,7 @@ class Wait(BaseModel):
     told_overdue: bool = False  # `wait_overdue` was written for this due date
     edited_by: str = ""  # user who made the version that waits; empty: a model made it
     edited_by_id: int | None = None
+    earlier_editors: tuple[Editor, ...] = ()  # users who made the versions between the model's and this one
     votes: tuple[Vote, ...] = ()  # oldest first, also those about earlier versions
 
     @property
@@ -80,6 +90,12 @@ class Wait(BaseModel):
     def needs_others(self) -> bool:
         """Whether one person alone cannot decide which version the step completes with."""
         return self.has_four_eyes or self.required > 1
+
+    @property
+    def editors(self) -> tuple[Editor, ...]:
+        """Users whose text the version can hold: those who made it, and the versions since the model's."""
+        last = (Editor(name=self.edited_by, id=self.edited_by_id),) if self.edited_by else ()
+        return (*self.earlier_editors, *last)
 
     @property
     def voters(self) -> tuple[str, ...] | None:
@@ -130,7 +146,14 @@ class Wait(BaseModel):
 
     def edited(self, *, by: str, user_id: int | None) -> Wait:
         """Return the wait for a decision about a version that a person has made. Votes are cast again."""
-        return self.model_copy(update={"edited_by": by, "edited_by_id": user_id, "votes": ()})
+        return self.written_by((*self.editors, *([Editor(name=by, id=user_id)] if by else [])))
+
+    def written_by(self, editors: Sequence[Editor]) -> Wait:
+        """Return the wait for a decision about a version that has these editors, oldest first. Votes are cast again."""
+        last = editors[-1] if editors else Editor(name="")
+        earlier = tuple(each for each in dict.fromkeys(editors) if each != last)
+        changes = {"edited_by": last.name, "edited_by_id": last.id, "earlier_editors": earlier, "votes": ()}
+        return self.model_copy(update=changes)
 
     def reopened(self, now: datetime) -> Wait:
         """Return the wait begun anew: people get the same time as before, and votes are cast again."""

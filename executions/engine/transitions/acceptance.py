@@ -14,7 +14,7 @@ from executions.engine.domain.errors import IllegalTransition, NotWaiting, unkno
 from executions.engine.domain.events import AcceptanceDecided, AcceptanceNeeded, DocumentEdited, Event
 from executions.engine.domain.execution import Document, Execution, Failure, Pin, Step, step_transition, with_timers
 from executions.engine.domain.states import FailureCode, StepStatus, WaitingOn
-from executions.engine.domain.waits import new_wait
+from executions.engine.domain.waits import Editor, new_wait
 from executions.engine.transitions import core, waits
 from executions.engine.transitions.core import Change, Context
 from executions.engine.transitions.for_each import Collections
@@ -78,6 +78,7 @@ class AcceptanceContext:
     #: The version with which the step completes: the one that was read, or one that the decision makes, with the
     #: person's changes or from a proposed version. For a rejected proposal it is the head.
     final: Document
+    editors: tuple[Editor, ...] = ()  # of that head since the last version of a model, oldest first
 
 
 def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin:
@@ -123,7 +124,7 @@ def decide(
     step_events = _events_of(step, decision, target.final)
     execution = execution.with_step(replace(step, decisions=(*step.decisions, decision)))
     if step.wait is not None and step.wait.needs_others and _keeps_head(decision):
-        asked = _ask_about_head(execution, step_id, target.final, context=context)
+        asked = _ask_about_head(execution, step_id, target, context=context)
         return replace(asked, events=(*step_events, *asked.events))
     decided = core.resume(Change(execution=execution, events=step_events), context)
     change = _effects(decided.execution, step, decision, target=target, context=context)
@@ -135,10 +136,10 @@ def _keeps_head(decision: AcceptanceDecision) -> bool:
     return decision.decision is AcceptanceAction.REJECT and decision.about_proposal
 
 
-def _ask_about_head(execution: Execution, step_id: str, head: Document, *, context: Context) -> Change:
+def _ask_about_head(execution: Execution, step_id: str, target: AcceptanceContext, *, context: Context) -> Change:
     """Let the step wait for a decision about the head: rejecting the proposal is no vote for a person's version."""
-    step = execution.steps[step_id]
-    wait = step.wait and step.wait.edited(by=head.author_name, user_id=head.author_id)
+    step, head = execution.steps[step_id], target.final
+    wait = step.wait and step.wait.written_by(target.editors)
     asking = replace(step, document_version=head.version, version=step.version + 1, wait=wait)
     event = acceptance_event(asking, WaitingDocument(title=head.title, proposed=False))
     return Change(execution=execution.with_progress(asking, now=context.now), events=(event,))

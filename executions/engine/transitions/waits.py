@@ -39,7 +39,7 @@ def check_voter(execution: Execution, step: Step, decision: AcceptanceDecision) 
     """Check that a user may decide about the step's document.
 
     Raises:
-        MayNotVote: the step has other approvers, or the user has started the execution or made the version.
+        MayNotVote: the step has other approvers, or the user has started the execution or edited the version.
     """
     wait = step.wait
     if wait is None or wait.approvers is None:
@@ -49,7 +49,7 @@ def check_voter(execution: Execution, step: Step, decision: AcceptanceDecision) 
         raise MayNotVote(f"Only its assignees decide about this document: {', '.join(wait.voters)}.")
     if wait.has_four_eyes and voter.is_user(execution.requested_by_name, execution.requested_by):
         raise MayNotVote("You started this execution, so another user has to decide about this document.")
-    if wait.has_four_eyes and wait.edited_by and voter.is_user(wait.edited_by, wait.edited_by_id):
+    if wait.has_four_eyes and any(voter.is_user(each.name, each.id) for each in wait.editors):
         raise MayNotVote("You edited this version, so another user has to decide about it.")
     if decision.edit_hash and wait.needs_others:
         raise MayNotVote("Other users decide about your changes: edit the document, and let them accept it.")
@@ -130,7 +130,8 @@ def _check_assignees(execution: Execution, step: Step, wait: Wait) -> None:
         raise _wrong("All assignees have to accept this document: name at least one.", "no_assignees")
     if wait.assignees and len(wait.assignees) < wait.required:
         raise _wrong(f"{wait.required} votes are required: name as many assignees.", "too_few_assignees")
-    barred = {execution.requested_by_name, wait.edited_by} if wait.has_four_eyes else set()
+    same_eyes = {execution.requested_by_name, *(each.name for each in wait.editors)}
+    barred = same_eyes if wait.has_four_eyes else set()
     if wait.assignees and len({*wait.assignees} - barred) < wait.required:
         names = ", ".join(sorted(barred & {*wait.assignees}))
         raise _wrong(f"Two persons have to look at this version, so {names} cannot vote: name others.", "four_eyes")

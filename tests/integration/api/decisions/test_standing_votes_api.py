@@ -171,3 +171,25 @@ def test_operators_see_a_wait_that_four_eyes_block(team: dict[str, Caller]) -> N
     edit(dan, anyone, "By dan", base=3)
     assert blocked(ada, anyone)
     assert not blocked(cleo, anyone) and listed(cleo, anyone)
+
+
+def test_four_eyes_are_not_those_of_an_earlier_editor(team: dict[str, Caller]) -> None:
+    _, ben, cleo, dan = team.values()
+    execution = waiting(team["ada"], four_eyes=True)
+    edit(ben, execution, "By ben", base=1)
+    edit(cleo, execution, "By ben", base=2, points=["By cleo"])
+    third = {**ACCEPT, "document_version": 3}
+    for each in (ben, cleo):
+        assert "You edited this version" in decide(each, execution, third).json()["detail"]
+    assert [listed(each, execution) for each in (ben, cleo, dan)] == [False, False, True]
+    assert decide(dan, execution, third).json()["status"] == "running"
+
+
+def test_four_eyes_know_all_editors_of_a_head_beside_a_proposal(team: dict[str, Caller]) -> None:
+    _, ben, cleo, dan = team.values()
+    execution = proposed(team, "ben", "cleo", required=1, four_eyes=True)
+    assert decide(cleo, execution, {"decision": "reject", "document_version": 4}).json()["status"] == "waiting"
+    head = {**ACCEPT, "document_version": 3}
+    for each in (ben, cleo):
+        assert "You edited this version" in decide(each, execution, head).json()["detail"]
+    assert decide(dan, execution, head).json()["status"] == "running"
