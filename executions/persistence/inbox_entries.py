@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -66,6 +66,40 @@ DELETE FROM executions_inboxentry WHERE id IN (
   SELECT id FROM executions_inboxentry WHERE kind = %s AND since < %s ORDER BY since, id LIMIT %s
   FOR UPDATE SKIP LOCKED
 )"""
+#: Executions with an entry that does not belong to what they wait for, or without one for it. Failures are not
+#: missing: a person may have dismissed them.
+_WRONG = """
+SELECT execution_id FROM (
+  SELECT entry.execution_id
+  FROM executions_inboxentry AS entry
+  JOIN executions_execution AS execution ON execution.id = entry.execution_id
+  LEFT JOIN executions_executionstep AS step ON step.execution_id = entry.execution_id AND step.step_id = entry.step_id
+  WHERE NOT CASE entry.kind
+      WHEN 'failure' THEN execution.status = 'failed'
+      WHEN 'budget' THEN execution.status = 'waiting' AND execution.waiting_on @> '["budget"]'
+      ELSE coalesce(
+        execution.status IN ('pending', 'running', 'waiting') AND step.status = 'waiting' AND step.resume_at IS NULL
+        AND step.blocked_by_limit = '' AND (step.asked_at IS NOT NULL) = (entry.kind = 'question'), false)
+    END
+    OR entry.kind = 'acceptance' AND entry.required_votes IS NULL AND jsonb_typeof(step.wait -> 'approvers') = 'object'
+  UNION
+  SELECT execution.id
+  FROM executions_execution AS execution JOIN executions_executionstep AS step ON step.execution_id = execution.id
+  WHERE execution.status IN ('pending', 'running', 'waiting') AND step.status = 'waiting'
+    AND step.resume_at IS NULL AND step.blocked_by_limit = ''
+    AND NOT EXISTS (
+      SELECT FROM executions_inboxentry AS entry
+      WHERE entry.execution_id = execution.id AND entry.step_id = step.step_id
+        AND entry.kind = CASE WHEN step.asked_at IS NULL THEN 'acceptance' ELSE 'question' END
+    )
+  UNION
+  SELECT id FROM executions_execution AS execution
+  WHERE status = 'waiting' AND waiting_on @> '["budget"]' AND NOT EXISTS (
+    SELECT FROM executions_inboxentry AS entry WHERE entry.execution_id = execution.id AND entry.kind = 'budget'
+  )
+) AS wrong
+WHERE execution_id > %s ORDER BY execution_id LIMIT %s"""
+_STORED = "SELECT execution_id, kind, step_id, required_votes FROM executions_inboxentry WHERE execution_id = ANY(%s)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +183,10 @@ def writes(pairs: Sequence[tuple[Execution, Execution]], moved: Sequence[MovedSt
             removed.add((new.id, was.kind, step_id))
         if now is not None and now != was:
             stored[new.id, now.kind, step_id] = (new, now)
+    yield from _writes(removed, stored)
+
+
+def _writes(removed: Collection[Key], stored: Mapping[Key, tuple[Execution, Entry]]) -> Iterator[bulk.Write]:
     if removed:
         gone = [{"execution_id": key[0], "kind": key[1].value, "step_id": key[2]} for key in sorted(removed)]
         yield bulk.Write(_REMOVE, bulk.to_json_text(gone))
@@ -200,3 +238,33 @@ def dismiss(entry_id: UUID) -> bool:
 def prune_failures(*, before: datetime, limit: int) -> int:
     """Remove the entries of executions that failed before a time, oldest first; return their number."""
     return bulk.execute(_PRUNE, [InboxKind.FAILURE.value, before, limit]).rowcount
+
+
+def wrong(*, after: UUID, limit: int) -> list[UUID]:
+    """Return the executions after this one, by id, whose entries are not as they should be.
+
+    A process of an earlier release that ends or begins a wait leaves such entries.
+    """
+    return [execution_id for (execution_id,) in bulk.execute(_WRONG, [after, limit]).fetchall()]
+
+
+def correct(locked: Mapping[UUID, Execution]) -> int:
+    """Store the entries of locked executions as they should be; return how many were wrong."""
+    wanted = {key: found for each in locked.values() for key, found in _entries_of(each)}
+    rows = bulk.execute(_STORED, [list(locked)]).fetchall()
+    known = {(execution_id, InboxKind(kind), step_id): votes for execution_id, kind, step_id, votes in rows}
+    missing = {
+        key: found
+        for key, found in wanted.items()
+        if key[1] is not InboxKind.FAILURE and (key not in known or known[key] != found[1].required_votes)
+    }
+    removed = known.keys() - wanted.keys()
+    bulk.write(_writes(removed, missing))
+    return len(removed) + len(missing)
+
+
+def _entries_of(execution: Execution) -> Iterator[tuple[Key, tuple[Execution, Entry]]]:
+    found = {step_id: entry_of_step(execution, step) for step_id, step in execution.steps.items()}
+    for step_id, entry in {**found, "": entry_of_execution(execution)}.items():
+        if entry is not None:
+            yield (execution.id, entry.kind, step_id), (execution, entry)
