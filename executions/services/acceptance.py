@@ -108,8 +108,7 @@ def decide_acceptance(
 ) -> Execution:
     """Accept or reject a waiting document, or request changes. Repeating the same decision changes nothing.
 
-    A proposed version becomes the head if it is accepted and the head is still `head_version`. If it is rejected, the
-    head stays. Under four eyes, or with several votes, the step then waits for a decision about the head.
+    An accepted proposal becomes the head if that is still `head_version`. A rejected one leaves the head as it is.
 
     Raises:
         NotFound: there is no such execution or step, or none that the user may see.
@@ -125,8 +124,7 @@ def decide_acceptance(
     made = said.at(now, user=user)
     if _is_same_decision(current, step_id, made):
         return current
-    standing = _standing_votes(current, step_id)
-    current = waits.keep_votes(current, step_id, standing)
+    current = waits.keep_votes(current, step_id, standing := _standing_votes(current, step_id))
     target = _target(current, made, step_id=step_id, said=said, user=user)
 
     def decide(execution: Execution, context: core.Context) -> core.Change:

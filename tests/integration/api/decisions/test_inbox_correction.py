@@ -22,7 +22,7 @@ __all__ = ["four", "team"]
 
 def stored() -> list[dict[str, Any]]:
     """Return all entries without their ids."""
-    return list(InboxEntry.objects.order_by("execution_id", "kind", "step_id").values())
+    return [{**each} for each in InboxEntry.objects.order_by("execution_id", "kind", "step_id").values()]
 
 
 def without_ids(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
