@@ -146,10 +146,19 @@ def has_role_anywhere(user: Person, need: Role) -> bool:
 
 def names_with_role(root_id: UUID, names: Collection[str], need: Role) -> set[str]:
     """Return which of the names belong to active users with at least this role in a root scope."""
+    return set(users_with_role(root_id, need).filter(username__in=list(names)).values_list("username", flat=True))
+
+
+def ids_with_role(root_id: UUID, ids: Collection[int], need: Role) -> set[int]:
+    """Return which of the ids belong to active users with at least this role in a root scope."""
+    return set(users_with_role(root_id, need).filter(id__in=list(ids)).values_list("id", flat=True))
+
+
+def users_with_role(root_id: UUID | OuterRef, need: Role) -> QuerySet[User]:
+    """Return the active users with at least this role in a root scope."""
     enough = [role.value for role in Role if allows(role, need)]
     there = ScopeRole.objects.filter(scope_id=root_id, role__in=enough).values("user_id")
-    users = User.objects.filter(username__in=list(names), is_active=True).filter(Q(is_staff=True) | Q(id__in=there))
-    return set(users.values_list("username", flat=True))
+    return User.objects.filter(Q(is_staff=True) | Q(id__in=there), is_active=True)
 
 
 def named_roots(*, scope_type: str | None, scope_key: str | None) -> QuerySet[Scope]:

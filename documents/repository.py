@@ -280,6 +280,14 @@ def last_made(document_id: UUID, version: int) -> tuple[int, UUID, str] | None:
     return None if found is None or found[1] is None or found[2] is None else (found[0], found[1], found[2])
 
 
+def editors(document_id: UUID, version: int) -> list[tuple[int | None, str]]:
+    """Return id and name of the persons who made the versions since the last one of a model, up to this one."""
+    rows = DocumentVersion.objects.filter(document_id=document_id, version__lte=version, proposed=False)
+    of_model = rows.filter(author_name="").order_by("-version").values_list("version", flat=True).first() or 0
+    made = rows.filter(version__gt=of_model).order_by("version")
+    return list(dict.fromkeys(made.values_list("author_id", "author_name")))
+
+
 @dataclass(frozen=True, slots=True)
 class StaleChanges:
     """What `set_stale` has found."""

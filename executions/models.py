@@ -179,7 +179,11 @@ class InboxEntry(models.Model):
     due_at = models.DateTimeField(null=True)  # NULL: no due date
     assignees = models.JSONField(default=list)  # user names; empty: all users with the role
     only_assignees = models.BooleanField(default=False)  # other users cannot act
-    excluded = models.JSONField(default=list)  # names of users who cannot vote, or have voted
+    excluded = models.JSONField(default=list)  # ids or names of users who cannot vote, or have voted
+
+    #: Votes that accept the document; NULL: one reviewer is enough. With fewer users who can vote, operators see it.
+    required_votes = models.PositiveIntegerField(null=True)
+    barred = models.JSONField(default=list, db_default=[])  # ids or names of users who cannot vote: four eyes
 
     class Meta:
         constraints = [

@@ -102,6 +102,9 @@ class InboxEntryResponse(serializers.Serializer[Any]):
     assignees = serializers.ListField(
         source="entry.assignees", child=serializers.CharField(), help_text="User names; empty: all users with the role."
     )
+    blocked = serializers.BooleanField(
+        source="is_blocked", help_text="Too few users can vote about the document: assign others, at `path`."
+    )
     clarification = ClarificationResponse(source="round", allow_null=True, help_text="Of a question.")
     document = serializers.SerializerMethodField(help_text="Of an acceptance.")
     limits = serializers.ListField(
@@ -156,6 +159,8 @@ class InboxEntryResponse(serializers.Serializer[Any]):
         """Return the path to act on it."""
         entry = found.entry
         path = f"/api/v1/executions/{entry.execution_id}"
+        if found.is_blocked:
+            return f"{path}/steps/{quote(entry.step_id, safe='@')}/assign"
         if (action := _ACTIONS.get(InboxKind(entry.kind))) is not None:
             return f"{path}/steps/{quote(entry.step_id, safe='@')}/{action}"
         return f"{path}/{'budget' if entry.kind == InboxKind.BUDGET else 'retry'}"

@@ -6,13 +6,30 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
-from django.db.models import DateTimeField, Q, QuerySet, UUIDField
+from django.db.models import (
+    BooleanField,
+    Case,
+    DateTimeField,
+    F,
+    Func,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    UUIDField,
+    Value,
+    When,
+)
+from django.db.models.lookups import Exact, GreaterThan
 
 from access.rights import TokenLimits
-from access.selectors import Person, Role, named_roots, roots_with_role, roots_with_roles
+from access.selectors import Person, Role, named_roots, roots_with_role, roots_with_roles, users_with_role
 from access.user import User
 from documents import selectors as documents
 from executions import models
@@ -51,6 +68,11 @@ class InboxItem:
         return ClarificationRound.model_validate(self.step.rounds[-1])
 
     @property
+    def is_blocked(self) -> bool:
+        """Whether too few users can vote, and the user may assign others."""
+        return bool(getattr(self.entry, "blocked", False))
+
+    @property
     def wait(self) -> Wait | None:
         """The wait of its step."""
         return None if self.step is None or self.step.wait is None else Wait.model_validate(self.step.wait)
@@ -74,6 +96,14 @@ class InboxState:
     roots: frozenset[UUID] | None  # None: all
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a user may act on: the condition for entries, and whether the user may only assign others to one."""
+
+    condition: Q
+    blocked: Case
+
+
 def entries(
     *,
     user: Person,
@@ -85,11 +115,12 @@ def entries(
     assigned_to: str | None = None,
     overdue: bool | None = None,
     dry_run: bool | None = None,
-    within: Q | None = None,
+    within: Reach | None = None,
 ) -> QuerySet[models.InboxEntry]:
     """Return the entries that the user may act on.
 
-    `assigned_to`: those whose assignees name the user. `within`: the result of `reach`, if it is known.
+    They have the attribute `blocked`: too few users can vote, and the user may assign others. `assigned_to`: those
+    whose assignees name the user. `within`: the result of `reach`, if it is known.
     """
     wanted: dict[str, Any] = {
         "kind__in": list(kind) or None,
@@ -97,8 +128,9 @@ def entries(
         "dry_run": dry_run,
         "assignees__contains": None if assigned_to is None else [user.get_username()],
     }
-    rows = models.InboxEntry.objects.filter(
-        reach(user, now) if within is None else within,
+    within = reach(user, now) if within is None else within
+    rows = models.InboxEntry.objects.annotate(blocked=within.blocked).filter(
+        within.condition,
         **{name: value for name, value in wanted.items() if value is not None},
     )
     if scope_type is not None or scope_id is not None:
@@ -109,17 +141,45 @@ def entries(
     return rows
 
 
-def reach(user: Person, now: datetime) -> Q:
+def reach(user: Person, now: datetime) -> Reach:
     """Return the condition for the entries that the user may act on."""
     name = user.get_username()
     old = Q(kind=InboxKind.FAILURE.value, since__lt=now - timedelta(days=FAILURE_DAYS))
     of_others = Q(only_assignees=True) & ~Q(assignees__contains=[name])
-    within = ~old & ~of_others & ~Q(excluded__contains=[name])
-    for need, roots in roots_with_roles(user, {*NEEDED.values()}).items():
-        if roots is not None:
+    votes = ~of_others & ~Q(excluded__contains=[name]) & ~Q(excluded__contains=[user.pk or 0])
+    within = ~old & (votes | Q(blocked=True))
+    held = roots_with_roles(user, {*NEEDED.values(), Role.OPERATOR})
+    for need in dict.fromkeys(NEEDED.values()):
+        if (roots := held[need]) is not None:
             kinds = [kind.value for kind, role in NEEDED.items() if role is need]
             within &= ~Q(kind__in=kinds) | Q(root_id__in=roots)
-    return within
+    return Reach(condition=within, blocked=_blocked(held[Role.OPERATOR]))
+
+
+class _Holds(Func):
+    """Whether a JSON list holds a value."""
+
+    template = "(%(expressions)s)"
+    arg_joiner = " @> "
+    output_field = BooleanField()
+
+
+def _names_user(column: str) -> Q:
+    """Return the condition for users of a subquery that a list of the entry names, by id or by name."""
+    listed = (_Holds(OuterRef(column), Func(F(each), function="to_jsonb")) for each in ("id", "username"))
+    return reduce(or_, map(Q, listed))
+
+
+def _blocked(assigns_in: list[UUID] | None) -> Case:
+    """Return whether too few users can vote about an entry's document, and the user may assign others."""
+    able = users_with_role(OuterRef(OuterRef("root_id")), NEEDED[InboxKind.ACCEPTANCE]).exclude(_names_user("barred"))
+    able = able.filter(Q(Exact(OuterRef("only_assignees"), Value(False))) | _names_user("assignees"))
+    number = able.order_by().annotate(number=Func(F("id"), function="count")).values("number")
+    has_votes = Q(required_votes__isnull=False)
+    if assigns_in is not None:  # the root scopes where the user may assign; None: all
+        has_votes &= Q(root_id__in=assigns_in)
+    too_few = GreaterThan(F("required_votes"), Subquery(number, output_field=IntegerField()))
+    return Case(When(has_votes, then=too_few), default=Value(False), output_field=BooleanField())
 
 
 def counts(**filters: Any) -> dict[InboxKind, int]:

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from pydantic import JsonValue
 
+from access import selectors as access
 from access.audit import Act
 from access.permissions.actions import NEEDED_ROLE, Action
 from access.user import User
@@ -19,9 +20,9 @@ from documents import repository as documents
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision, PassageComment
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
-from executions.engine.domain.states import StepStatus
+from executions.engine.domain.states import StepStatus, WaitingOn
+from executions.engine.domain.waits import Editor, Vote
 from executions.engine.transitions import acceptance, core, waits
-from executions.engine.transitions.waits import Voter
 from executions.persistence import repositories
 from executions.queue.jobs import enqueue_advance
 from executions.selectors import executions
@@ -87,6 +88,7 @@ class PersonsDecision:
             head_version=self.head_version,
             edit_hash="" if self.edit is None else self.edit.hash,
             decided_by=user.get_username(),
+            decided_by_id=user.pk,
             decided_at=now,
         )
         if made.decision is AcceptanceAction.REQUEST_CHANGES and not made.request:
@@ -106,8 +108,7 @@ def decide_acceptance(
 ) -> Execution:
     """Accept or reject a waiting document, or request changes. Repeating the same decision changes nothing.
 
-    A proposed version becomes the head if it is accepted and the head is still `head_version`. If it is rejected, the
-    head stays.
+    An accepted proposal becomes the head if that is still `head_version`. A rejected one leaves the head as it is.
 
     Raises:
         NotFound: there is no such execution or step, or none that the user may see.
@@ -123,9 +124,11 @@ def decide_acceptance(
     made = said.at(now, user=user)
     if _is_same_decision(current, step_id, made):
         return current
+    current = waits.keep_votes(current, step_id, standing := _standing_votes(current, step_id))
     target = _target(current, made, step_id=step_id, said=said, user=user)
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
+        execution = waits.keep_votes(execution, step_id, standing)
         return acceptance.decide(execution, step_id, made, target=target, context=context)
 
     stored = store_decision(execution_id, decide, now)
@@ -136,6 +139,19 @@ def decide_acceptance(
     if not stored.ended:
         enqueue_advance(execution_id)
     return stored
+
+
+def _standing_votes(execution: Execution, step_id: str) -> list[Vote]:
+    """Return the votes about a step's document whose users may still vote: they are active, and have the role."""
+    step = execution.steps.get(step_id)
+    votes = () if step is None or step.wait is None else step.wait.votes
+    if not votes:
+        return []
+    need = NEEDED_ROLE[Action.DECIDE]
+    known = {each.voted_by_id for each in votes if each.voted_by_id is not None}
+    ids = access.ids_with_role(execution.scope.id, known, need)
+    names = access.names_with_role(execution.scope.id, {each.voted_by for each in votes}, need)
+    return [each for each in votes if each.voted_by_id in ids or (each.voted_by_id is None and each.voted_by in names)]
 
 
 def _record(before: Execution, stored: Execution, made: AcceptanceDecision, *, step_id: str) -> None:
@@ -161,7 +177,7 @@ def _target(
 ) -> acceptance.AcceptanceContext:
     pin = acceptance.waiting_document(execution, step_id, version=said.document_version)
     step = execution.steps[step_id]
-    waits.check_voter(execution, step, made, voter=Voter(name=made.decided_by, id=user.pk))
+    waits.check_voter(execution, step, made)
     read = repositories.get_document(pin.document_id, pin.version)
     if waits.is_settled_by(step, made):
         final = _final_version(read, said, root_id=execution.scope.id, user=user, now=made.decided_at)
@@ -170,14 +186,18 @@ def _target(
     return acceptance.AcceptanceContext(
         read=read,
         final=final,
-        user_id=user.pk,
+        editors=_editors(final) if read.proposed and said.decision is AcceptanceAction.REJECT else (),
         definition=workflows.get_definition(execution.workflow_id, execution.workflow_version),
     )
 
 
+def _editors(head: Document) -> tuple[Editor, ...]:
+    return tuple(Editor(id=each, name=name) for each, name in documents.editors(head.id, head.version))
+
+
 def _voted_version(read: Document, said: PersonsDecision) -> Document:
     """Return the version that gets one of several votes: no version is made before the last one."""
-    if read.proposed:
+    if read.proposed or said.head_version is not None:
         _check_head(lock_head(read), said.head_version)
     return read
 
@@ -243,5 +263,5 @@ def _is_same_decision(execution: Execution, step_id: str, made: AcceptanceDecisi
     if step is None or last is None or not last.is_repeated_by(made):
         return False
     kept_head = last.about_proposal and last.decision is AcceptanceAction.REJECT
-    ended = kept_head and step.status is StepStatus.COMPLETED
-    return ended or step.document_version in {last.document_version, last.accepted}
+    followed = kept_head and (step.status is StepStatus.COMPLETED or step.waits_for is WaitingOn.ACCEPTANCE)
+    return followed or step.document_version in {last.document_version, last.accepted}

@@ -1,6 +1,7 @@
 """Periodic duties of workers.
 
-They wake due executions, resume budget-blocked ones, act on deadlines, index documents, and prune what is old.
+They wake due executions, resume budget-blocked ones, act on deadlines, index documents, correct the inbox, and prune
+what is old.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -20,7 +22,8 @@ from documents.search.index import index_documents, is_any_waiting
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import NotWaiting
 from executions.engine.transitions import backoff, budgets, clarification, core
-from executions.persistence import inbox_entries, retention
+from executions.persistence import inbox_entries, repositories, retention
+from executions.persistence.notifier import announce_inbox
 from executions.queue.jobs import enqueue_advance
 from executions.selectors.inbox import FAILURE_DAYS
 from executions.services.locking import store_decision
@@ -88,6 +91,28 @@ def prune_failures(*, now: datetime) -> int:
     while batch := inbox_entries.prune_failures(before=before, limit=PRUNE_BATCH_SIZE):
         removed += batch
     return removed
+
+
+def correct_inbox() -> int:
+    """Remove entries of the inbox that are left over, and add missing ones; return their number.
+
+    Processes of an earlier release leave them while a new release starts.
+
+    Raises:
+        DatabaseUnavailable: the connection was lost; earlier entries have been corrected.
+    """
+    corrected, last = 0, UUID(int=0)
+    while wrong := inbox_entries.wrong(after=last, limit=PRUNE_BATCH_SIZE):
+        corrected += _correct_entries(wrong)
+        last = wrong[-1]
+    return corrected
+
+
+@transaction.atomic
+def _correct_entries(execution_ids: list[UUID]) -> int:
+    locked = repositories.lock_all(execution_ids, known={})
+    transaction.on_commit(partial(announce_inbox, *{each.scope.id for each in locked.values()}))
+    return inbox_entries.correct(locked)
 
 
 def prune_files(*, now: datetime) -> int:

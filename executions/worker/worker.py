@@ -175,6 +175,7 @@ class Worker:
         await in_thread(remove_expired_sessions, now=database_now())
         await in_thread(duties.prune_files, now=database_now())
         await in_thread(duties.prune_failures, now=database_now())
+        await in_thread(duties.correct_inbox)
         if settings.EVENT_RETENTION_DAYS:
             await in_thread(enqueue_prune)
 

@@ -36,9 +36,14 @@ async def vote(
     """Vote about the first version."""
     pin = acceptance.waiting_document(await world.now(), STEP, version=1)
     read = await world.ports.repositories.documents.get(pin.document_id, 1)
-    target = acceptance.AcceptanceContext(read=read, final=read, definition=world.definition, user_id=user_id)
+    target = acceptance.AcceptanceContext(read=read, final=read, definition=world.definition)
     made = AcceptanceDecision(
-        decision=action, document_version=1, decided_by=name, decided_at=world.ports.clock.now(), comment="No."
+        decision=action,
+        document_version=1,
+        decided_by=name,
+        decided_by_id=user_id,
+        decided_at=world.ports.clock.now(),
+        comment="No.",
     )
     return await world.decide(
         lambda execution, context: acceptance.decide(execution, STEP, made, target=target, context=context)

@@ -46,6 +46,7 @@ class AcceptanceDecision(BaseModel):
     edit_hash: str = ""  # of what the person accepted in its place; empty: the version as it is
     accepted_version: int | None = None  # with which the step completed; see `accepted`
     decided_by: str  # user name
+    decided_by_id: int | None = None  # user id; None: the decision was made before ids were recorded
     decided_at: datetime
 
     @property

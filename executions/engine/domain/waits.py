@@ -19,7 +19,28 @@ class Vote(BaseModel):
     document_version: int
     head_version: int | None = None  # with which the person compared a proposed version
     voted_by: str  # user name
+    voted_by_id: int | None = None  # None: the vote was cast before ids were recorded
     voted_at: datetime
+
+    def is_of(self, name: str, user_id: int | None) -> bool:
+        """Return whether the user has cast it. Names can change, so ids count where both are known."""
+        if self.voted_by_id is not None and user_id is not None:
+            return self.voted_by_id == user_id
+        return self.voted_by == name
+
+    def is_about(self, document_version: int, head_version: int | None) -> bool:
+        """Return whether it is about this version, compared with this head. Only proposals need a head."""
+        same_head = None in {self.head_version, head_version} or self.head_version == head_version
+        return self.document_version == document_version and same_head
+
+
+class Editor(BaseModel):
+    """A user who has edited a document."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    id: int | None = None
 
 
 class Wait(BaseModel):
@@ -36,6 +57,7 @@ class Wait(BaseModel):
     told_overdue: bool = False  # `wait_overdue` was written for this due date
     edited_by: str = ""  # user who made the version that waits; empty: a model made it
     edited_by_id: int | None = None
+    earlier_editors: tuple[Editor, ...] = ()  # users who made the versions between the model's and this one
     votes: tuple[Vote, ...] = ()  # oldest first, also those about earlier versions
 
     @property
@@ -65,15 +87,30 @@ class Wait(BaseModel):
         return self.approvers is not None and self.approvers.four_eyes
 
     @property
+    def needs_others(self) -> bool:
+        """Whether one person alone cannot decide which version the step completes with."""
+        return self.has_four_eyes or self.required > 1
+
+    @property
+    def editors(self) -> tuple[Editor, ...]:
+        """Users whose text the version can hold: those who made it, and the versions since the model's."""
+        last = (Editor(name=self.edited_by, id=self.edited_by_id),) if self.edited_by else ()
+        return (*self.earlier_editors, *last)
+
+    @property
     def voters(self) -> tuple[str, ...] | None:
         """The only users who may vote; None: all reviewers may."""
         return self.assignees if self.approvers is not None and self.assignees else None
 
-    def votes_for(self, document_version: int, head_version: int | None) -> tuple[str, ...]:
-        """Return the users who have accepted this version, compared with this head, and who may still vote."""
-        wanted = (document_version, head_version)
-        cast = [each.voted_by for each in self.votes if (each.document_version, each.head_version) == wanted]
-        return tuple(name for name in dict.fromkeys(cast) if self.voters is None or name in self.voters)
+    def votes_for(self, document_version: int, head_version: int | None) -> tuple[Vote, ...]:
+        """Return the votes for this version, compared with this head, of users who may vote."""
+        cast = (each for each in self.votes if each.is_about(document_version, head_version))
+        return tuple(each for each in cast if self.voters is None or each.voted_by in self.voters)
+
+    def votes_beside(self, decision: AcceptanceDecision) -> tuple[Vote, ...]:
+        """Return the votes of other users for the version of a decision."""
+        cast = self.votes_for(decision.document_version, decision.head_version)
+        return tuple(each for each in cast if not each.is_of(decision.decided_by, decision.decided_by_id))
 
     def voted_by(self, document_version: int) -> list[str]:
         """Return the users who have accepted this version, in order."""
@@ -83,8 +120,7 @@ class Wait(BaseModel):
         """Return whether the decision decides: it does not accept, or its vote is the last that is missing."""
         if decision.decision is not AcceptanceAction.ACCEPT:
             return True
-        cast = self.votes_for(decision.document_version, decision.head_version)
-        return len({*cast, decision.decided_by}) >= self.required
+        return len(self.votes_beside(decision)) + 1 >= self.required
 
     def with_vote(self, decision: AcceptanceDecision) -> Wait:
         """Return the wait with the decision as one more vote."""
@@ -92,9 +128,14 @@ class Wait(BaseModel):
             document_version=decision.document_version,
             head_version=decision.head_version,
             voted_by=decision.decided_by,
+            voted_by_id=decision.decided_by_id,
             voted_at=decision.decided_at,
         )
-        return self.model_copy(update={"votes": (*self.votes, vote)})
+        return self.with_votes((*self.votes, vote))
+
+    def with_votes(self, votes: Sequence[Vote]) -> Wait:
+        """Return the wait with these votes in place of the present ones."""
+        return self.model_copy(update={"votes": tuple(votes)})
 
     def assigned(self, assignees: Sequence[str], *, due_at: datetime | None) -> Wait:
         """Return the wait with other assignees, and a due date. Another date is told of again."""
@@ -104,8 +145,15 @@ class Wait(BaseModel):
         return self.model_copy(update=changes)
 
     def edited(self, *, by: str, user_id: int | None) -> Wait:
-        """Return the wait for a decision about a version that a person has made."""
-        return self.model_copy(update={"edited_by": by, "edited_by_id": user_id})
+        """Return the wait for a decision about a version that a person has made. Votes are cast again."""
+        return self.written_by((*self.editors, *([Editor(name=by, id=user_id)] if by else [])))
+
+    def written_by(self, editors: Sequence[Editor]) -> Wait:
+        """Return the wait for a decision about a version that has these editors, oldest first. Votes are cast again."""
+        last = editors[-1] if editors else Editor(name="")
+        earlier = tuple(each for each in dict.fromkeys(editors) if each != last)
+        changes = {"edited_by": last.name, "edited_by_id": last.id, "earlier_editors": earlier, "votes": ()}
+        return self.model_copy(update=changes)
 
     def reopened(self, now: datetime) -> Wait:
         """Return the wait begun anew: people get the same time as before, and votes are cast again."""

@@ -14,11 +14,10 @@ from executions.engine.domain.errors import IllegalTransition, NotWaiting, unkno
 from executions.engine.domain.events import AcceptanceDecided, AcceptanceNeeded, DocumentEdited, Event
 from executions.engine.domain.execution import Document, Execution, Failure, Pin, Step, step_transition, with_timers
 from executions.engine.domain.states import FailureCode, StepStatus, WaitingOn
-from executions.engine.domain.waits import new_wait
+from executions.engine.domain.waits import Editor, new_wait
 from executions.engine.transitions import core, waits
 from executions.engine.transitions.core import Change, Context
 from executions.engine.transitions.for_each import Collections
-from executions.engine.transitions.waits import Voter
 from workflows.definitions.definition import ANY_REVIEWER, WaitPolicy, WorkflowDefinition
 
 
@@ -79,7 +78,7 @@ class AcceptanceContext:
     #: The version with which the step completes: the one that was read, or one that the decision makes, with the
     #: person's changes or from a proposed version. For a rejected proposal it is the head.
     final: Document
-    user_id: int | None = None  # the user who decides
+    editors: tuple[Editor, ...] = ()  # of that head since the last version of a model, oldest first
 
 
 def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin:
@@ -105,7 +104,8 @@ def decide(
 ) -> Change:
     """Apply a person's decision about a step's document: the step completes, fails, or revises the document.
 
-    An acceptance may be one of several votes. Then the step waits for the others.
+    An acceptance may be one of several votes. Then the step waits for the others. If other users have to look at a
+    person's version, too, the rejection of a proposal lets the step wait for a decision about the head.
 
     Raises:
         NotFound: there is no such step.
@@ -115,7 +115,7 @@ def decide(
     """
     waiting_document(execution, step_id, version=decision.document_version)
     step = execution.steps[step_id]
-    waits.check_voter(execution, step, decision, voter=Voter(name=decision.decided_by, id=target.user_id))
+    waits.check_voter(execution, step, decision)
     if not waits.is_settled_by(step, decision):
         return waits.vote(execution, step_id, decision)
     accepted = target.final.version if decision.accepts else None
@@ -123,9 +123,26 @@ def decide(
     decision = decision.model_copy(update=facts)
     step_events = _events_of(step, decision, target.final)
     execution = execution.with_step(replace(step, decisions=(*step.decisions, decision)))
+    if step.wait is not None and step.wait.needs_others and _keeps_head(decision):
+        asked = _ask_about_head(execution, step_id, target, context=context)
+        return replace(asked, events=(*step_events, *asked.events))
     decided = core.resume(Change(execution=execution, events=step_events), context)
     change = _effects(decided.execution, step, decision, target=target, context=context)
     return replace(change, events=(*decided.events, *change.events))
+
+
+def _keeps_head(decision: AcceptanceDecision) -> bool:
+    """Return whether the decision prefers a person's version, the head, to the model's proposal."""
+    return decision.decision is AcceptanceAction.REJECT and decision.about_proposal
+
+
+def _ask_about_head(execution: Execution, step_id: str, target: AcceptanceContext, *, context: Context) -> Change:
+    """Let the step wait for a decision about the head: rejecting the proposal is no vote for a person's version."""
+    step, head = execution.steps[step_id], target.final
+    wait = step.wait and step.wait.written_by(target.editors)
+    asking = replace(step, document_version=head.version, version=step.version + 1, wait=wait)
+    event = acceptance_event(asking, WaitingDocument(title=head.title, proposed=False))
+    return Change(execution=execution.with_progress(asking, now=context.now), events=(event,))
 
 
 def _effects(
@@ -186,7 +203,7 @@ def document_edited(document: Document, *, step_id: str | None, repeated: bool =
 def follow_edit(execution: Execution, edited: Document, *, repeated: bool = False, context: Context) -> Change:
     """Record a person's edit in the log of an execution that has made or reused the document.
 
-    A step that waits for a decision about the edited version waits for one about the new version.
+    A step that waits for a decision about the edited version waits for one about the new version. Votes are cast again.
 
     Raises:
         IllegalTransition: the execution has ended.
@@ -197,6 +214,10 @@ def follow_edit(execution: Execution, edited: Document, *, repeated: bool = Fals
     if step.waits_for is WaitingOn.ACCEPTANCE and step.document_version == edited.base_version:
         wait = step.wait and step.wait.edited(by=edited.author_name, user_id=edited.author_id)
         waiting = replace(step, document_version=edited.version, version=step.version + 1, wait=wait)
+        execution = execution.with_progress(waiting, now=context.now)
+    elif step.waits_for is WaitingOn.ACCEPTANCE and step.wait is not None and step.wait.votes:
+        # a proposed version waits, and the voters have compared it with the head before this one
+        waiting = replace(step, version=step.version + 1, wait=step.wait.with_votes(()))
         execution = execution.with_progress(waiting, now=context.now)
     return Change(execution=execution, events=(document_edited(edited, step_id=step.step_id, repeated=repeated),))
 

@@ -13,7 +13,7 @@ from executions.engine.domain.errors import MayNotVote, NotWaiting, unknown_step
 from executions.engine.domain.events import AcceptanceVoted, Event, WaitOverdue, WaitReminder
 from executions.engine.domain.execution import Execution, Step, with_timers
 from executions.engine.domain.states import WaitingOn
-from executions.engine.domain.waits import Wait, new_wait
+from executions.engine.domain.waits import Vote, Wait, new_wait
 from executions.engine.transitions.core import Change, Context
 from executions.engine.transitions.planner import step_order
 from workflows.definitions.definition import ANY_REVIEWER
@@ -29,26 +29,29 @@ class Voter:
     id: int | None = None
 
     def is_user(self, name: str, user_id: int | None) -> bool:
-        """Return whether this is the voter; a user can get another name."""
-        return name == self.name or (user_id is not None and user_id == self.id)
+        """Return whether this is the voter. Names can change, so ids count where both are known."""
+        if user_id is not None and self.id is not None:
+            return user_id == self.id
+        return name == self.name
 
 
-def check_voter(execution: Execution, step: Step, decision: AcceptanceDecision, *, voter: Voter) -> None:
+def check_voter(execution: Execution, step: Step, decision: AcceptanceDecision) -> None:
     """Check that a user may decide about the step's document.
 
     Raises:
-        MayNotVote: the step has other approvers, or the user has started the execution or made the version.
+        MayNotVote: the step has other approvers, or the user has started the execution or edited the version.
     """
     wait = step.wait
     if wait is None or wait.approvers is None:
         return
+    voter = Voter(name=decision.decided_by, id=decision.decided_by_id)
     if wait.voters is not None and voter.name not in wait.voters:
         raise MayNotVote(f"Only its assignees decide about this document: {', '.join(wait.voters)}.")
     if wait.has_four_eyes and voter.is_user(execution.requested_by_name, execution.requested_by):
         raise MayNotVote("You started this execution, so another user has to decide about this document.")
-    if wait.has_four_eyes and wait.edited_by and voter.is_user(wait.edited_by, wait.edited_by_id):
+    if wait.has_four_eyes and any(voter.is_user(each.name, each.id) for each in wait.editors):
         raise MayNotVote("You edited this version, so another user has to decide about it.")
-    if decision.edit_hash and (wait.has_four_eyes or wait.required > 1):
+    if decision.edit_hash and wait.needs_others:
         raise MayNotVote("Other users decide about your changes: edit the document, and let them accept it.")
 
 
@@ -61,7 +64,8 @@ def has_voted(step: Step, decision: AcceptanceDecision) -> bool:
     """Return whether the user has voted the same about the version that waits."""
     if step.wait is None or step.waits_for is not WaitingOn.ACCEPTANCE or is_settled_by(step, decision):
         return False
-    return decision.decided_by in step.wait.votes_for(decision.document_version, decision.head_version)
+    cast = step.wait.votes_for(decision.document_version, decision.head_version)
+    return any(each.is_of(decision.decided_by, decision.decided_by_id) for each in cast)
 
 
 def vote_event(step: Step, decision: AcceptanceDecision) -> AcceptanceVoted | None:
@@ -69,15 +73,24 @@ def vote_event(step: Step, decision: AcceptanceDecision) -> AcceptanceVoted | No
     wait = step.wait
     if wait is None or wait.required == 1:
         return None
+    beside = wait.votes_beside(decision)
     cast = wait.votes_for(decision.document_version, decision.head_version)
     return AcceptanceVoted(
         step_id=step.step_id,
         vote=decision.decision,
         document_version=decision.document_version,
         voted_by=decision.decided_by,
-        votes=len({*cast, decision.decided_by}) if decision.accepts else len(cast),
+        votes=len(beside) + 1 if decision.accepts else len(cast),
         required=wait.required,
     )
+
+
+def keep_votes(execution: Execution, step_id: str, votes: Sequence[Vote]) -> Execution:
+    """Return the execution with those of a step's votes that still count."""
+    step = execution.steps.get(step_id)
+    if step is None or step.wait is None or len(step.wait.votes) == len(votes):
+        return execution
+    return execution.with_step(replace(step, wait=step.wait.with_votes(votes)))
 
 
 def vote(execution: Execution, step_id: str, decision: AcceptanceDecision) -> Change:
@@ -105,18 +118,23 @@ def assign(execution: Execution, step_id: str, assignees: Sequence[str], *, due_
         raise NotWaiting(f"Step {step_id} does not wait for people.", status=step.status)
     before = step.wait or new_wait(ANY_REVIEWER, now=execution.updated_at)  # it began before waits were recorded
     wait = before.assigned(assignees, due_at=due_at)
-    _check_assignees(step, wait)
+    _check_assignees(execution, step, wait)
     changed = replace(step, wait=wait, version=step.version + 1)
     return Change(execution=with_timers(execution.with_step(changed)))
 
 
-def _check_assignees(step: Step, wait: Wait) -> None:
+def _check_assignees(execution: Execution, step: Step, wait: Wait) -> None:
     if wait.approvers is None or step.waits_for is not WaitingOn.ACCEPTANCE:
         return
     if wait.approvers.required == "all" and not wait.assignees:
         raise _wrong("All assignees have to accept this document: name at least one.", "no_assignees")
     if wait.assignees and len(wait.assignees) < wait.required:
         raise _wrong(f"{wait.required} votes are required: name as many assignees.", "too_few_assignees")
+    same_eyes = {execution.requested_by_name, *(each.name for each in wait.editors)}
+    barred = same_eyes if wait.has_four_eyes else set()
+    if wait.assignees and len({*wait.assignees} - barred) < wait.required:
+        names = ", ".join(sorted(barred & {*wait.assignees}))
+        raise _wrong(f"Two persons have to look at this version, so {names} cannot vote: name others.", "four_eyes")
     heads = {(each.document_version, each.head_version) for each in wait.votes}
     if any(len(wait.votes_for(*each)) >= wait.required for each in heads if each[0] == step.document_version):
         raise _wrong("These assignees have all voted: name one more, who decides.", "already_voted")
