@@ -180,16 +180,21 @@ def store_login(request: HttpRequest) -> None:
 
 
 def record_logout(request: HttpRequest) -> None:
-    """Record that the user of a request logs out. Call it in the transaction that deletes the session, before that."""
-    if isinstance(request.user, User):
+    """Record that the user of a request logs out. Call it in the transaction that deletes the session, before that.
+
+    A session that another request has ended meanwhile is not recorded again.
+    """
+    rows = Session.objects.select_for_update().filter(session_key=request.session.session_key)
+    if isinstance(request.user, User) and rows.first() is not None:
         record(Act.LOGOUT, "user", request.user.pk)
 
 
 @transaction.atomic
 def revoke_token(token: Token) -> None:
-    """Delete a token."""
-    record(Act.TOKEN_END, "token", token.id)
-    token.delete()
+    """Delete a token. If another request has deleted it, nothing changes."""
+    deleted, _ = Token.objects.filter(pk=token.pk).delete()
+    if deleted:
+        record(Act.TOKEN_END, "token", token.id)
 
 
 def issue_ticket(
