@@ -21,7 +21,7 @@ from uuid_utils.compat import uuid7
 
 from access.audit import Act, Subject, record, record_each
 from access.errors import BadCredentials, NameTaken, ScopeForbidden
-from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
+from access.models import ExternalAccount, KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
 from access.permissions.actions import NEEDED_ROLE, Action, allows
 from access.rights import ALL_RIGHTS, Right
 from access.selectors import is_reached, named_root_scopes, only_root, role_of, scope_forbidden
@@ -264,6 +264,10 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
         raise BadName(" ".join(error.messages)) from error
     if password is not None:
         _check_password(password, name=name)
+    if superuser:  # a command gives staff now, so groups no longer take it; accounts are locked before users
+        for account in ExternalAccount.objects.select_for_update().filter(user__username=name).order_by("pk"):
+            account.rights_by_group = [each for each in account.rights_by_group if each != "staff"]
+            account.save(update_fields=["rights_by_group"])
     user, created = get_user_model().objects.select_for_update().get_or_create(username=name)
     if superuser:
         user.is_staff = user.is_superuser = True
