@@ -19,7 +19,7 @@ from knox.settings import knox_settings
 from psycopg.types.json import Json, Jsonb
 from uuid_utils.compat import uuid7
 
-from access.audit import Act, Subject, record, record_each
+from access.audit import Act, Subject, record, record_each, right_part
 from access.errors import BadCredentials, NameTaken, ScopeForbidden
 from access.models import ExternalAccount, KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
 from access.permissions.actions import NEEDED_ROLE, Action, allows
@@ -264,10 +264,8 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
         raise BadName(" ".join(error.messages)) from error
     if password is not None:
         _check_password(password, name=name)
-    if superuser:  # a command gives staff now, so groups no longer take it; accounts are locked before users
-        for account in ExternalAccount.objects.select_for_update().filter(user__username=name).order_by("pk"):
-            account.rights_by_group = [each for each in account.rights_by_group if each != "staff"]
-            account.save(update_fields=["rights_by_group"])
+    if superuser:
+        _keep_staff(name)
     user, created = get_user_model().objects.select_for_update().get_or_create(username=name)
     if superuser:
         user.is_staff = user.is_superuser = True
@@ -277,8 +275,16 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
         user.set_unusable_password()
     user.save(update_fields=["is_staff", "is_superuser", "password"])
     if created or superuser or password is not None:
-        record(Act.USER_ADD if created else Act.USER_CHANGE, "user", user.pk)
+        part = right_part("superuser", given=True) if superuser else ""
+        record(Act.USER_ADD if created else Act.USER_CHANGE, "user", user.pk, part=part)
     return user
+
+
+def _keep_staff(name: str) -> None:
+    """Have groups no longer take the right of staff of a user. Accounts are locked before users."""
+    for account in ExternalAccount.objects.select_for_update().filter(user__username=name).order_by("pk"):
+        account.rights_by_group = [each for each in account.rights_by_group if each != "staff"]
+        account.save(update_fields=["rights_by_group"])
 
 
 def check_new_account(*, name: str, password: str) -> str:

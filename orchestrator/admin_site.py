@@ -60,7 +60,7 @@ def _subject(row: Any) -> Subject:
     if label == "knox.authtoken":
         return Subject("token", token_id(row.digest))
     if label == "access.scoperole":
-        return Subject("user", row.user_id, root_id=row.scope_id)
+        return Subject("user", row.user_id, row.role, root_id=row.scope_id)
     return Subject(label, row.pk)
 
 

@@ -7,7 +7,7 @@ from itertools import chain
 
 from django.db import IntegrityError, transaction
 
-from access.audit import Act, record
+from access.audit import Act, acting_for_provider, record, right_part
 from access.models import ExternalAccount, Role, Scope, ScopeRole
 from access.oidc.faults import Fault, LoginFailed
 from access.oidc.groups import RIGHTS, Given, ScopeName
@@ -25,13 +25,14 @@ def sign_on(*, identity: Identity, given: Given) -> User:
     Raises:
         LoginFailed: the user is deactivated.
     """
-    account = _account_of(identity) or _new_account(identity)
-    user = User.objects.select_for_update(no_key=True).get(pk=account.user_id)
-    if not user.is_active:
-        raise LoginFailed(Fault.INACTIVE, f"the user {user.pk} is deactivated")
-    _set_profile(user, identity)
-    _set_rights(user, account, given.rights)
-    _set_roles(user, given.roles)
+    with acting_for_provider():
+        account = _account_of(identity) or _new_account(identity)
+        user = User.objects.select_for_update(no_key=True).get(pk=account.user_id)
+        if not user.is_active:
+            raise LoginFailed(Fault.INACTIVE, f"the user {user.pk} is deactivated")
+        _set_profile(user, identity)
+        _set_rights(user, account, given.rights)
+        _set_roles(user, given.roles)
     return user
 
 
@@ -51,7 +52,7 @@ def _new_account(identity: Identity) -> ExternalAccount:
                 user = User(username=name, email=identity.email)
                 user.set_unusable_password()
                 user.save()
-                record(Act.USER_ADD, "user", user.pk, user_id=user.pk)
+                record(Act.USER_ADD, "user", user.pk)
                 return ExternalAccount.objects.create(issuer=identity.issuer, subject=identity.subject, user=user)
         except IntegrityError:  # a concurrent log-in took the name, or made the account
             if (account := _account_of(identity)) is not None:
@@ -80,7 +81,7 @@ def _set_rights(user: User, account: ExternalAccount, wanted: frozenset[str]) ->
         else:
             continue
         setattr(user, column, right in wanted)
-        record(Act.USER_CHANGE, "user", user.pk, part=right, user_id=user.pk)
+        record(Act.USER_CHANGE, "user", user.pk, part=right_part(right, given=right in wanted))
     user.save(update_fields=list(RIGHTS.values()))
     account.rights_by_group = sorted(by_group)
     account.save(update_fields=["rights_by_group"])
@@ -93,7 +94,7 @@ def _set_roles(user: User, wanted: dict[ScopeName, str]) -> None:
     for scope in scopes:
         row = rows.get(scope.id)
         if row is None or row.by_group:
-            _set_role(user, scope, row, wanted.get(ScopeName(type=scope.type, key=scope.key), ""))
+            _set_role(user, scope, row, wanted=wanted.get(ScopeName(type=scope.type, key=scope.key), ""))
 
 
 def _locked_scopes(user: User, wanted: dict[ScopeName, str]) -> list[Scope]:
@@ -110,7 +111,7 @@ def _locked_scopes(user: User, wanted: dict[ScopeName, str]) -> list[Scope]:
     return list(scopes.values())
 
 
-def _set_role(user: User, scope: Scope, row: ScopeRole | None, wanted: str) -> None:
+def _set_role(user: User, scope: Scope, row: ScopeRole | None, *, wanted: str) -> None:
     """Bring the role that groups give in a scope to the wanted one; empty: none."""
     by_hand = "" if row is None else row.by_hand
     by_group = bool(wanted) and not (by_hand and allows(Role(by_hand), Role(wanted)))
@@ -119,8 +120,8 @@ def _set_role(user: User, scope: Scope, row: ScopeRole | None, wanted: str) -> N
         if (row.role, row.by_group) == (role, by_group):
             return
         row.delete()
-        record(Act.ROLE_TAKE, "user", user.pk, part=row.role, root_id=scope.id, user_id=user.pk)
+        record(Act.ROLE_TAKE, "user", user.pk, part=row.role, root_id=scope.id)
     if role:
         given = {"role": role, "by_group": by_group, "by_hand": by_hand if by_group else ""}
         if ScopeRole.objects.get_or_create(scope=scope, user=user, defaults=given)[1]:
-            record(Act.ROLE_GIVE, "user", user.pk, part=role, root_id=scope.id, user_id=user.pk)
+            record(Act.ROLE_GIVE, "user", user.pk, part=role, root_id=scope.id)

@@ -147,7 +147,7 @@ def invite(
         created_at=now,
         expires_at=now + LIFETIME,
     )
-    record(Act.INVITATION_MAKE, "invitation", row.id, root_id=scope.id)
+    record(Act.INVITATION_MAKE, "invitation", row.id, part=role, root_id=scope.id)
     return row, token
 
 
@@ -170,7 +170,7 @@ def withdraw(*, user: User, scope_type: str, scope_key: str, invitation_id: UUID
     if row.withdrawn_at is None:
         row.withdrawn_at = now
         row.save(update_fields=["withdrawn_at"])
-        record(Act.INVITATION_WITHDRAW, "invitation", row.id, root_id=scope.id)
+        record(Act.INVITATION_WITHDRAW, "invitation", row.id, part=row.role, root_id=scope.id)
 
 
 def accept(*, user: User, token: str, now: datetime) -> Accepted:
@@ -222,7 +222,7 @@ def _accept(user_of: Callable[[Invitation], User], token_hash: str, now: datetim
     role = raise_role(row.scope, user, Role(row.role))
     row.accepted_at, row.accepted_by = now, user
     row.save(update_fields=["accepted_at", "accepted_by"])
-    record(Act.INVITATION_ACCEPT, "invitation", row.id, root_id=row.scope_id, user_id=user.pk)
+    record(Act.INVITATION_ACCEPT, "invitation", row.id, part=row.role, root_id=row.scope_id, user_id=user.pk)
     return Accepted(row.scope, role)
 
 

@@ -81,7 +81,7 @@ def take_role(*, user: User, scope_type: str, scope_key: str, username: str) -> 
         raise NotFound("This user has no role in the scope.")
     _check_owners(row, None)
     row.delete()
-    record(Act.ROLE_TAKE, "user", row.user_id, root_id=scope.id)
+    record(Act.ROLE_TAKE, "user", row.user_id, part=row.role, root_id=scope.id)
 
 
 def _replace_role(scope: Scope, user: User, role: Role, *, before: ScopeRole | None) -> ScopeRole:

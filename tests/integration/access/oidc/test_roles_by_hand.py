@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from django.db import transaction
+from django.test import RequestFactory
 from django.utils import timezone
 
 from access import selectors, services
 from access.audit import Act
+from access.audit.origin import serving
 from access.models import AuditEntry, Role, Scope
 from access.oidc.accounts import sign_on
 from access.oidc.groups import Given, ScopeName
 from access.oidc.identity import Identity
 from access.people import invitations, roles
 from access.user import User
+from tests.support.two_connections import DEADLINE_SECONDS, blocked
 
 pytestmark = pytest.mark.django_db
 
@@ -59,6 +64,8 @@ def test_a_role_that_a_person_gives_stays_whatever_a_group_gave_before(
     rows = AuditEntry.objects.filter(act=Act.ROLE_GIVE, subject_id=str(user.pk))
     assert rows.count() == 2, "the group's, and the person's"
     assert (rows.latest("id").part, rows.latest("id").root_id) == (by_hand, harbour.id)
+    first, last = rows.earliest("id"), rows.latest("id")
+    assert [(each.via, each.part) for each in (first, last)] == [("oidc", by_group), ("command", by_hand)]
     for wanted, role in logins:
         log_in(wanted)
         assert selectors.role_of(user, harbour) == role, wanted
@@ -83,3 +90,46 @@ def test_a_command_that_makes_a_superuser_gives_staff_for_good() -> None:
     user = sign_on(identity=person, given=staff)
     services.ensure_user(name=user.username, superuser=True)
     assert sign_on(identity=person, given=NONE).is_staff
+
+
+def test_the_audit_log_says_which_right_was_given_and_taken_and_that_the_provider_did(bob: User) -> None:
+    request = RequestFactory().get("/login/single-sign-on/callback/")
+    request.user = bob  # whom this browser was logged in as
+    person = Identity(issuer="https://id.example.org", subject="s-1", user_name="ada")
+    with serving(request):
+        for rights in ({"staff", "author"}, {"author"}, set()):
+            user = sign_on(identity=person, given=Given(roles={}, rights=frozenset(rights)))
+    services.ensure_user(name=user.username, superuser=True)
+    found = AuditEntry.objects.filter(subject_id=str(user.pk)).order_by("at", "id")
+    assert [(row.act, row.part, row.via, row.user_id) for row in found] == [
+        (Act.USER_ADD, "", "oidc", None),
+        *((Act.USER_CHANGE, part, "oidc", None) for part in ("+staff", "+author", "-staff", "-author")),
+        (Act.USER_CHANGE, "+superuser", "command", None),
+    ]
+
+
+def test_owners_read_which_role_was_offered_given_and_taken(alice: User, bob: User, harbour: Scope) -> None:
+    accept(alice, bob, "operator")
+    give(alice, bob, "viewer")
+    roles.take_role(user=alice, username="bob", **PLACE)
+    found = AuditEntry.objects.filter(root_id=harbour.id).exclude(part="").order_by("at", "id")
+    assert [(row.act, row.part) for row in found] == [
+        (Act.INVITATION_MAKE, "operator"),
+        (Act.ROLE_GIVE, "operator"),
+        (Act.INVITATION_ACCEPT, "operator"),
+        (Act.ROLE_GIVE, "viewer"),
+        (Act.ROLE_TAKE, "viewer"),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_login_and_an_owner_who_gives_roles_to_the_same_person_wait_for_each_other(alice: User) -> None:
+    scope = services.claim_root_scope(user=alice, **PLACE)
+    user = log_in("reviewer")
+    with ExitStack() as stack:
+        with transaction.atomic():
+            give(alice, user, "operator")
+            login = stack.enter_context(blocked(lambda: log_in("reviewer")))
+            give(alice, user, "viewer")  # refers to the user once more, whom the login has locked
+        login.result(DEADLINE_SECONDS)
+    assert selectors.role_of(user, scope) == Role.VIEWER
