@@ -321,8 +321,8 @@ def create_user(*, name: str, password_hash: str) -> User:
 
 @transaction.atomic
 def set_active(user_ids: Collection[int], *, is_active: bool) -> list[User]:
-    """Activate or deactivate users, and return the changed ones. Their data is kept."""
-    rows = User.objects.select_for_update().filter(pk__in=user_ids, is_active=not is_active)
+    """Activate or deactivate users, and return the changed ones. Their data is kept; tokens and sessions end."""
+    rows = User.objects.select_for_update(no_key=True).filter(pk__in=user_ids, is_active=not is_active)
     changed = list(rows.order_by("pk"))
     for user in changed:
         user.is_active = is_active
