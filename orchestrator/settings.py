@@ -203,6 +203,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "orchestrator.problems.problem_handler",
     "DEFAULT_PAGINATION_CLASS": "common.api.pagination.KeysetPagination",
     "DEFAULT_VERSIONING_CLASS": None,
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS gets 405; the OpenAPI document says what there is
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {
