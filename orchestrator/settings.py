@@ -175,7 +175,11 @@ if OIDC_ENABLED:  # otherwise no process imports the library
 # --- security -------------------------------------------------------------------------------------------------------
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not LOCAL
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=not LOCAL)
-SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$"]  # called from the same machine, without the proxy
+SECURE_REDIRECT_EXEMPT = [
+    r"^healthz/?$",  # called from the same machine, without the proxy
+    r"^readyz/?$",
+    r"^invitations/token/$",  # the page leads to HTTPS itself, because it alone knows the token
+]
 SECURE_HSTS_SECONDS = 0 if LOCAL else env.integer("SECURE_HSTS_SECONDS", 31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not LOCAL
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY", default=False) else None

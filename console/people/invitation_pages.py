@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import authenticate, login
 from django.core import signing
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_http_methods, require_safe
@@ -35,7 +35,12 @@ _NO_REFERRER = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 @require_safe
 def follow_link(request: HttpRequest, token: str) -> HttpResponse:
     """Remember the invitation in this browser, and lead to its page."""
-    token_hash = invitations.hash_token(token_of(request, token))
+    token = token_of(request, token)
+    if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+        host = settings.SECURE_SSL_HOST or request.get_host()
+        path = resolve_url("console:invitation-link", token=token)
+        return _without_secret(HttpResponsePermanentRedirect(f"https://{host}{path}"))
+    token_hash = invitations.hash_token(token)
     if invitations.find_by_hash(token_hash) is None:
         return _without_secret(_message(request, "There is no such invitation. Is the link complete?", status=404))
     request.session[_KEY] = token_hash

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.testing import ApplicationCommunicator
 from django.db import transaction
 from django.utils import timezone
 
@@ -19,6 +20,7 @@ from access.people.roles import give_role, take_role
 from access.services import claim_root_scope, set_active
 from access.user import User
 from common.errors import NotFound
+from orchestrator.asgi import application
 from tests.factories.callers import Caller
 from tests.support.two_connections import DEADLINE_SECONDS, blocked
 
@@ -202,11 +204,28 @@ def test_old_invitations_are_deleted(alpha: Any, ada: Caller, eve: Caller) -> No
 
 def test_the_secret_leaves_the_path_before_anything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     token = "t" * 22
-    for path in (f"/invitations/{token}/", f"/invitations/{token}"):
+    ends = ("", "/", "//", "/x", "/x/y", ".", "/\n")
+    for path in (*(f"/invitations/{token}{end}" for end in ends), f"//invitations/{token}/", f"/invitations//{token}"):
         scope: dict[str, Any] = {"type": "http", "path": path, "raw_path": path.encode(), "query_string": b""}
         links.extract_token(scope)
         logging.getLogger("tests").warning("%s", scope)
-        assert scope["path"] == links.hide_token(path) == "/invitations/token/"
+        assert scope["path"] == links.hide_token(path) == "/invitations/token/", path
+        assert links.hide_token(f"/%69{path.lstrip('/')[1:]}?a=b") == "/invitations/token/", path
     assert token not in caplog.text
     for path in ("/invitations/", "/api/v1/scopes/project/a/invitations/b", "/executions/"):
         assert links.hide_token(path) == path
+
+
+async def test_a_link_over_http_leads_to_the_same_link_over_https(settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    path = f"/invitations/{'t' * 22}/"
+    headers = [(b"host", b"testserver")]
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b""}
+    communicator = ApplicationCommunicator(application, {**scope, "headers": headers})
+    await communicator.send_input({"type": "http.request"})
+    start = await communicator.receive_output(DEADLINE_SECONDS)
+    await communicator.receive_output(DEADLINE_SECONDS)
+    await communicator.wait(DEADLINE_SECONDS)
+    found = {name.decode().lower(): value.decode() for name, value in start["headers"]}
+    assert (start["status"], found["location"]) == (301, f"https://testserver{path}")
+    assert (found["referrer-policy"], found["cache-control"]) == ("no-referrer", "no-store")
