@@ -164,7 +164,7 @@ OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID", "")
 OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET", "")
 OIDC_NAME = env.text("OIDC_NAME", "single sign-on")  # of the provider, on the page of the login
 OIDC_SCOPES = env.words("OIDC_SCOPES", "profile,email")  # to ask for, besides openid
-OIDC_GROUPS = env.words("OIDC_GROUPS")  # group=role@type/key, or group=staff
+OIDC_GROUPS = env.words("OIDC_GROUPS")  # group=role@type/key, group=staff, or group=author
 OIDC_GROUPS_CLAIM = env.text("OIDC_GROUPS_CLAIM", "groups")
 OIDC_ENABLED = bool(OIDC_ISSUER and OIDC_CLIENT_ID and OIDC_CLIENT_SECRET)
 if OIDC_ENABLED:  # otherwise no process imports the library

@@ -66,6 +66,8 @@ def _set_profile(user: User, identity: Identity) -> None:
     user.last_name = identity.last_name or user.last_name
     if identity.is_email_verified:
         user.email, user.email_verified_at = identity.email, database_now()
+    elif identity.denies_email or (identity.email and identity.email != user.email):
+        user.email_verified_at = None  # the provider no longer stands for the address
     user.save(update_fields=["first_name", "last_name", "email", "email_verified_at"])
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -229,3 +230,40 @@ async def test_a_link_over_http_leads_to_the_same_link_over_https(settings: Any)
     found = {name.decode().lower(): value.decode() for name, value in start["headers"]}
     assert (start["status"], found["location"]) == (301, f"https://testserver{path}")
     assert (found["referrer-policy"], found["cache-control"]) == ("no-referrer", "no-store")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "invited"), [("strasse@example.org", "straße@example.org"), ("k@example.org", "\u212a@example.org")]
+)
+def test_addresses_are_compared_without_foreign_letters(
+    alpha: Any, ada: Caller, eve: Caller, theirs: str, invited: str
+) -> None:
+    verify(eve.user, theirs)
+    _, token = invitations.invite(user=ada.user, role=Role.VIEWER, email=invited, now=timezone.now(), **PLACE)
+    assert accept(eve, token).status_code == 403
+    verify(eve.user, invited.upper() if invited.isascii() else invited)
+    assert accept(eve, token).status_code == 200
+
+
+def test_invitations_of_former_owners_do_not_count_as_open(
+    alpha: Any, ada: Caller, eve: Caller, restrict: Callable[..., None]
+) -> None:
+    ada.put("/scopes/project/alpha/roles/eve", {"role": "owner"})
+    restrict(open_invitations=1)
+    invite(eve)
+    assert ada.post(INVITATIONS, {"role": "viewer"}).status_code == 409
+    ada.put("/scopes/project/alpha/roles/eve", {"role": "viewer"})
+    invite(ada)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_invitation_that_is_deleted_meanwhile_is_not_found(alice: User, bob: User) -> None:
+    claim_root_scope(user=alice, **PLACE)
+    row, token = invitations.invite(user=alice, role=Role.VIEWER, now=timezone.now(), **PLACE)
+    with ExitStack() as stack:
+        with transaction.atomic():
+            Invitation.objects.filter(id=row.id).delete()
+            accepting = partial(invitations.accept, user=bob, token=token, now=timezone.now())
+            other = stack.enter_context(blocked(accepting))
+        with pytest.raises(NotFound):
+            other.result(DEADLINE_SECONDS)
