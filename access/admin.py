@@ -33,7 +33,7 @@ class ScopeRoleInline(TabularInline):
     model = ScopeRole
     extra = 0
     autocomplete_fields = ("user",)
-    readonly_fields = ("by_group",)
+    readonly_fields = ("by_group", "by_hand")
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Return False."""

@@ -16,7 +16,7 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from access import selectors, services, tickets
+from access import selectors, tickets
 from access.credentials.last_use import LAST_USES
 from access.errors import BadTicket, RightMissing
 from access.rights import ALL_RIGHTS, Right, missing_right
@@ -43,16 +43,13 @@ class TokenAuthentication(KnoxTokenAuthentication):
             raise AuthenticationFailed from error  # knox does not catch it; tokens are ASCII
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, Token]:
-        """Return the user with the limits of the token, and the token. An expired token is deleted.
+        """Return the user with the limits of the token, and the token. A duty deletes expired tokens.
 
         Raises:
             AuthenticationFailed: the token is unknown or expired, or its user is deactivated.
         """
         row, now = selectors.token_of_digest(hash_token(token.decode())), database_now()
-        if row is not None and row.expiry is not None and row.expiry < now:
-            services.revoke_token(row)
-            row = None
-        if row is None:
+        if row is None or (row.expiry is not None and row.expiry < now):
             raise AuthenticationFailed("Invalid token.")
         if not row.user.is_active:
             raise AuthenticationFailed("User inactive or deleted.")

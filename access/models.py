@@ -68,6 +68,8 @@ class ScopeRole(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="scope_roles")
     role = models.CharField(max_length=20, choices=Role.choices)
     by_group = models.BooleanField(default=False, db_default=False)  # given, and taken, by single sign-on
+    #: Of a role by a group: the lower role that a person gave, which stays when the group's is taken. Empty: none.
+    by_hand = models.CharField(max_length=20, choices=Role.choices, blank=True, default="", db_default="")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

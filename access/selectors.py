@@ -49,7 +49,7 @@ WHERE (person.is_staff OR wanted.root_id IS NULL OR EXISTS (
 
 def find_user(name: str) -> User | None:
     """Return the user with this name, active or not; None if there is no such user."""
-    return User.objects.filter(username=name).first()
+    return None if "\0" in name else User.objects.filter(username=name).first()  # PostgreSQL stores no NUL
 
 
 def is_author(user: Person) -> bool:

@@ -19,9 +19,9 @@ from knox.settings import knox_settings
 from psycopg.types.json import Json, Jsonb
 from uuid_utils.compat import uuid7
 
-from access.audit import Act, Subject, record, record_each
+from access.audit import Act, Subject, record, record_each, right_part
 from access.errors import BadCredentials, NameTaken, ScopeForbidden
-from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
+from access.models import ExternalAccount, KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
 from access.permissions.actions import NEEDED_ROLE, Action, allows
 from access.rights import ALL_RIGHTS, Right
 from access.selectors import is_reached, named_root_scopes, only_root, role_of, scope_forbidden
@@ -180,16 +180,21 @@ def store_login(request: HttpRequest) -> None:
 
 
 def record_logout(request: HttpRequest) -> None:
-    """Record that the user of a request logs out. Call it in the transaction that deletes the session, before that."""
-    if isinstance(request.user, User):
+    """Record that the user of a request logs out. Call it in the transaction that deletes the session, before that.
+
+    A session that another request has ended meanwhile is not recorded again.
+    """
+    rows = Session.objects.select_for_update().filter(session_key=request.session.session_key)
+    if isinstance(request.user, User) and rows.first() is not None:
         record(Act.LOGOUT, "user", request.user.pk)
 
 
 @transaction.atomic
 def revoke_token(token: Token) -> None:
-    """Delete a token."""
-    record(Act.TOKEN_END, "token", token.id)
-    token.delete()
+    """Delete a token. If another request has deleted it, nothing changes."""
+    deleted, _ = Token.objects.filter(pk=token.pk).delete()
+    if deleted:
+        record(Act.TOKEN_END, "token", token.id)
 
 
 def issue_ticket(
@@ -259,6 +264,8 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
         raise BadName(" ".join(error.messages)) from error
     if password is not None:
         _check_password(password, name=name)
+    if superuser:
+        _keep_staff(name)
     user, created = get_user_model().objects.select_for_update().get_or_create(username=name)
     if superuser:
         user.is_staff = user.is_superuser = True
@@ -268,8 +275,16 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
         user.set_unusable_password()
     user.save(update_fields=["is_staff", "is_superuser", "password"])
     if created or superuser or password is not None:
-        record(Act.USER_ADD if created else Act.USER_CHANGE, "user", user.pk)
+        part = right_part("superuser", given=True) if superuser else ""
+        record(Act.USER_ADD if created else Act.USER_CHANGE, "user", user.pk, part=part)
     return user
+
+
+def _keep_staff(name: str) -> None:
+    """Have groups no longer take the right of staff of a user. Accounts are locked before users."""
+    for account in ExternalAccount.objects.select_for_update().filter(user__username=name).order_by("pk"):
+        account.rights_by_group = [each for each in account.rights_by_group if each != "staff"]
+        account.save(update_fields=["rights_by_group"])
 
 
 def check_new_account(*, name: str, password: str) -> str:
@@ -306,8 +321,8 @@ def create_user(*, name: str, password_hash: str) -> User:
 
 @transaction.atomic
 def set_active(user_ids: Collection[int], *, is_active: bool) -> list[User]:
-    """Activate or deactivate users, and return the changed ones. Their data is kept."""
-    rows = User.objects.select_for_update().filter(pk__in=user_ids, is_active=not is_active)
+    """Activate or deactivate users, and return the changed ones. Their data is kept; tokens and sessions end."""
+    rows = User.objects.select_for_update(no_key=True).filter(pk__in=user_ids, is_active=not is_active)
     changed = list(rows.order_by("pk"))
     for user in changed:
         user.is_active = is_active

@@ -60,7 +60,7 @@ def _subject(row: Any) -> Subject:
     if label == "knox.authtoken":
         return Subject("token", token_id(row.digest))
     if label == "access.scoperole":
-        return Subject("user", row.user_id, root_id=row.scope_id)
+        return Subject("user", row.user_id, row.role, root_id=row.scope_id)
     return Subject(label, row.pk)
 
 
@@ -80,8 +80,9 @@ class RecordedWritesMixin:
         record_each(edit if is_change else add, [_subject(row)])
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
-        """Delete a row."""
-        record_each(_acts(type(obj))[2], [_subject(obj)])
+        """Delete a row. If another request has deleted it, nothing is recorded."""
+        rows = type(obj)._default_manager.select_for_update().filter(pk=obj.pk)  # noqa: SLF001 - a documented API
+        record_each(_acts(type(obj))[2], map(_subject, rows))
         super().delete_model(request, obj)  # type: ignore[misc]
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:

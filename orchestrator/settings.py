@@ -164,7 +164,7 @@ OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID", "")
 OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET", "")
 OIDC_NAME = env.text("OIDC_NAME", "single sign-on")  # of the provider, on the page of the login
 OIDC_SCOPES = env.words("OIDC_SCOPES", "profile,email")  # to ask for, besides openid
-OIDC_GROUPS = env.words("OIDC_GROUPS")  # group=role@type/key, or group=staff
+OIDC_GROUPS = env.words("OIDC_GROUPS")  # group=role@type/key, group=staff, or group=author
 OIDC_GROUPS_CLAIM = env.text("OIDC_GROUPS_CLAIM", "groups")
 OIDC_ENABLED = bool(OIDC_ISSUER and OIDC_CLIENT_ID and OIDC_CLIENT_SECRET)
 if OIDC_ENABLED:  # otherwise no process imports the library
@@ -175,7 +175,11 @@ if OIDC_ENABLED:  # otherwise no process imports the library
 # --- security -------------------------------------------------------------------------------------------------------
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not LOCAL
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=not LOCAL)
-SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$"]  # called from the same machine, without the proxy
+SECURE_REDIRECT_EXEMPT = [
+    r"^healthz/?$",  # called from the same machine, without the proxy
+    r"^readyz/?$",
+    r"^invitations/token/$",  # the page leads to HTTPS itself, because it alone knows the token
+]
 SECURE_HSTS_SECONDS = 0 if LOCAL else env.integer("SECURE_HSTS_SECONDS", 31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not LOCAL
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY", default=False) else None
@@ -203,6 +207,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "orchestrator.problems.problem_handler",
     "DEFAULT_PAGINATION_CLASS": "common.api.pagination.KeysetPagination",
     "DEFAULT_VERSIONING_CLASS": None,
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS gets 405; the OpenAPI document says what there is
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {

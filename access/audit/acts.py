@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 
 class Act(StrEnum):
@@ -64,3 +65,9 @@ class Via(StrEnum):
     CONSOLE = "console"
     ADMIN = "admin"
     COMMAND = "command"  # a management command or another process without a request
+    OIDC = "oidc"  # groups and claims of the provider of single sign-on
+
+
+def right_part(right: Literal["staff", "author", "superuser"], *, given: bool) -> str:
+    """Return the `part` of a row about a right of the whole installation that was given or taken."""
+    return f"+{right}" if given else f"-{right}"

@@ -16,6 +16,7 @@ from access.user import User
 from common.addresses import client_network
 
 _request: ContextVar[HttpRequest | None] = ContextVar("audited request", default=None)
+_for_provider: ContextVar[bool] = ContextVar("acting for the provider", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +41,22 @@ def serving(request: HttpRequest) -> Iterator[None]:
         _request.reset(token)
 
 
+@contextmanager
+def acting_for_provider() -> Iterator[None]:
+    """Name the provider of single sign-on as the origin of all acts within the block: they have no user."""
+    token = _for_provider.set(True)
+    try:
+        yield
+    finally:
+        _for_provider.reset(token)
+
+
 def present_origin() -> Origin:
     """Return the origin of an act that happens now. Without a request it is a command, which has no user."""
     request = _request.get()
+    if _for_provider.get():
+        address = "" if request is None else network_of(request)
+        return Origin(via=Via.OIDC, address=address, request_id=getattr(request, "request_id", ""))
     if request is None:
         return Origin()
     user = getattr(request, "user", None)

@@ -46,13 +46,16 @@ FROM json_to_recordset(%s::json) AS v ({", ".join(f"{name} {kind}" for name, kin
 """  # noqa: S608 - no input in it
 
 
+_WITHOUT_USER = frozenset({Via.COMMAND, Via.OIDC})
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What an act is about: ids and versions alone, no names and no texts."""
 
     kind: str  # `execution`, `document`, `user` …, or the label of a model of the admin
     id: object = ""
-    part: str = ""  # id of a step, number of a comment
+    part: str = ""  # id of a step, number of a comment, role, right
     root_id: UUID | None = None  # the root scope, whose owners may read the entry
     version: int | None = None
 
@@ -73,7 +76,7 @@ def record(
         act: What was done.
         kind: What it was done to, such as `execution`.
         id: The public id of that.
-        part: A part of it, such as a step.
+        part: A part of it, such as a step; or the role or right that was given or taken.
         root_id: Its root scope.
         version: Its version, after the act or that the act is about.
         user_id: Who acted, if that is not the user of the request, as at a login.
@@ -116,7 +119,7 @@ def _row(act: Act, subject: Subject, origin: Origin, *, user_id: int | None) -> 
         "at": database_now(),
         "act": act.value,
         "via": origin.via.value,
-        "user_id": origin.user_id if user_id is None or origin.via is Via.COMMAND else user_id,
+        "user_id": origin.user_id if user_id is None or origin.via in _WITHOUT_USER else user_id,
         "token": origin.token,
         "address": origin.address,
         "request_id": origin.request_id,

@@ -51,7 +51,7 @@ class AuditEntryResponse(serializers.Serializer[Any]):
     at = TimestampField(source="entry.at")
     act = serializers.ChoiceField(source="entry.act", choices=_ACTS)
     user_id = serializers.IntegerField(
-        source="entry.user_id", allow_null=True, help_text="null: a command, or a login that failed."
+        source="entry.user_id", allow_null=True, help_text="null: a command, single sign-on, or a failed login."
     )
     user = serializers.CharField(allow_null=True, help_text="The present name; null: without a user, or erased.")
     via = serializers.ChoiceField(source="entry.via", choices=[each.value for each in Via])
@@ -66,7 +66,9 @@ class AuditEntryResponse(serializers.Serializer[Any]):
     subject_kind = serializers.CharField(source="entry.subject_kind", help_text="Such as `execution`.")
     subject_id = serializers.CharField(source="entry.subject_id", allow_blank=True)
     part = serializers.CharField(
-        source="entry.part", allow_blank=True, help_text="A step of an execution, or the number of a comment."
+        source="entry.part",
+        allow_blank=True,
+        help_text="A step, the number of a comment, a role, or a right with `+` or `-`.",
     )
     version = serializers.IntegerField(
         source="entry.version", allow_null=True, help_text="After the act, or that the act is about."

@@ -5,9 +5,10 @@ An entry is `group=role@type/key` or `group=right`. Commas separate entries, so 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 from urllib.parse import unquote
 
 from common.names import has_hidden_characters, normalize_name
@@ -15,7 +16,7 @@ from common.names import has_hidden_characters, normalize_name
 #: Roles that groups give, from the lowest. Owners are made by people: a group cannot take the last owner of a scope.
 ROLES = ("viewer", "reviewer", "operator")
 #: Rights of the whole installation that groups give, and the columns of the user that hold them.
-RIGHTS = {"staff": "is_staff", "author": "is_author"}
+RIGHTS: Mapping[Literal["staff", "author"], str] = {"staff": "is_staff", "author": "is_author"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ def verified_claims(token: str, *, keys: Mapping[str, Any], issuer: str, client_
         raise LoginFailed(Fault.REFUSED, f"the ID token is invalid: {error}") from error
     _check_party(claims, client_id)
     sent = claims.get("nonce")
-    if not isinstance(sent, str) or not compare_digest(sent.encode(), nonce.encode()):
+    if not isinstance(sent, str) or not nonce or not compare_digest(sent.encode(errors="replace"), nonce.encode()):
         raise LoginFailed(Fault.REFUSED, "the nonce of the ID token is not the one of this log-in")
     return claims
 

@@ -18,6 +18,7 @@ SUBJECT_CHARACTERS = 255  # OpenID Connect Core 1.0, section 2
 _NAME_CHARACTERS = 150  # of the columns of names
 _ADDRESS_CHARACTERS = 254
 _NUMBERED_NAMES = 50
+_ADDRESS = ("email", "email_verified")
 _NOT_IN_A_USER_NAME = re.compile(r"[^\w.@+-]+")
 
 
@@ -32,6 +33,7 @@ class Identity:
     last_name: str = ""
     email: str = ""
     is_email_verified: bool = False
+    denies_email: bool = False  # the provider says that it has not verified the address
     groups: frozenset[str] = frozenset()
 
 
@@ -53,8 +55,19 @@ def identity_of(claims: Mapping[str, Any], *, issuer: str, groups_claim: str) ->
         last_name=_text(claims, "family_name"),
         email=email,
         is_email_verified=bool(email) and claims.get("email_verified") in (True, "true"),
+        denies_email=claims.get("email_verified") in (False, "false"),
         groups=_groups_of(claims, groups_claim),
     )
+
+
+def joined_claims(token: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the claims of an ID token and of the user information, which counts before.
+
+    The address and whether it is verified come from the same source.
+    """
+    address = about if "email" in about else token
+    joined = {name: value for name, value in {**token, **about}.items() if name not in _ADDRESS}
+    return joined | {name: address[name] for name in _ADDRESS if name in address}
 
 
 def numbered_names(wish: str) -> Iterator[str]:

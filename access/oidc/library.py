@@ -25,7 +25,7 @@ from access.oidc.accounts import sign_on
 from access.oidc.faults import Fault, LoginFailed
 from access.oidc.groups import given_to, rules_of
 from access.oidc.id_token import verified_claims
-from access.oidc.identity import identity_of
+from access.oidc.identity import identity_of, joined_claims
 from access.oidc.provider_session import DISCOVERY, ProviderSession, get_object
 from access.services import store_login
 
@@ -162,7 +162,7 @@ class Adapter(OpenIDConnectOAuth2Adapter):
         about = get_object(address, Authorization=f"Bearer {access_token}")
         if about.get("sub") != claims["sub"]:
             raise LoginFailed(Fault.REFUSED, "the user information is about another person")
-        return {**claims, **about}
+        return joined_claims(claims, about)
 
 
 class CallbackView(OAuth2CallbackView):

@@ -133,8 +133,9 @@ def invite(
     scope = scope_for(user, Action.INVITE, scope_type=scope_type, scope_key=scope_key)
     lock_scopes([scope.id])
     scope_for(user, Action.INVITE, scope_type=scope.type, scope_key=scope.key)
-    still_open = Invitation.objects.filter(scope=scope, accepted_at=None, withdrawn_at=None, expires_at__gt=now)
-    if still_open.count() >= limits().open_invitations:
+    rows = Invitation.objects.filter(scope=scope, accepted_at=None, withdrawn_at=None, expires_at__gt=now)
+    found = details(list(rows.select_related("invited_by")), now=now)
+    if sum(each.status is InvitationStatus.OPEN for each in found) >= limits().open_invitations:
         detail = f"The scope has {limits().open_invitations} open invitations; withdraw some first."
         raise TooManyInvitations(detail)
     token = secrets.token_urlsafe(_TOKEN_BYTES)
@@ -147,7 +148,7 @@ def invite(
         created_at=now,
         expires_at=now + LIFETIME,
     )
-    record(Act.INVITATION_MAKE, "invitation", row.id, root_id=scope.id)
+    record(Act.INVITATION_MAKE, "invitation", row.id, part=role, root_id=scope.id)
     return row, token
 
 
@@ -170,7 +171,7 @@ def withdraw(*, user: User, scope_type: str, scope_key: str, invitation_id: UUID
     if row.withdrawn_at is None:
         row.withdrawn_at = now
         row.save(update_fields=["withdrawn_at"])
-        record(Act.INVITATION_WITHDRAW, "invitation", row.id, root_id=scope.id)
+        record(Act.INVITATION_WITHDRAW, "invitation", row.id, part=row.role, root_id=scope.id)
 
 
 def accept(*, user: User, token: str, now: datetime) -> Accepted:
@@ -213,7 +214,9 @@ def _accept(user_of: Callable[[Invitation], User], token_hash: str, now: datetim
     if found is None:
         raise NotFound("There is no such invitation.")
     lock_scopes([found.scope_id])
-    row = Invitation.objects.select_for_update().get(id=found.id)
+    row = Invitation.objects.select_for_update().filter(id=found.id).first()
+    if row is None:  # it was deleted meanwhile
+        raise NotFound("There is no such invitation.")
     row.scope = found.scope
     require_open(row, now=now)
     user = user_of(row)
@@ -222,7 +225,7 @@ def _accept(user_of: Callable[[Invitation], User], token_hash: str, now: datetim
     role = raise_role(row.scope, user, Role(row.role))
     row.accepted_at, row.accepted_by = now, user
     row.save(update_fields=["accepted_at", "accepted_by"])
-    record(Act.INVITATION_ACCEPT, "invitation", row.id, root_id=row.scope_id, user_id=user.pk)
+    record(Act.INVITATION_ACCEPT, "invitation", row.id, part=row.role, root_id=row.scope_id, user_id=user.pk)
     return Accepted(row.scope, role)
 
 
@@ -242,7 +245,12 @@ def _ended(status: InvitationStatus) -> InvitationEnded:
 
 
 def _has_address(user: User, email: str) -> bool:
-    return user.email_verified_at is not None and user.email.strip().casefold() == email.strip().casefold()
+    return user.email_verified_at is not None and _folded(user.email) == _folded(email)
+
+
+def _folded(email: str) -> str:
+    """Return an address by which two are compared: only in ASCII, upper and lower case are the same."""
+    return "".join(each.lower() if each.isascii() else each for each in email.strip())
 
 
 def remove_old(*, now: datetime) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from django.http import HttpRequest
 
 #: The path of all invitations, as logs and Django see it.
 HIDDEN_PATH = "/invitations/token/"
 _SCOPE_KEY = "scriptorium.invitation"  # in an ASGI scope
-_LINK = re.compile(r"/invitations/([^/?]+)/?(?=\?|\Z)")
+#: Also with more slashes, and with something behind it, as programs of mail make it.
+_LINK = re.compile(r"/+invitations/+([^/?]+).*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class InvitationToken:
 
 def hide_token(path: str) -> str:
     """Return a path as logs may show it."""
-    return _LINK.sub(HIDDEN_PATH, path) if path.startswith("/invitations/") else path
+    return HIDDEN_PATH if _LINK.fullmatch(unquote(path)) else path
 
 
 def extract_token(scope: dict[str, Any]) -> None:

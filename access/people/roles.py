@@ -40,7 +40,7 @@ def roles(*, user: Person, scope_type: str, scope_key: str) -> QuerySet[ScopeRol
 
 @transaction.atomic
 def give_role(*, user: User, scope_type: str, scope_key: str, username: str, role: Role) -> GivenRole:
-    """Give a user a role in place of the present one. The same role again changes nothing.
+    """Give a user a role in place of the present one. A role that a person gave changes nothing when given again.
 
     Raises:
         NotFound: there is no such scope. UserUnknown: there is no active user of this name.
@@ -54,12 +54,12 @@ def give_role(*, user: User, scope_type: str, scope_key: str, username: str, rol
     if other is None or not other.is_active:
         raise UserUnknown("There is no active user of this name.")
     row = _role_row(scope, username)
-    if row is not None and row.role == role:
+    if row is not None and row.role == role and not row.by_group:
         return GivenRole(row, is_new=False)
     if row is not None:
         _check_owners(row, role)
-    given = replace_role(scope, other, role, before=row)
-    record(Act.ROLE_GIVE, "user", other.pk, root_id=scope.id)
+    given = _replace_role(scope, other, role, before=row)
+    record(Act.ROLE_GIVE, "user", other.pk, part=role, root_id=scope.id)
     return GivenRole(given, is_new=row is None)
 
 
@@ -80,22 +80,31 @@ def take_role(*, user: User, scope_type: str, scope_key: str, username: str) -> 
         raise UserUnknown("This user has no role in the scope.")
     _check_owners(row, None)
     row.delete()
-    record(Act.ROLE_TAKE, "user", row.user_id, root_id=scope.id)
+    record(Act.ROLE_TAKE, "user", row.user_id, part=row.role, root_id=scope.id)
 
 
-def replace_role(scope: Scope, user: User, role: Role, *, before: ScopeRole | None) -> ScopeRole:
-    """Store a role in place of the one before. The row of the scope is locked."""
+def _replace_role(scope: Scope, user: User, role: Role, *, before: ScopeRole | None) -> ScopeRole:
+    """Store a role that a person gives, in place of the one before. The row of the scope is locked."""
     if before is not None:
         before.delete()
     return ScopeRole.objects.create(scope=scope, user=user, role=role)
 
 
 def raise_role(scope: Scope, user: User, role: Role) -> Role:
-    """Give a user a role, unless the present one includes it, and return the role after it. The scope is locked."""
+    """Give a user a role, unless the present one includes it, and return the role after it. The scope is locked.
+
+    Of a role that a group gave, the offered one stays when the group's is taken.
+    """
     before = ScopeRole.objects.filter(scope=scope, user=user).first()
-    if before is not None and allows(Role(before.role), role):
-        return Role(before.role)
-    return Role(replace_role(scope, user, role, before=before).role)
+    by_hand = None if before is None else (before.by_hand or None) if before.by_group else before.role
+    if by_hand is None or not allows(Role(by_hand), role):
+        if before is None or before.role == role or not allows(Role(before.role), role):
+            before = _replace_role(scope, user, role, before=before)
+        else:
+            before.delete()
+            before = ScopeRole.objects.create(scope=scope, user=user, role=before.role, by_group=True, by_hand=role)
+        record(Act.ROLE_GIVE, "user", user.pk, part=role, root_id=scope.id, user_id=user.pk)
+    return Role(before.role)
 
 
 def _require_still(user: User, scope: Scope) -> None:

@@ -102,6 +102,7 @@ class ApiMixin:
     A response with an entity tag becomes 304 if the client has that version already.
     """
 
+    http_method_names = ("get", "post", "put", "patch", "delete", "head")  # OPTIONS has nothing to say
     _known_to_client = EntityTags()
 
     def initial(self, request: Request, *arguments: Any, **options: Any) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate, login
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core import signing
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_http_methods, require_safe
@@ -26,6 +27,7 @@ from common.database.server import database_now
 from common.errors import Forbidden, NotFound
 
 _KEY = "invitation"  # in the session
+_SALT = "console.invitation"
 _BACKEND = "access.passwords.backend.PasswordBackend"
 _NO_REFERRER = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
@@ -33,7 +35,12 @@ _NO_REFERRER = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 @require_safe
 def follow_link(request: HttpRequest, token: str) -> HttpResponse:
     """Remember the invitation in this browser, and lead to its page."""
-    token_hash = invitations.hash_token(token_of(request, token))
+    token = token_of(request, token)
+    if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+        host = settings.SECURE_SSL_HOST or request.get_host()
+        path = resolve_url("console:invitation-link", token=token)
+        return _without_secret(HttpResponsePermanentRedirect(f"https://{host}{path}"))
+    token_hash = invitations.hash_token(token)
     if invitations.find_by_hash(token_hash) is None:
         return _without_secret(_message(request, "There is no such invitation. Is the link complete?", status=404))
     request.session[_KEY] = token_hash
@@ -51,17 +58,61 @@ def _without_secret(response: HttpResponse) -> HttpResponse:
 def invitation(request: HttpRequest) -> HttpResponse:
     """Show the invitation that this browser has opened, or accept it: logged in, by a login, or with a new account."""
     row = invitations.find_by_hash(request.session.get(_KEY, ""))
+    if (answer := _again(request, row or _named_by_form(request))) is not None:
+        return answer
     if row is None:
         return _message(request, "Open the link of your invitation again.", status=404)
     try:
         invitations.require_open(row, now=database_now())
         if request.method == "POST":
+            _require_same_user(request)
             return _ACTS.get(request.POST.get("do", ""), _accept)(request, row)
     except (InvitationEnded, NotFound) as error:
-        return _message(request, str(error), status=410)
+        return _message(request, str(error), status=410, was_used=row.accepted_at is not None)
     except Forbidden as error:
         return _page(request, row, status=403, fault=str(error))
     return _page(request, row)
+
+
+def _named_by_form(request: HttpRequest) -> Invitation | None:
+    """Return the invitation that a form names: after a lost answer the browser has the form, and an old session."""
+    try:
+        return invitations.find_by_hash(str(signing.loads(request.POST.get("invitation", ""), salt=_SALT)))
+    except signing.BadSignature:
+        return None
+
+
+def _again(request: HttpRequest, row: Invitation | None) -> HttpResponse | None:
+    """Lead on if this very person has accepted the invitation before: a form was sent or a link was opened again."""
+    if row is None or row.accepted_by_id is None:
+        return None
+    if isinstance(request.user, User):
+        return _leave(request) if request.user.pk == row.accepted_by_id else None
+    if request.POST.get("do") not in _ACTS:
+        return None
+    user = _checked_user(request)
+    if user is None or user.pk != row.accepted_by_id:
+        return None
+    login(request, user)
+    store_login(request)
+    return _leave(request)
+
+
+def _require_same_user(request: HttpRequest) -> None:
+    """Check that a login or a new account does not end the session of another user in this browser.
+
+    Raises:
+        Forbidden: another user is logged in.
+    """
+    if isinstance(request.user, User) and request.POST.get("do") in _ACTS:
+        raise Forbidden(f"{request.user.get_username()} is logged in here. Log out first, or accept as this user.")
+
+
+def _checked_user(request: HttpRequest) -> User | None:
+    """Return the user whose name and password the form has."""
+    name = User.normalize_username(request.POST.get("username", "").strip())
+    user = authenticate(request, username=name, password=request.POST.get("password", ""))
+    return user if isinstance(user, User) else None
 
 
 def _accept(request: HttpRequest, row: Invitation) -> HttpResponse:
@@ -78,9 +129,8 @@ def _accept(request: HttpRequest, row: Invitation) -> HttpResponse:
 
 def _log_in(request: HttpRequest, row: Invitation) -> HttpResponse:
     """Log in, and accept it."""
-    name = User.normalize_username(request.POST.get("username", ""))
-    user = authenticate(request, username=name, password=request.POST.get("password", ""))
-    if not isinstance(user, User):
+    user = _checked_user(request)
+    if user is None:
         return _page(request, row, status=422, login_fault="Wrong name or password.")
     login(request, user)
     store_login(request)
@@ -123,7 +173,7 @@ _ACTS: Mapping[str, Callable[[HttpRequest, Invitation], HttpResponse]] = {
 
 
 def _leave(request: HttpRequest) -> HttpResponse:
-    del request.session[_KEY]
+    request.session.pop(_KEY, None)  # a login in this browser may have ended that session
     return HttpResponseRedirect(resolve_url(settings.LOGIN_REDIRECT_URL))
 
 
@@ -133,10 +183,13 @@ def _page(request: HttpRequest, row: Invitation, *, status: int = 200, **faults:
         "inviter": row.invited_by,
         "may_create": settings.INVITATIONS_CREATE_ACCOUNTS and not row.email,
         "username": request.POST.get("username", ""),
+        "signed": signing.dumps(row.token_hash, salt=_SALT),
+        "provider": settings.OIDC_NAME if settings.OIDC_ENABLED else "",
         **faults,
     }
     return render(request, "console/invitation.html", context, status=status)
 
 
-def _message(request: HttpRequest, detail: str, *, status: int) -> HttpResponse:
-    return render(request, "console/invitation_ended.html", {"detail": detail}, status=status)
+def _message(request: HttpRequest, detail: str, *, status: int, was_used: bool = False) -> HttpResponse:
+    context = {"detail": detail, "was_used": was_used}
+    return render(request, "console/invitation_ended.html", context, status=status)

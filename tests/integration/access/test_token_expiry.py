@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.test import Client
@@ -20,7 +21,7 @@ from rest_framework.test import APIClient
 
 from access import selectors, services
 from access.errors import BadCredentials, BadTicket
-from access.models import Role, Scope, ScopeRole
+from access.models import Role, Scope, ScopeRole, SessionName
 from access.passwords import hashers
 from access.stream_grants import Credential, Grant
 from access.user import User
@@ -115,6 +116,25 @@ def test_whatever_changes_a_password_or_ends_an_account_ends_its_tokens(
     assert works(other)
     User.objects.filter(pk=carol.pk).update(is_active=True)
     assert not works(token), "it comes back with the account"
+
+
+def by_service(user: User) -> None:
+    services.set_active([user.pk], is_active=False)
+
+
+@pytest.mark.parametrize("deactivate", [by_deactivation, by_deactivation_of_many, by_service])
+def test_a_session_does_not_come_back_with_the_account(
+    carol: User, alice: User, deactivate: Callable[[User], None]
+) -> None:
+    browser, other = Client(), Client()
+    browser.force_login(carol)
+    other.force_login(alice)
+    deactivate(carol)
+    assert [each.user_id for each in SessionName.objects.all()] == [alice.pk]
+    assert Session.objects.count() == 1
+    services.set_active([carol.pk], is_active=True)
+    assert browser.get("/executions/").status_code == 302
+    assert other.get("/executions/").status_code == 200
 
 
 def _scope(user: User) -> Scope:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import include, path
 from django.utils import timezone
+from django.views.generic import RedirectView
 
 from access.models import Invitation, Role, ScopeRole
 from access.people import invitations
 from access.services import claim_root_scope, ensure_user
 from access.user import User
+from orchestrator import urls
 
 pytestmark = pytest.mark.django_db
 
@@ -47,7 +51,9 @@ def opened(link: str) -> Client:
 
 def send(client: Client, do: str, **fields: str) -> Any:
     token = client.cookies["csrftoken"].value
-    return client.post(PAGE, {"do": do, "csrfmiddlewaretoken": token, **fields})
+    signed = re.search(r'name="invitation" value="([^"]+)"', client.get(PAGE).content.decode())
+    hidden = {"invitation": signed[1]} if signed else {}
+    return client.post(PAGE, {"do": do, "csrfmiddlewaretoken": token, **hidden, **fields})
 
 
 def create(client: Client, name: str, password: str = PASSWORD, again: str = "") -> Any:
@@ -151,3 +157,61 @@ def test_no_account_is_made_where_staff_make_them_or_for_an_address(ada: User, s
     assert "new-password" not in anyone.get(PAGE).content.decode()
     assert create(anyone, "eve").status_code == 403
     assert (User.objects.count(), roles()) == (1, {})
+
+
+def test_a_form_of_another_tab_does_not_end_the_session_of_another_user(link: str) -> None:
+    ensure_user(name="eve", password=PASSWORD)
+    for name in ("eve", "carol"):
+        browser = opened(link)
+        browser.force_login(ensure_user(name="bob"))
+        browser.get(link)
+        token = browser.cookies["csrftoken"].value
+        form = {"username": name, "password": PASSWORD, "password_again": PASSWORD, "csrfmiddlewaretoken": token}
+        refused = browser.post(PAGE, {"do": "login" if name == "eve" else "create", **form})
+        assert refused.status_code == 403
+        assert "bob is logged in here." in refused.content.decode()
+        assert browser.get("/executions/").status_code == 200
+    assert roles() == {}
+    assert not User.objects.filter(username="carol").exists()
+
+
+@pytest.mark.parametrize("do", ["create", "login"])
+def test_a_form_that_is_sent_again_leads_on_and_others_are_told(link: str, do: str) -> None:
+    if do == "login":
+        ensure_user(name="eve", password=PASSWORD)
+    first = opened(link)
+    token, page = first.cookies["csrftoken"].value, first.get(PAGE).content.decode()
+    signed = re.findall(r'name="invitation" value="([^"]+)"', page)[0]
+    form = {"do": do, "username": "eve", "password": PASSWORD, "password_again": PASSWORD, "invitation": signed}
+    form["csrfmiddlewaretoken"] = token
+    before = dict(first.cookies.items())
+    assert first.post(PAGE, form).status_code == 302
+    assert first.get(link, follow=True).status_code == 200  # the same person opens the link again
+    lost = Client(enforce_csrf_checks=True)  # the answer, with the new session, did not arrive
+    lost.cookies.load({name: each.value for name, each in before.items()})
+    assert lost.post(PAGE, {**form, "password": "wrong"}).status_code == 404
+    again = lost.post(PAGE, form)
+    assert (again.status_code, again["Location"]) == (302, "/executions/")
+    assert lost.get("/executions/").status_code == 200
+    assert roles() == {"eve": "reviewer"}
+    stranger = opened(link).get(PAGE)
+    assert (stranger.status_code, "log in</a>" in stranger.content.decode()) == (410, True)
+    assert lost.post(PAGE, {**form, "invitation": "forged"}).status_code in (403, 404)
+
+
+def test_a_name_with_nul_is_a_wrong_name(link: str) -> None:
+    stranger = opened(link)
+    assert send(stranger, "login", username="e\0ve", password=PASSWORD).status_code == 422
+    assert create(stranger, "e\0ve").status_code == 422
+
+
+def test_the_page_leads_to_the_provider_and_back(ada: User, settings: Any) -> None:
+    at_provider = path(
+        "login/single-sign-on/", include(([path("", RedirectView.as_view(url="/"), name="begin")], "oidc"))
+    )
+    settings.ROOT_URLCONF = (*urls.urlpatterns, at_provider)  # as with the variables of a provider
+    settings.OIDC_ENABLED, settings.OIDC_NAME = True, "Harbour ID"
+    for email in ("eve@example.org", ""):
+        text = opened(invite(ada, email=email)).get(PAGE).content.decode()
+        assert '"/login/single-sign-on/?next=/invitations/">Log in with Harbour ID</a>' in text
+        assert text.index("Harbour ID") < text.index("Log in and accept")

@@ -41,6 +41,10 @@ def test_a_user_is_found_by_issuer_and_subject_and_by_nothing_else() -> None:
     assert (again.pk, again.username, again.first_name) == (first.pk, "ada-2", "Ada")
     assert again.email == ADA.email, "an address counts when the provider has verified it"
     assert sign_on(identity=replace(changed, is_email_verified=True), given=NONE).email == "new@example.org"
+    for claim in ({"denies_email": True}, {"email": "third@example.org"}):
+        sign_on(identity=replace(changed, is_email_verified=True), given=NONE)
+        assert sign_on(identity=changed, given=NONE).email_verified_at is not None, "nothing is said about it"
+        assert sign_on(identity=replace(changed, **claim), given=NONE).email_verified_at is None
     elsewhere = sign_on(identity=replace(ADA, issuer="https://elsewhere.example"), given=NONE)
     assert elsewhere.pk not in (first.pk, taken.pk)
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from access.oidc.faults import Fault, LoginFailed, sentence_of
 from access.oidc.groups import ScopeName, given_to, rules_of
 from access.oidc.id_token import verified_claims
-from access.oidc.identity import identity_of, numbered_names
+from access.oidc.identity import identity_of, joined_claims, numbered_names
 
 ISSUER, CLIENT, NONCE = "https://id.example.org", "us", "n-1"
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -147,3 +147,27 @@ def test_groups_give_the_highest_role_and_rights() -> None:
 def test_each_fault_has_a_sentence() -> None:
     assert all(sentence_of(fault).endswith(".") for fault in Fault)
     assert sentence_of("<b>") == sentence_of("") == ""
+
+
+def test_a_nonce_that_is_no_text_or_empty_is_refused() -> None:
+    for sent, nonce in (("\ud800", NONCE), ("", "")):
+        with pytest.raises(LoginFailed):
+            verified_claims(token(nonce=sent), keys=KEYS, issuer=ISSUER, client_id=CLIENT, nonce=nonce)
+
+
+def test_an_address_and_whether_it_is_verified_have_one_source() -> None:
+    verified = {"sub": "s-1", "email": "a@example.org", "email_verified": True}
+    assert joined_claims(verified, {"sub": "s-1", "email": "b@example.org"}) == {"sub": "s-1", "email": "b@example.org"}
+    assert joined_claims(verified, {"sub": "s-1", "name": "A"}) == {**verified, "name": "A"}
+    said = [
+        identity_of({"sub": "s", "email": "a@example.org", "email_verified": each}, issuer=ISSUER, groups_claim="g")
+        for each in (True, "true", False, "false", None)
+    ]
+    assert [(each.is_email_verified, each.denies_email) for each in said] == [(True, False)] * 2 + [
+        (False, True)
+    ] * 2 + [(False, False)]
+
+
+def test_an_equals_sign_in_a_key_is_encoded() -> None:
+    [rule] = rules_of(("g=viewer@project/a%3Db",))
+    assert rule.scope == ScopeName(type="project", key="a=b")

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from asgiref.testing import ApplicationCommunicator
 from django.db import transaction
 from django.utils import timezone
 
@@ -19,6 +21,7 @@ from access.people.roles import give_role, take_role
 from access.services import claim_root_scope, set_active
 from access.user import User
 from common.errors import NotFound
+from orchestrator.asgi import application
 from tests.factories.callers import Caller
 from tests.support.two_connections import DEADLINE_SECONDS, blocked
 
@@ -202,11 +205,65 @@ def test_old_invitations_are_deleted(alpha: Any, ada: Caller, eve: Caller) -> No
 
 def test_the_secret_leaves_the_path_before_anything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     token = "t" * 22
-    for path in (f"/invitations/{token}/", f"/invitations/{token}"):
+    ends = ("", "/", "//", "/x", "/x/y", ".", "/\n")
+    for path in (*(f"/invitations/{token}{end}" for end in ends), f"//invitations/{token}/", f"/invitations//{token}"):
         scope: dict[str, Any] = {"type": "http", "path": path, "raw_path": path.encode(), "query_string": b""}
         links.extract_token(scope)
         logging.getLogger("tests").warning("%s", scope)
-        assert scope["path"] == links.hide_token(path) == "/invitations/token/"
+        assert scope["path"] == links.hide_token(path) == "/invitations/token/", path
+        assert links.hide_token(f"/%69{path.lstrip('/')[1:]}?a=b") == "/invitations/token/", path
     assert token not in caplog.text
     for path in ("/invitations/", "/api/v1/scopes/project/a/invitations/b", "/executions/"):
         assert links.hide_token(path) == path
+
+
+async def test_a_link_over_http_leads_to_the_same_link_over_https(settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    path = f"/invitations/{'t' * 22}/"
+    headers = [(b"host", b"testserver")]
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b""}
+    communicator = ApplicationCommunicator(application, {**scope, "headers": headers})
+    await communicator.send_input({"type": "http.request"})
+    start = await communicator.receive_output(DEADLINE_SECONDS)
+    await communicator.receive_output(DEADLINE_SECONDS)
+    await communicator.wait(DEADLINE_SECONDS)
+    found = {name.decode().lower(): value.decode() for name, value in start["headers"]}
+    assert (start["status"], found["location"]) == (301, f"https://testserver{path}")
+    assert (found["referrer-policy"], found["cache-control"]) == ("no-referrer", "no-store")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "invited"), [("strasse@example.org", "straße@example.org"), ("k@example.org", "\u212a@example.org")]
+)
+def test_addresses_are_compared_without_foreign_letters(
+    alpha: Any, ada: Caller, eve: Caller, theirs: str, invited: str
+) -> None:
+    verify(eve.user, theirs)
+    _, token = invitations.invite(user=ada.user, role=Role.VIEWER, email=invited, now=timezone.now(), **PLACE)
+    assert accept(eve, token).status_code == 403
+    verify(eve.user, invited.upper() if invited.isascii() else invited)
+    assert accept(eve, token).status_code == 200
+
+
+def test_invitations_of_former_owners_do_not_count_as_open(
+    alpha: Any, ada: Caller, eve: Caller, restrict: Callable[..., None]
+) -> None:
+    ada.put("/scopes/project/alpha/roles/eve", {"role": "owner"})
+    restrict(open_invitations=1)
+    invite(eve)
+    assert ada.post(INVITATIONS, {"role": "viewer"}).status_code == 409
+    ada.put("/scopes/project/alpha/roles/eve", {"role": "viewer"})
+    invite(ada)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_invitation_that_is_deleted_meanwhile_is_not_found(alice: User, bob: User) -> None:
+    claim_root_scope(user=alice, **PLACE)
+    row, token = invitations.invite(user=alice, role=Role.VIEWER, now=timezone.now(), **PLACE)
+    with ExitStack() as stack:
+        with transaction.atomic():
+            Invitation.objects.filter(id=row.id).delete()
+            accepting = partial(invitations.accept, user=bob, token=token, now=timezone.now())
+            other = stack.enter_context(blocked(accepting))
+        with pytest.raises(NotFound):
+            other.result(DEADLINE_SECONDS)
