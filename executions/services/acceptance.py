@@ -106,18 +106,16 @@ def decide_acceptance(
     now: datetime,
     expected_versions: Collection[int] | None = None,
 ) -> Execution:
-    """Accept or reject a waiting document, or request changes. Repeating the same decision changes nothing.
-
-    An accepted proposal becomes the head if that is still `head_version`. A rejected one leaves the head as it is.
+    """Accept or reject a document, or request changes. An accepted proposal replaces the head `head_version`.
 
     Raises:
         NotFound: there is no such execution or step, or none that the user may see.
         Forbidden: the user's role does not permit it.
         Invalid: a request for changes has no comment, the edit is not valid, or `head_version` is missing.
         NotWaiting: the step does not wait for a decision, or no longer does.
-        VersionConflict: another version of the document waits, or the execution has another version.
+        VersionConflict: another version waits, or the execution has another one.
         PreconditionFailed: the head is no longer `head_version`.
-        MayNotVote: other users decide about the document.
+        MayNotVote: other users decide.
     """
     others = _lock_others(user, execution_id, step_id) if said.may_make_version else []
     current = lock_for_update(user, execution_id, NEEDED_ROLE[Action.DECIDE], expected_versions=expected_versions)
@@ -128,8 +126,8 @@ def decide_acceptance(
     target = _target(current, made, step_id=step_id, said=said, user=user)
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
-        execution = waits.keep_votes(execution, step_id, standing)
-        return acceptance.decide(execution, step_id, made, target=target, context=context)
+        kept = waits.keep_votes(execution, step_id, standing)
+        return acceptance.decide(kept, step_id, made, target=target, context=context)
 
     stored = store_decision(execution_id, decide, now)
     _record(current, stored, made, step_id=step_id)
