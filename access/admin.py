@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from django.apps import apps
 from django.conf import settings
@@ -19,12 +20,19 @@ from knox.models import AuthToken
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from access.audit import Act, record
+from access.audit import Act, record, right_part
 from access.models import AuditEntry, ExternalAccount, Scope, ScopeRole
-from access.services import set_active
+from access.services import keep_rights, set_active
 from access.user import User
 from common.admin import ReadOnlyAdmin
 from common.database.server import database_now
+
+#: Rights of the whole installation, and their columns of the user.
+_RIGHTS: Mapping[Literal["staff", "author", "superuser"], str] = {
+    "staff": "is_staff",
+    "author": "is_author",
+    "superuser": "is_superuser",
+}
 
 
 class ScopeRoleInline(TabularInline):
@@ -107,7 +115,14 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         user, form = arguments[:2]
         if "email" in form.changed_data:
             user.email_verified_at = database_now() if user.email else None
+        changed = [right for right, column in _RIGHTS.items() if column in form.changed_data]
+        keep_rights(user.username, changed)
         super().save_model(request, *arguments)
+        for right in changed:
+            given = bool(getattr(user, _RIGHTS[right]))
+            record(Act.USER_CHANGE, "user", user.pk, part=right_part(right, given=given))
+        if "is_active" in form.changed_data:
+            record(Act.USER_ACTIVATE if user.is_active else Act.USER_DEACTIVATE, "user", user.pk)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         """Change the password of a user, and record it."""

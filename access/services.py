@@ -265,7 +265,7 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
     if password is not None:
         _check_password(password, name=name)
     if superuser:
-        _keep_staff(name)
+        keep_rights(name, ["staff"])
     user, created = get_user_model().objects.select_for_update().get_or_create(username=name)
     if superuser:
         user.is_staff = user.is_superuser = True
@@ -280,10 +280,10 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
     return user
 
 
-def _keep_staff(name: str) -> None:
-    """Have groups no longer take the right of staff of a user. Accounts are locked before users."""
+def keep_rights(name: str, rights: Collection[str]) -> None:
+    """Have groups no longer take these rights of a user, because a person decides. Accounts are locked before users."""
     for account in ExternalAccount.objects.select_for_update().filter(user__username=name).order_by("pk"):
-        account.rights_by_group = [each for each in account.rights_by_group if each != "staff"]
+        account.rights_by_group = [each for each in account.rights_by_group if each not in rights]
         account.save(update_fields=["rights_by_group"])
 
 

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from access.models import Scope, ScopeRole, SessionName, Token
 from access.rights import ALL_RIGHTS, Right, TokenLimits
-from access.selectors import only_root
+from access.selectors import is_author, only_root
 from access.user import User
 
 MAX_ROLES = 200  # that an account lists; `GET /scopes/` has all
@@ -34,13 +34,15 @@ def account(user: User) -> Account:
     rows = ScopeRole.objects.filter(user=user).select_related("scope").order_by("scope__type", "scope__key", "id")
     if (only := only_root(user)) is not None:
         rows = rows.filter(scope_id=only)
-    found = list(rows[: MAX_ROLES + 1])
+    may_read = Right.READ in limits.rights
+    found = list(rows[: MAX_ROLES + 1]) if may_read else []
+    own = limits.rights if is_author(user) else limits.rights - {Right.AUTHOR}
     return Account(
         user=user,
-        rights=[each for each in Right if each in limits.rights],
+        rights=[each for each in Right if each in own],
         scope=None if only is None else Scope.objects.get(id=only),
         roles=found[:MAX_ROLES],
-        roles_complete=len(found) <= MAX_ROLES,
+        roles_complete=may_read and len(found) <= MAX_ROLES,
     )
 
 

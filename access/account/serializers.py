@@ -33,8 +33,10 @@ class AccountResponse(serializers.Serializer[Any]):
     language = serializers.CharField(source="user.language", help_text="Language tag (BCP 47).")
     time_zone = serializers.CharField(source="user.time_zone", help_text="Name in the IANA time zone database.")
     is_staff = serializers.BooleanField(source="user.is_staff")
+    is_author = serializers.BooleanField(source="user.is_author", help_text="Staff may publish workflows, too.")
     rights = serializers.ListField(
-        child=serializers.ChoiceField(choices=_RIGHTS), help_text="Of this token; a session has all rights."
+        child=serializers.ChoiceField(choices=_RIGHTS),
+        help_text="Of this token or session; `author` only for authors.",
     )
     scope_type = serializers.CharField(
         source="scope.type", default=None, allow_null=True, help_text="Of the only scope that this token reaches."
@@ -43,7 +45,7 @@ class AccountResponse(serializers.Serializer[Any]):
         source="scope.key", default=None, allow_null=True, help_text="Key of that scope; null: all of your scopes."
     )
     roles = OwnRoleResponse(many=True, help_text="Of root scopes, at most 200, in the order of type and key.")
-    roles_complete = serializers.BooleanField(help_text="false: you have more roles.")
+    roles_complete = serializers.BooleanField(help_text="false: you have more roles, or this token may not read them.")
 
     def get_name(self, account: Any) -> str:
         """Return the full name."""

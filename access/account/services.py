@@ -96,14 +96,20 @@ def make_token(
     expires_at: datetime | None = None,
     scope_type: str | None = None,
     scope_id: str | None = None,
+    latest: datetime | None = None,
 ) -> tuple[Token, str]:
     """Create a token with a name and limits: return its row, and its text.
+
+    It expires no later than `latest`, the expiry of the token that asks.
 
     Raises:
         Invalid: the expiry is past or too late, the user may not read the scope, or the rights do not fit a scope.
     """
     lifetime = longest_lifetime()
-    if expires_at is not None and not now < expires_at <= now + lifetime:
+    end = now + lifetime if latest is None else min(now + lifetime, latest)
+    if expires_at is not None and expires_at > end == latest:
+        _reject("expires_at", "out-of-range", "This token expires before that, and makes none that lasts longer.")
+    if expires_at is not None and not now < expires_at <= end:
         _reject("expires_at", "out-of-range", f"A token expires in the future, within {lifetime.days} days.")
     scope = None
     if scope_type is not None and scope_id is not None:
@@ -112,7 +118,7 @@ def make_token(
         scope = root_scope(user, scope_type=scope_type, scope_key=scope_id)
         if scope is None:
             _reject("scope_id", "unknown-scope", "There is no such scope.")
-    return issue_token(user, name=name, rights=rights, scope=scope, expires_at=expires_at)
+    return issue_token(user, name=name, rights=rights, scope=scope, expires_at=expires_at or end)
 
 
 @transaction.atomic

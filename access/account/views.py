@@ -26,7 +26,8 @@ from access.account.serializers import (
 )
 from access.idempotency import run_once
 from access.openapi import RUNS_ONCE
-from access.rights import ALL_RIGHTS, Right
+from access.rights import ALL_RIGHTS, NO_RIGHT
+from access.selectors import Token
 from access.user import User
 from common.api.serializers import checked
 from common.api.views import UUID_PATTERN, ApiView, PagedViewSet
@@ -52,11 +53,11 @@ def _user_of(request: Request) -> User:
 class AccountView(ApiView):
     """The account of the caller."""
 
-    required_rights = {"get": Right.READ, "patch": ALL_RIGHTS}
+    required_rights = {"get": NO_RIGHT, "patch": ALL_RIGHTS}
 
     @extend_schema(operation_id="me_retrieve", responses=AccountResponse, tags=["account"])
     async def get(self, request: Request) -> Response:
-        """Get your account: name, language, time zone, roles, and the rights of this token."""
+        """Get your account: name, language, time zone, the rights of this token, and your roles if it may read."""
         return await sync_to_async(self._account)(_user_of(request))
 
     @extend_schema(operation_id="me_update", request=ProfileRequest, responses=AccountResponse, tags=["account"])
@@ -122,7 +123,8 @@ class OwnTokenViewSet(PagedViewSet):
         """Create a token with some of your rights, if you like for one scope. It is shown only once."""
 
         def make(values: dict[str, Any]) -> Response:
-            row, text = services.make_token(user=_user_of(request), now=database_now(), **values)
+            latest = request.auth.expiry if isinstance(request.auth, Token) else None
+            row, text = services.make_token(user=_user_of(request), now=database_now(), latest=latest, **values)
             row.token = text  # type: ignore[attr-defined]
             return Response(NewTokenResponse(row).data, status=201)
 

@@ -51,7 +51,7 @@ class Admission:
     over: bool = False  # no more events follow
     is_feed: bool = False
     inbox_of: int | None = None  # user id: the stream has the counts of an inbox
-    limits: TokenLimits | None = None  # of the token of an inbox's reader; None: a session
+    limits: TokenLimits | None = None  # those of the reader's token; None: a session
     is_new: bool = False  # the client has named no position, so the stream has to send one
 
 

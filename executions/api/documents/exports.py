@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -55,11 +56,22 @@ class ExecutionExportView(ApiView):
         """Download the final documents of an execution as one file, in the order of its steps."""
         return await sync_to_async(_export)(request, UUID(execution_id))
 
+    def finalize_response(self, request: Request, response: Response, *arguments: Any, **options: Any) -> Response:
+        """Return the response; a download is recorded when it is clear that it is sent."""
+        final: Response = super().finalize_response(request, response, *arguments, **options)
+        record = getattr(final, "record", None)
+        if request.method == "GET" and record is not None:
+            final.add_post_render_callback(lambda sent: record() if sent.status_code == 200 else None)
+        return final
+
 
 def _export(request: Request, execution_id: UUID) -> Response:
     name = request.accepted_renderer.format
     with export_of(user=request.user, execution_id=execution_id, name=name) as export:
         made = write_source(export.source, name, house=export.house)
-    record_read(Act.EXECUTION_EXPORT, "execution", execution_id, root_id=export.root_id, version=export.version)
     disposition = f'attachment; filename="{file_name(export.source)}.{FORMATS[name].extension}"'
-    return Response(made, headers={"ETag": f'"{export.version}"', "Content-Disposition": disposition, **SANDBOX})
+    response = Response(made, headers={"ETag": f'"{export.version}"', "Content-Disposition": disposition, **SANDBOX})
+    response.record = partial(  # type: ignore[attr-defined]
+        record_read, Act.EXECUTION_EXPORT, "execution", execution_id, root_id=export.root_id, version=export.version
+    )
+    return response

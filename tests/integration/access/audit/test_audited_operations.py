@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from access.audit import Act
-from access.models import AuditEntry, Scope, ScopeRole, Token
+from access.models import AuditEntry, ExternalAccount, Scope, ScopeRole, Token
 from access.user import User
 from executions.engine.domain.execution import Execution
 from telemetry.models import ModelLimit, Price
@@ -274,6 +274,11 @@ def test_an_accepted_edit_and_an_export_leave_their_rows(ada: Caller) -> None:
     assert response.status_code == 200, response.content
     [row] = rows_of(response.headers["X-Request-ID"])
     assert (row.act, row.subject_id) == (Act.EXECUTION_EXPORT, str(waiting.id))
+    path, headers = f"/api/v1/executions/{waiting.id}/export?format=markdown", {"Authorization": f"Bearer {ada.token}"}
+    known = ada.http.get(path, headers={**headers, "If-None-Match": response.headers["ETag"]})
+    for empty in (known, ada.http.head(path, headers=headers)):
+        assert rows_of(empty.headers["X-Request-ID"]) == [], empty.status_code
+    assert known.status_code == 304
 
 
 @pytest.fixture
@@ -358,6 +363,29 @@ def test_what_the_admin_does_with_users_and_roles_leaves_rows(browser: Client, a
     with leaving((Act.PASSWORD_CHANGE, "user", User.objects.get(username="root").pk)):
         new = {"old_password": PASSWORD, "new_password1": "another-long-Pass-9", "new_password2": "another-long-Pass-9"}
         post(browser, "password_change/", **new)
+
+
+def test_rights_and_the_state_of_a_user_that_the_admin_changes_are_named(browser: Client, alice: User) -> None:
+    account = ExternalAccount.objects.create(issuer="i", subject="s", user=alice, rights_by_group=["author", "staff"])
+    User.objects.filter(pk=alice.pk).update(is_author=True)
+    path, before = f"access/user/{alice.pk}/change/", AuditEntry.objects.count()
+    form = {
+        "username": "alice",
+        "time_zone": "UTC",
+        "language": "en",
+        "date_joined_0": "2027-01-01",
+        "date_joined_1": "0:0",
+    }
+    post(browser, path, **form, date_joined_1="0:0", is_staff="on")
+    found = AuditEntry.objects.order_by("at", "id")[before:]
+    assert {(row.act, row.part) for row in found if row.subject_id == str(alice.pk)} == {
+        (Act.USER_CHANGE, "+staff"),
+        (Act.USER_CHANGE, "-author"),
+        (Act.USER_DEACTIVATE, ""),
+        (Act.ADMIN_CHANGE, ""),
+    }
+    account.refresh_from_db()
+    assert account.rights_by_group == [], "a person decides from now on"
 
 
 def test_the_admin_shows_the_log_and_changes_nothing(browser: Client, alice: User) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +12,9 @@ from django.test import Client
 
 from access.account import services
 from access.models import SessionName, Token
+from access.services import claim_root_scope
 from access.user import User
+from common.database.server import database_now
 from common.errors import Conflict
 from tests.factories.callers import Caller
 from tests.integration.api.checks import pointers
@@ -44,10 +48,35 @@ def sessions(client: Client) -> list[dict[str, Any]]:
     return found
 
 
+def test_a_token_that_may_not_read_sees_its_rights_and_no_roles(ada: Caller) -> None:
+    claim_root_scope(user=ada.user, scope_type="project", scope_key="alpha")
+    made = ada.post("/me/tokens", {"name": "Import", "rights": ["operate"]}).json()
+    found = replace(ada, token=made["token"]).get("/me").json()
+    assert (found["rights"], found["roles"], found["roles_complete"]) == (["operate"], [], False)
+    assert ada.get("/me").json()["roles_complete"]
+
+
+def test_a_token_makes_no_token_that_lasts_longer(ada: Caller) -> None:
+    soon = database_now() + timedelta(minutes=5)
+    Token.objects.filter(user=ada.user).update(expiry=soon)
+    made = ada.post("/me/tokens", {"name": "Import"})
+    assert Token.objects.get(id=made.json()["id"]).expiry == soon
+    later = ada.post("/me/tokens", {"name": "Import", "expires_at": (soon + timedelta(minutes=1)).isoformat()})
+    assert (later.status_code, pointers(later)) == (422, {"/expires_at"})
+    assert ada.post("/me/tokens", {"name": "Import", "expires_at": soon.isoformat()}).status_code == 201
+
+
 def test_a_profile_says_who_and_is_changed_in_parts(ada: Caller) -> None:
     first = ada.get("/me").json()
     assert (first["username"], first["name"], first["language"], first["time_zone"]) == ("ada", "", "en", "UTC")
     assert (first["roles"], first["roles_complete"], first["is_staff"]) == ([], True, False)
+    assert (first["is_author"], first["rights"]) == (False, ["read", "answer", "operate", "manage"])
+    for column in ("is_staff", "is_author"):
+        User.objects.filter(pk=ada.user.pk).update(is_staff=False, is_author=False)
+        User.objects.filter(pk=ada.user.pk).update(**{column: True})
+        changed = ada.get("/me").json()
+        assert (changed["is_author"], "author" in changed["rights"]) == (column == "is_author", True)
+    User.objects.filter(pk=ada.user.pk).update(is_author=False)
     changed = ada.patch("/me", {"name": "Ada Obi", "time_zone": "Europe/Berlin"}).json()
     assert (changed["name"], changed["time_zone"], changed["language"]) == ("Ada Obi", "Europe/Berlin", "en")
     assert ada.patch("/me", {"name": "", "language": "pt-BR"}).json() == {**changed, "name": "", "language": "pt-BR"}
