@@ -97,13 +97,13 @@ def raise_role(scope: Scope, user: User, role: Role) -> Role:
     """
     before = ScopeRole.objects.filter(scope=scope, user=user).first()
     by_hand = None if before is None else (before.by_hand or None) if before.by_group else before.role
-    if by_hand is None or not allows(Role(by_hand), role):
-        if before is None or before.role == role or not allows(Role(before.role), role):
-            before = _replace_role(scope, user, role, before=before)
-        else:
-            before.delete()
-            before = ScopeRole.objects.create(scope=scope, user=user, role=before.role, by_group=True, by_hand=role)
-        record(Act.ROLE_GIVE, "user", user.pk, part=role, root_id=scope.id, user_id=user.pk)
+    if before is not None and by_hand is not None and allows(Role(by_hand), role):
+        return Role(before.role)
+    record(Act.ROLE_GIVE, "user", user.pk, part=role, root_id=scope.id, user_id=user.pk)
+    if before is None or before.role == role or not allows(Role(before.role), role):
+        return Role(_replace_role(scope, user, role, before=before).role)
+    before.delete()
+    ScopeRole.objects.create(scope=scope, user=user, role=before.role, by_group=True, by_hand=role)
     return Role(before.role)
 
 
