@@ -14,6 +14,7 @@ from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.e2e
 
+OPEN_BRIEF = "# Ferry\n\nIt is undecided whether to buy a ferry or to build a bridge. The budget is 20,000 EUR."
 REVOKES = ("auth_token_destroy",)  # it would end the run's own token
 
 
@@ -34,11 +35,14 @@ def place(server: Machine) -> dict[str, str]:
         made = client.get("/documents", params={"execution_id": execution_id}).json()["data"][0]["id"]
         call_id = client.get(f"/executions/{execution_id}/calls").json()["data"][0]["id"]
         file_id = client.post("/files", files={"file": ("brief.md", b"# A brief")}).json()["id"]
+        waiting = start_execution(client, OPEN_BRIEF, key="asks")
+        wait_for_status(client, waiting, "waiting")
+        entry_id = client.get("/inbox/").json()["data"][0]["id"]
         invited = client.post("/scopes/project/fuzzed/invitations", json={"role": "viewer"}).json()["id"]
     people = {"username": "bob", "invitation_id": invited}
     scope = {"scope_type": "project", "scope_id": "fuzzed"}
     ids = {"execution_id": execution_id, "step_id": "security", "id": made, "file_id": file_id, "call_id": call_id}
-    return {**ids, **scope, **people}
+    return {**ids, "entry_id": entry_id, **scope, **people}
 
 
 def answers(server: Machine, place: dict[str, str], client: httpx.Client) -> Iterator[tuple[str, int]]:
