@@ -12,10 +12,10 @@ from django.http import HttpRequest
 
 from access.audit.acts import Via
 from access.models import Token
+from access.present_request import present_request
 from access.user import User
 from common.addresses import client_network
 
-_request: ContextVar[HttpRequest | None] = ContextVar("audited request", default=None)
 _for_provider: ContextVar[bool] = ContextVar("acting for the provider", default=False)
 
 
@@ -32,16 +32,6 @@ class Origin:
 
 
 @contextmanager
-def serving(request: HttpRequest) -> Iterator[None]:
-    """Name the request as the origin of all acts within the block."""
-    token = _request.set(request)
-    try:
-        yield
-    finally:
-        _request.reset(token)
-
-
-@contextmanager
 def acting_for_provider() -> Iterator[None]:
     """Name the provider of single sign-on as the origin of all acts within the block: they have no user."""
     token = _for_provider.set(True)
@@ -53,7 +43,7 @@ def acting_for_provider() -> Iterator[None]:
 
 def present_origin() -> Origin:
     """Return the origin of an act that happens now. Without a request it is a command, which has no user."""
-    request = _request.get()
+    request = present_request()
     if _for_provider.get():
         address = "" if request is None else network_of(request)
         return Origin(via=Via.OIDC, address=address, request_id=getattr(request, "request_id", ""))

@@ -61,6 +61,7 @@ WAYS: Mapping[Via, str] = {
     Via.CONSOLE: "console",
     Via.ADMIN: "admin",
     Via.COMMAND: "command",
+    Via.OIDC: "single sign-on",
 }
 #: What waits, for one and for several.
 WAITING: Mapping[InboxKind, tuple[str, str]] = {

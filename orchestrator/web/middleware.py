@@ -16,7 +16,7 @@ from django.middleware.security import SecurityMiddleware
 from rest_framework.permissions import SAFE_METHODS
 from uuid_utils.compat import uuid7
 
-from access.audit import origin
+from access.present_request import serving
 from access.tickets import restore_ticket
 from common.api.parsers import Utf8Request, has_no_content_coding, is_utf8
 from common.database.connections import read_only_request
@@ -98,7 +98,7 @@ class RequestIdMiddleware(AsyncMiddleware):
         """Answer the request, with its id in all log lines. It is the origin of the acts in the audit log."""
         identity = request_id(request.headers.get(HEADER))
         request.request_id = identity  # type: ignore[attr-defined]
-        with structlog.contextvars.bound_contextvars(request_id=identity), origin.serving(request):
+        with structlog.contextvars.bound_contextvars(request_id=identity), serving(request):
             response = await self.get_response(request)
         response[HEADER] = identity
         return response

@@ -25,25 +25,24 @@ def elsewhere(function: Callable[[], T]) -> T:
 @contextmanager
 def blocked(function: Callable[[], T]) -> Iterator[Future[T]]:
     """Start a function on another connection; return when it waits for a lock in the database."""
-    announced: Future[int] = Future()
-
-    def run() -> T:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            announced.set_result(cursor.fetchone()[0])
-        return function()
-
     with ThreadPoolExecutor(1) as thread:
-        future = thread.submit(_with_own_connection, run)
-        _wait_until_it_waits(announced.result(DEADLINE_SECONDS))
+        future = thread.submit(_with_own_connection, function)
+        _wait_until_one_waits()
         yield future
 
 
-def _wait_until_it_waits(pid: int) -> None:
+#: Of this test's database: what waits may have given its first connection back.
+_ANY_WAITS = """
+SELECT 1 FROM pg_locks JOIN pg_stat_activity AS activity USING (pid)
+WHERE NOT granted AND activity.datname = current_database()
+"""
+
+
+def _wait_until_one_waits() -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted", [pid])
+            cursor.execute(_ANY_WAITS)
             if cursor.fetchone():
                 return
     raise AssertionError("The other connection has never had to wait.")
