@@ -35,7 +35,7 @@ from executions.api.inbox_serializers import (
     StepsBulkResponse,
 )
 from executions.api.openapi import RUNS_ONCE, problems
-from executions.api.serializers import ExecutionResponse
+from executions.api.serializers import EmptyRequest, ExecutionResponse
 from executions.api.views import authenticated_user, run_command
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import InboxKind
@@ -112,7 +112,7 @@ class InboxViewSet(PagedViewSet):
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ENTRY, *RUNS_ONCE],
-        request=None,
+        request=EmptyRequest,
         responses={200: DismissedResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"])
@@ -126,7 +126,11 @@ class InboxViewSet(PagedViewSet):
         def recheck(answer: Any) -> None:
             services.require_operator(authenticated_user(request), UUID(answer["execution_id"]))
 
-        return await sync_to_async(run_once)(request, act, recheck=recheck)
+        def answer() -> Response:
+            checked(EmptyRequest, request.data)
+            return run_once(request, act, recheck=recheck)
+
+        return await sync_to_async(answer)()
 
 
 class StepAssignmentView(ApiView):

@@ -36,7 +36,10 @@ def warnings(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
     """Generate the client into a package that can be imported; provide what the generator wrote."""
     folder = tmp_path_factory.mktemp("generated")
     (folder / "openapi.json").write_text(json.dumps(document), encoding="utf-8")
-    (folder / "config.yaml").write_text("post_hooks: []\n", encoding="utf-8")  # nothing is formatted
+    # Nothing is formatted. The generator knows no YAML and no archives, so they are bytes to it.
+    as_bytes = dict.fromkeys(("application/yaml", "application/zip"), "application/octet-stream")
+    config = {"post_hooks": [], "content_type_overrides": as_bytes}
+    (folder / "config.yaml").write_text(json.dumps(config), encoding="utf-8")
     words = ["--path", "openapi.json", "--config", "config.yaml", "--meta", "none", "--fail-on-warning"]
     done = subprocess.run(
         [Path(sys.executable).parent / "openapi-python-client", "generate", *words, "--output-path", PACKAGE],

@@ -117,6 +117,7 @@ def test_every_path_that_takes_a_body_reads_it_in_chunks(client: httpx.Client, p
     known: dict[str, Any] = client.get("/openapi.json").json()["paths"]
     values = {"execution_id": pending, "step_id": "scoring", "workflow_id": "vendor-assessment"}
     values |= {"scope_type": "project", "scope_id": "bodies", "id": str(uuid4()), "number": "1"}
+    values |= {"entry_id": str(uuid4()), "username": "bob"}
     asked = []
     for path, operations in known.items():
         for method in {"post", "put", "patch"} & operations.keys():
@@ -125,6 +126,8 @@ def test_every_path_that_takes_a_body_reads_it_in_chunks(client: httpx.Client, p
                 not in operations[method].get("requestBody", {"content": ["application/json"]})["content"]
             ):
                 continue  # a file, or a JSON Patch
+            if path.startswith("/api/v1/workflows") and not path.endswith("/estimate"):
+                continue  # for authors alone, which the user of these tests is not
             address = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], path.removeprefix("/api/v1"))
             body = send(client, address, b'{"zzz": 1}', method=method.upper())
             assert "/zzz" in pointers(body), (method, path)
