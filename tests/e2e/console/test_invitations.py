@@ -33,6 +33,10 @@ def test_a_person_without_an_account_follows_the_link_and_comes_in(shared: Machi
         scopes = page.evaluate("fetch('/api/v1/scopes/').then(response => response.json())")["data"]
         assert [(each["scope_id"], each["role"]) for each in scopes] == [("of-hedy", "reviewer")]
         page.goto(made["url"])
+        page.wait_for_url("**/executions/")  # it was this person
+    with browsing(browser) as another:
+        page = another.new_page()
+        page.goto(made["url"])
         expect(page.get_by_text("This invitation has been used.")).to_be_visible()
     logs = "".join(path.read_text() for path in shared.data_dir.glob("*.log"))
     assert "/invitations/" in logs
