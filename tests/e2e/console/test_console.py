@@ -537,7 +537,7 @@ def test_every_page_fits_a_narrow_screen(shared: Machine, page: Page, pictures: 
     page.get_by_role("button", name="Start", exact=True).scroll_into_view_if_needed()
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_in_viewport()
     page.goto(f"{shared.url}/inbox/")
-    expect(page.locator("#entries li")).to_have_count(4)
+    expect(page.locator("#entries li")).to_have_count(3)  # without the failure of the dry run
     page.screenshot(path=pictures("inbox"), full_page=True)
     fits(page)
     for name, execution_id in {"asks": asks, "decides": decides, "short": short["execution_id"], "done": done}.items():
