@@ -12,9 +12,9 @@ from django.http import HttpRequest
 
 from access.audit.acts import Via
 from access.models import Token
-from access.present_request import present_request
 from access.user import User
 from common.addresses import client_network
+from common.present_request import present_request
 
 _for_provider: ContextVar[bool] = ContextVar("acting for the provider", default=False)
 

@@ -112,7 +112,7 @@ class InboxViewSet(PagedViewSet):
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ENTRY, *RUNS_ONCE],
-        request=EmptyRequest,
+        request=None,
         responses={200: DismissedResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"])

@@ -16,10 +16,10 @@ from django.middleware.security import SecurityMiddleware
 from rest_framework.permissions import SAFE_METHODS
 from uuid_utils.compat import uuid7
 
-from access.present_request import serving
 from access.tickets import restore_ticket
 from common.api.parsers import Utf8Request, has_no_content_coding, is_utf8
 from common.database.connections import read_only_request
+from common.present_request import serving
 from orchestrator.problems import retry_later_response_for, unsupported_body
 
 HEADER = "X-Request-ID"

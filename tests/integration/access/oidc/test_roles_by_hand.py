@@ -17,8 +17,8 @@ from access.oidc.accounts import sign_on
 from access.oidc.groups import Given, ScopeName
 from access.oidc.identity import Identity
 from access.people import invitations, roles
-from access.present_request import serving
 from access.user import User
+from common.present_request import serving
 from tests.support.two_connections import DEADLINE_SECONDS, blocked
 
 pytestmark = pytest.mark.django_db
