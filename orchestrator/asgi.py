@@ -23,6 +23,7 @@ from executions.progress.authorization import admit, admit_to_feed, admit_to_inb
 from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: E402
 from executions.progress.hub import StreamHub  # noqa: E402
 from executions.progress.pushpin.feed_consumer import PushpinFeedConsumer  # noqa: E402
+from orchestrator import urls as urls  # noqa: E402 - loads all views now: the first request would wait for that
 from orchestrator.legacy_database import LegacyDatabase  # noqa: E402
 from orchestrator.web import lifecycle  # noqa: E402
 from orchestrator.web.asgi_handler import Handler  # noqa: E402

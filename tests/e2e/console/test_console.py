@@ -170,7 +170,6 @@ def test_the_inbox_holds_decisions_and_budgets_and_is_counted(shared: Machine, p
         for each in (decision, short["execution_id"]):
             wait_for_status(client, each, "waiting")
         question = waiting(client, "paul-answers")
-        page.clock.install()
         enter(page, shared, "paul")
         count = page.locator("#waiting-count")
         expect(count).to_have_text("3")
