@@ -9,7 +9,7 @@ from typing import Any
 import django
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
-from django.urls import path, re_path, register_converter
+from django.urls import get_resolver, path, re_path, register_converter
 from django.urls.converters import UUIDConverter
 
 from orchestrator import startup
@@ -23,7 +23,6 @@ from executions.progress.authorization import admit, admit_to_feed, admit_to_inb
 from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: E402
 from executions.progress.hub import StreamHub  # noqa: E402
 from executions.progress.pushpin.feed_consumer import PushpinFeedConsumer  # noqa: E402
-from orchestrator import urls as urls  # noqa: E402 - loads all views now: the first request would wait for that
 from orchestrator.legacy_database import LegacyDatabase  # noqa: E402
 from orchestrator.web import lifecycle  # noqa: E402
 from orchestrator.web.asgi_handler import Handler  # noqa: E402
@@ -75,6 +74,8 @@ async def lifespan(_scope: dict[str, Any], receive: Receive, send: Send) -> None
     await send({"type": "lifespan.shutdown.complete"})
 
 
+#: Loads all views now: the first request would wait for that.
+_VIEWS = get_resolver().url_patterns
 _routed = ProtocolTypeRouter(
     {
         "http": URLRouter(
