@@ -91,6 +91,17 @@ def require_rights(user: object, needed: Right | frozenset[Right]) -> None:
         raise RightMissing(missing.value, needs_all=rights == ALL_RIGHTS)
 
 
+def authenticated_user(request: Request) -> User:
+    """Return the user of the request.
+
+    Raises:
+        NotAuthenticated: the request has no authentication.
+    """
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user
+
+
 def identify(request: HttpRequest, *, ticket: TicketText, opens: str, now: datetime) -> tuple[User, Credential]:
     """Return the user and the credential for a stream: from a token, else from a ticket, else from a session.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
@@ -11,6 +12,7 @@ from rest_framework import serializers
 
 from access.idempotency import HEADER, REPLAYED_HEADER
 
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
     OpenApiTypes.STR,
@@ -38,6 +40,14 @@ IDEMPOTENCY_REPLAYED = OpenApiParameter(
 )
 #: Parameters of an operation that runs once per key, by `access.idempotency.run_once`.
 RUNS_ONCE = [IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED]
+
+
+def problem_responses(meanings: Mapping[int, str]) -> dict[Any, OpenApiResponse]:
+    """Return the OpenAPI responses for statuses with these meanings."""
+    return {
+        (status, "application/problem+json"): OpenApiResponse(_PROBLEM, description=meaning)
+        for status, meaning in meanings.items()
+    }
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

@@ -99,11 +99,7 @@ def visible_scopes(user: Person) -> QuerySet[Scope]:
 
 def visible_roots(user: Person) -> list[UUID] | None:
     """Return the ids of the root scopes that the user may read, with all scopes below; None: all, for staff."""
-    only = only_root(user)
-    if getattr(user, "is_staff", False):
-        return None if only is None else [only]
-    roles = ScopeRole.objects.filter(user_id=user.pk or 0, **({} if only is None else {"scope_id": only}))
-    return list(roles.order_by("scope_id").values_list("scope_id", flat=True))
+    return roots_with_role(user, Role.VIEWER)
 
 
 def named_scope_ids(user: Person, *, scope_type: str | None, scope_key: str | None, limit: int) -> list[UUID]:
@@ -132,16 +128,6 @@ def roots_with_roles(user: Person, needs: Collection[Role]) -> dict[Role, list[U
     )
     held = list(roles.order_by("scope_id").values_list("scope_id", "role"))
     return {need: [root_id for root_id, role in held if allows(Role(role), need)] for need in needs}
-
-
-def has_role_anywhere(user: Person, need: Role) -> bool:
-    """Return whether the user has at least this role in any root scope; staff always have it."""
-    if getattr(user, "is_staff", False):
-        return True
-    enough = [role.value for role in Role if allows(role, need)]
-    only = only_root(user)
-    rows = ScopeRole.objects.filter(user_id=user.pk or 0, role__in=enough)
-    return rows.filter(**({} if only is None else {"scope_id": only})).exists()
 
 
 def names_with_role(root_id: UUID, names: Collection[str], need: Role) -> set[str]:

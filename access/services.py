@@ -232,6 +232,13 @@ def name_session(*, key: str, user_id: int) -> None:
     bulk.execute(_NAME_SESSION, [uuid7(), key, user_id])
 
 
+def _check_name(name: str) -> None:
+    try:
+        User(username=name).clean_fields(exclude={"password"})
+    except ValidationError as error:
+        raise BadName(" ".join(error.messages)) from error
+
+
 def _check_password(password: str, *, name: str) -> None:
     try:
         validate_password(password, User(username=name))
@@ -258,10 +265,7 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
         BadName: the user name is invalid.
         BadPassword: the configured validators reject the password.
     """
-    try:
-        User(username=name).clean_fields(exclude={"password"})
-    except ValidationError as error:
-        raise BadName(" ".join(error.messages)) from error
+    _check_name(name)
     if password is not None:
         _check_password(password, name=name)
     if superuser:
@@ -295,10 +299,7 @@ def check_new_account(*, name: str, password: str) -> str:
         BadPassword: the configured validators reject the password.
     """
     name = User.normalize_username(name.strip())
-    try:
-        User(username=name).clean_fields(exclude={"password"})
-    except ValidationError as error:
-        raise BadName(" ".join(error.messages)) from error
+    _check_name(name)
     _check_password(password, name=name)
     return name
 

@@ -19,7 +19,7 @@ from common.errors import NotFound
 from console.comment_pages import comments_of, passage_path
 from console.forms import DocumentFilterForm
 from console.provenance import describe
-from console.shell import number_in, page_view, part_view, show_page, stream_of
+from console.shell import page_view, part_view, show_page, stream_of, version_in_address
 from documents import selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_html
@@ -129,7 +129,7 @@ def _stream_of_filters(request: HttpRequest, form: DocumentFilterForm) -> str:
 @page_view
 def reader(request: HttpRequest, document_id: UUID) -> HttpResponse:
     """Render one version of a document, the newest by default: `?v=3` is the third."""
-    row = selectors.version(user=request.user, document_id=document_id, number=_number(request))
+    row = selectors.version(user=request.user, document_id=document_id, number=version_in_address(request))
     scope = row.document.scope
     return show_page(
         request,
@@ -150,15 +150,15 @@ def reader(request: HttpRequest, document_id: UUID) -> HttpResponse:
 @part_view
 def versions(request: HttpRequest, document_id: UUID) -> HttpResponse:
     """Render the list of versions beside a document, and the notice about a newer one."""
-    row = selectors.version(user=request.user, document_id=document_id, number=_number(request))
+    row = selectors.version(user=request.user, document_id=document_id, number=version_in_address(request))
     return render(request, "console/documents/versions.html", {"document": row, **_versions(row)})
 
 
 @page_view
 def compare_versions(request: HttpRequest, document_id: UUID) -> HttpResponse:
     """Render the difference of two versions: `?a=1&b=3`; by default of the current one to the one before."""
-    later = selectors.version(user=request.user, document_id=document_id, number=_number(request, "b"))
-    number = _number(request, "a")
+    later = selectors.version(user=request.user, document_id=document_id, number=version_in_address(request, "b"))
+    number = version_in_address(request, "a")
     number = max(later.version - 1, 1) if number is None else number
     earlier = selectors.version(user=request.user, document_id=document_id, number=number)
     schemas = {"schema": later.schema.content, "schema_before": earlier.schema.content}
@@ -173,20 +173,6 @@ def compare_versions(request: HttpRequest, document_id: UUID) -> HttpResponse:
         difference=mark_safe(render_html(difference, heading_level=2)),  # noqa: S308 - it escapes every text
         **_versions(later),
     )
-
-
-def _number(request: HttpRequest, name: str = "v") -> int | None:
-    """Return the version that the address names; None if it names none.
-
-    Raises:
-        NotFound: it is no number of a version.
-    """
-    given = request.GET.get(name)
-    if given is None:
-        return None
-    if (number := number_in(given)) is None:
-        raise NotFound
-    return number
 
 
 def _versions(row: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -12,8 +13,25 @@ from common.names import has_hidden_characters, normalize_name
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 POINTER = r"^(/([^~/]|~[01])*)*$"
-_SLUG_ONLY = {"invalid": "Use lower case letters, digits and hyphens."}
+SLUG_ONLY = {"invalid": "Use lower case letters, digits and hyphens."}
 STALE = (("", "Any"), ("true", "Stale"), ("false", "Not stale"))
+
+
+def visible(text: str) -> str:
+    """Return a text of a form that has no invisible characters.
+
+    Raises:
+        ValidationError: it has some.
+    """
+    if has_hidden_characters(text):
+        raise forms.ValidationError("Control, zero-width and text-direction characters are not allowed.")
+    return text
+
+
+def plain_number(value: Any) -> str:
+    """Return a number without an exponent, and without zeros at its end."""
+    text = format(value, "f") if isinstance(value, Decimal) else str(value)
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
 
 class DayField(forms.DateField):
@@ -105,10 +123,10 @@ class NewDocumentForm(NoteForm):
         SLUG,
         label="Scope type",
         max_length=63,
-        error_messages=_SLUG_ONLY,
+        error_messages=SLUG_ONLY,
     )
     scope_id = forms.CharField(label="Scope key", max_length=200)
-    type = forms.RegexField(SLUG, label="Type", max_length=63, error_messages=_SLUG_ONLY)
+    type = forms.RegexField(SLUG, label="Type", max_length=63, error_messages=SLUG_ONLY)
     field_order = ("scope_type", "scope_id", "type", "title", "note")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -124,10 +142,7 @@ class NewDocumentForm(NoteForm):
         Raises:
             ValidationError: it has invisible characters.
         """
-        name = normalize_name(self.cleaned_data["scope_id"])
-        if has_hidden_characters(name):
-            raise forms.ValidationError("Control, zero-width and text-direction characters are not allowed.")
-        return name
+        return visible(normalize_name(self.cleaned_data["scope_id"]))
 
 
 class RestoreForm(forms.Form):

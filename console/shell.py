@@ -18,7 +18,6 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from access.audit.selectors import may_read
 from access.selectors import Person
 from common.database.server import database_now
 from common.errors import Forbidden, Malformed, NotFound
@@ -99,6 +98,20 @@ def number_in(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
+def version_in_address(request: HttpRequest, name: str = "v") -> int | None:
+    """Return the version that the address names; None if it names none.
+
+    Raises:
+        NotFound: it is no number of a version.
+    """
+    given = request.GET.get(name)
+    if given is None:
+        return None
+    if (number := number_in(given)) is None:
+        raise NotFound
+    return number
+
+
 def stored(request: HttpRequest, path: str) -> HttpResponse:
     """Lead to a page after a form was stored. The browser forgets the kept input of the form."""
     if is_htmx(request):
@@ -151,6 +164,7 @@ def show_page(
     section: str = "",
     status: int = 200,
     count: str | None = None,
+    within: inbox.Reach | None = None,
     **context: Any,
 ) -> HttpResponse:
     """Render a page in the frame.
@@ -161,14 +175,16 @@ def show_page(
         section: The key of the page in `SECTIONS`; empty if it has no entry in the navigation.
         status: The HTTP status.
         count: The count of the inbox; None: it is read.
+        within: What the user may act on; None: it is read.
         context: What the template shows.
     """
+    within = within or inbox.reach(request.user, database_now())
     frame = {
         "sections": SECTIONS,
         "section": section,
-        "waiting_count": waiting_text(request.user) if count is None else count,
+        "waiting_count": waiting_text(request.user, within=within) if count is None else count,
         "zone": zone_of(request.user),
-        "may_audit": may_read(request.user),
+        "may_audit": within.owns_any,
     }
     context["stream"] = context.get("stream") or INBOX_STREAM
     return render(request, template, {**frame, **context}, status=status)
@@ -180,9 +196,9 @@ def count_text(count: int) -> str:
     return f"{most}+" if count > most else str(count or "")
 
 
-def waiting_text(user: Person) -> str:
+def waiting_text(user: Person, *, within: inbox.Reach | None = None) -> str:
     """Return the count of the user's inbox. Dry runs are left out, as on its page."""
-    return count_text(sum(inbox.counts(user=user, now=database_now(), dry_run=False).values()))
+    return count_text(sum(inbox.counts(user=user, now=database_now(), within=within, dry_run=False).values()))
 
 
 def stream_of(scope: Any) -> str:

@@ -21,13 +21,12 @@ from documents.rendering.render import check_house
 from workflows.definitions.definition import DefinitionError, WorkflowDefinition
 from workflows.definitions.parser import parse_definition
 from workflows.errors import FieldErrorInFile, FieldErrorInText
-from workflows.places import Sources
+from workflows.places import YAML, Sources
 
 CATALOG = Path(__file__).resolve().parent / "catalog"
 _NAMES = ("workflow.yaml", "workflow.yml")
-_YAML = frozenset({".yaml", ".yml"})
 #: Suffixes of files that may be misplaced definitions.
-_DEFINITION_SUFFIXES = frozenset({*_YAML, ".json", ".jsonc", ".json5", ".toml"})
+_DEFINITION_SUFFIXES = frozenset({*YAML, ".json", ".jsonc", ".json5", ".toml"})
 #: Fields whose files are texts, whatever their suffixes.
 _TEXTS = re.compile(
     r"/(name|description)"
@@ -250,7 +249,7 @@ class _Files:
             raise SourceError(FileError(f"{suffix} is not supported; use .json without comments, or .yaml."))
         if suffix == ".json":
             return read_json(text)
-        if suffix not in _YAML:
+        if suffix not in YAML:
             return text
         source = self._read_yaml(text)
         for text_before_comment in source.truncated:

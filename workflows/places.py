@@ -11,7 +11,7 @@ from common.errors import FieldError
 from common.sources.places import Path, lines_of
 from workflows.errors import FieldErrorInFile, FieldErrorInText, parts_of
 
-_YAML = frozenset({".yaml", ".yml"})
+YAML = frozenset({".yaml", ".yml"})
 _JSON = ".json"
 
 
@@ -57,7 +57,7 @@ class Sources:
         text, suffix = self.texts.get(file), PurePath(file).suffix.lower()
         if text is None:
             return {}
-        if suffix == _JSON or suffix in _YAML:
+        if suffix == _JSON or suffix in YAML:
             return lines_of(text, paths, is_json=suffix == _JSON)
         return dict.fromkeys(paths, 1)
 
@@ -75,5 +75,5 @@ def _line_within(error: FieldError, file: str) -> int | None:
     """Return the line that an error knows. In a text within YAML or JSON it counts from the start of the text."""
     if isinstance(error, FieldErrorInFile):
         return error.line
-    is_text = PurePath(file).suffix.lower() not in {_JSON, *_YAML}
+    is_text = PurePath(file).suffix.lower() not in {_JSON, *YAML}
     return error.line if isinstance(error, FieldErrorInText) and is_text else None

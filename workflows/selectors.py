@@ -8,7 +8,8 @@ from django.db.models import F, QuerySet
 
 from common.errors import NotFound
 from common.listings import MAX_NAMES, listed
-from workflows.definitions.definition import JsonSchema
+from workflows.comparison import WorkflowDifference, compare_definitions
+from workflows.definitions.definition import JsonSchema, WorkflowDefinition
 from workflows.models import Workflow, WorkflowVersion
 
 #: For statements of other rooms that join published versions by id.
@@ -67,7 +68,8 @@ def versions(workflow_id: str) -> QuerySet[WorkflowVersion]:
     Raises:
         NotFound: there is no such workflow.
     """
-    current(workflow_id)
+    if not workflows(retired=True).filter(id=workflow_id).exists():
+        raise NotFound(no_workflow(workflow_id))
     return _published(workflow_id)
 
 
@@ -79,8 +81,9 @@ def version(workflow_id: str, number: int | None) -> WorkflowVersion:
     """
     if number is None:
         return current(workflow_id)
-    rows = versions(workflow_id).select_related("workflow").filter(version=number)
+    rows = _published(workflow_id).select_related("workflow").filter(version=number)
     if (row := rows.order_by("id").first()) is None:
+        versions(workflow_id)
         raise NotFound(no_version(workflow_id, number))
     return row
 
@@ -98,8 +101,14 @@ def version_pair(
     later = version(workflow_id, after)
     if before is not None:
         return version(workflow_id, before), later
-    earlier = versions(workflow_id).select_related("workflow").filter(version__lt=later.version)
+    earlier = _published(workflow_id).select_related("workflow").filter(version__lt=later.version)
     return earlier.order_by("-version").first(), later
+
+
+def difference_of(before: WorkflowVersion | None, after: WorkflowVersion) -> WorkflowDifference:
+    """Return what differs between two versions; everything is added where there is no earlier one."""
+    old = None if before is None else WorkflowDefinition.model_validate(before.definition)
+    return compare_definitions(old, WorkflowDefinition.model_validate(after.definition))
 
 
 def output_schema(workflow_id: str, step_id: str) -> JsonSchema:

@@ -15,8 +15,6 @@ from common.api.renderers import file_renderer
 from common.api.serializers import checked
 from common.api.views import PagedViewSet
 from workflows import repository, selectors
-from workflows.comparison import compare_definitions
-from workflows.definitions.definition import WorkflowDefinition
 from workflows.definitions.editor_schema import editor_schema
 from workflows.definitions.graph import graph_of
 from workflows.exchange.folders import write_zip
@@ -91,8 +89,7 @@ class WorkflowViewSet(PagedViewSet):
         def read() -> Response:
             asked = checked(WorkflowDiffFilters, request.query_params)
             before, after = selectors.version_pair(pk, asked.get("from"), asked.get("to"))
-            old = None if before is None else WorkflowDefinition.model_validate(before.definition)
-            found = compare_definitions(old, WorkflowDefinition.model_validate(after.definition))
+            found = selectors.difference_of(before, after)
             told = {
                 "workflow_id": pk,
                 "from": None if before is None else before.version,

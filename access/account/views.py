@@ -10,7 +10,6 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import aauthenticate, update_session_auth_hash
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -24,6 +23,7 @@ from access.account.serializers import (
     PasswordRequest,
     ProfileRequest,
 )
+from access.authentication import authenticated_user
 from access.idempotency import run_once
 from access.openapi import RUNS_ONCE
 from access.rights import ALL_RIGHTS, NO_RIGHT
@@ -39,17 +39,6 @@ _SESSION = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, desc
 _WRONG_PASSWORD = FieldError(pointer="/old_password", code="wrong-password", detail="This is not your password.")
 
 
-def _user_of(request: Request) -> User:
-    """Return the user of the request.
-
-    Raises:
-        NotAuthenticated: the request has no authentication.
-    """
-    if not isinstance(request.user, User):
-        raise NotAuthenticated
-    return request.user
-
-
 class AccountView(ApiView):
     """The account of the caller."""
 
@@ -58,7 +47,7 @@ class AccountView(ApiView):
     @extend_schema(operation_id="me_retrieve", responses=AccountResponse, tags=["account"])
     async def get(self, request: Request) -> Response:
         """Get your account: name, language, time zone, the rights of this token, and your roles if it may read."""
-        return await sync_to_async(self._account)(_user_of(request))
+        return await sync_to_async(self._account)(authenticated_user(request))
 
     @extend_schema(operation_id="me_update", request=ProfileRequest, responses=AccountResponse, tags=["account"])
     async def patch(self, request: Request) -> Response:
@@ -66,7 +55,7 @@ class AccountView(ApiView):
 
         def change() -> Response:
             values = checked(ProfileRequest, request.data)
-            return self._account(services.change_profile(user=_user_of(request), **values))
+            return self._account(services.change_profile(user=authenticated_user(request), **values))
 
         return await sync_to_async(change)()
 
@@ -83,8 +72,10 @@ class PasswordView(ApiView):
     async def post(self, request: Request) -> Response:
         """Change your password. Your tokens and your other sessions end."""
         values = await sync_to_async(checked)(PasswordRequest, request.data)
-        await sync_to_async(services.check_new_password)(user=_user_of(request), password=values["new_password"])
-        credentials = {"username": _user_of(request).get_username(), "password": values["old_password"]}
+        await sync_to_async(services.check_new_password)(
+            user=authenticated_user(request), password=values["new_password"]
+        )
+        credentials = {"username": authenticated_user(request).get_username(), "password": values["old_password"]}
         user = await aauthenticate(request._request, **credentials)  # noqa: SLF001
         if not isinstance(user, User):
             raise Invalid(errors=[_WRONG_PASSWORD])
@@ -109,7 +100,7 @@ class OwnTokenViewSet(PagedViewSet):
     @extend_schema(operation_id="me_tokens_list", responses=OwnTokenResponse(many=True), tags=["account"])
     async def list(self, request: Request) -> Response:
         """List your tokens, newest first, with their last use."""
-        select = partial(selectors.own_tokens, _user_of(request), now=database_now())
+        select = partial(selectors.own_tokens, authenticated_user(request), now=database_now())
         return await self.page(request, select, OwnTokenResponse)
 
     @extend_schema(
@@ -124,7 +115,9 @@ class OwnTokenViewSet(PagedViewSet):
 
         def make(values: dict[str, Any]) -> Response:
             latest = request.auth.expiry if isinstance(request.auth, Token) else None
-            row, text = services.make_token(user=_user_of(request), now=database_now(), latest=latest, **values)
+            row, text = services.make_token(
+                user=authenticated_user(request), now=database_now(), latest=latest, **values
+            )
             row.token = text  # type: ignore[attr-defined]
             return Response(NewTokenResponse(row).data, status=201)
 
@@ -138,7 +131,7 @@ class OwnTokenViewSet(PagedViewSet):
     async def destroy(self, request: Request, pk: str) -> Response:
         """Revoke one of your tokens."""
         revoke = sync_to_async(services.revoke_own_token)
-        await revoke(user=_user_of(request), token_id=UUID(pk), now=database_now())
+        await revoke(user=authenticated_user(request), token_id=UUID(pk), now=database_now())
         return Response(status=204)
 
 
@@ -160,12 +153,12 @@ class OwnSessionViewSet(PagedViewSet):
                 row.current = row.session_id == key
             return rows
 
-        select = partial(selectors.own_sessions, _user_of(request), now=database_now())
+        select = partial(selectors.own_sessions, authenticated_user(request), now=database_now())
         return await self.page(request, select, OwnSessionResponse, prepare=mark)
 
     @extend_schema(operation_id="me_sessions_destroy", parameters=[_SESSION], responses={204: None}, tags=["account"])
     async def destroy(self, request: Request, pk: str) -> Response:
         """End one of your sessions. Its streams end, and its tickets become invalid."""
         end = sync_to_async(services.end_own_session)
-        await end(user=_user_of(request), session_id=UUID(pk), now=database_now())
+        await end(user=authenticated_user(request), session_id=UUID(pk), now=database_now())
         return Response(status=204)

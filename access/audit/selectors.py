@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from access.models import AuditEntry, Scope
-from access.selectors import Person, Role, find_user, has_role_anywhere, require, root_scope, roots_with_role
+from access.selectors import Person, Role, find_user, require, root_scope, roots_with_role
 from access.user import User
 from common.errors import Forbidden, NotFound
 
@@ -64,11 +64,6 @@ def entries(
     exact = {"user_id": user_id, "subject_id": subject, "at__gte": since, "at__lt": until}
     rows = rows.filter(**{name: value for name, value in exact.items() if value is not None})
     return rows.filter(act__in=act) if act else rows
-
-
-def may_read(reader: Person) -> bool:
-    """Return whether the reader may read any entries: staff, and owners of scopes."""
-    return has_role_anywhere(reader, Role.OWNER)
 
 
 def readable_root(reader: Person, *, scope_type: str, scope_key: str) -> UUID:

@@ -6,13 +6,16 @@ attempt is counted before the password is checked, so that concurrent attempts a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils.crypto import salted_hmac
 
-from access.errors import TooManyTries
+from access.errors import Busy, TooManyTries
+from access.passwords.hashers import reserve_hash
 from common.database import bulk
 from common.limits import limits
 
@@ -59,6 +62,22 @@ def count_attempt(*, network: str, name: str, now: datetime) -> Attempt:
         began_at = _count(network_key, limit=limits().password_tries_per_address, now=now)
         bulk.execute(_REMOVE_OLD, [now - timedelta(seconds=WINDOW_SECONDS), _CLEANUP_BATCH])
     return Attempt(pair=pair, pair_began_at=pair_began_at, network=network_key, network_began_at=began_at)
+
+
+@contextmanager
+def counted_hash(*, network: str, name: str, now: datetime) -> Iterator[Attempt]:
+    """Count an attempt, and reserve the hash that it needs. An attempt whose hash finds no slot does not count.
+
+    Raises:
+        TooManyTries: see `count_attempt`. Busy: too many passwords are being hashed.
+    """
+    counted = count_attempt(network=network, name=name, now=now)
+    try:
+        with reserve_hash(network):
+            yield counted
+    except Busy:
+        undo_attempt(counted)
+        raise
 
 
 @transaction.atomic

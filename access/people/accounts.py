@@ -8,12 +8,11 @@ from functools import partial
 from django.contrib.auth.hashers import make_password
 
 from access import services
-from access.errors import Busy
-from access.passwords.attempts import count_attempt, record_success, undo_attempt
+from access.passwords.attempts import counted_hash, record_success
 from access.passwords.backend import network_of as network_of  # for pages
-from access.passwords.hashers import reserve_hash
 from access.people import invitations
 from access.user import User
+from common.database.connections import give_back
 
 
 def join_as_new(*, name: str, password: str, token_hash: str, network: str, now: datetime) -> User:
@@ -32,14 +31,10 @@ def join_as_new(*, name: str, password: str, token_hash: str, network: str, now:
         NotFound, InvitationEnded, InvitationForAnother: see `invitations.accept_as_new`.
     """
     name = services.check_new_account(name=name, password=password)
-    counted = count_attempt(network=network, name=name, now=now)
-    try:
-        with reserve_hash(network):
-            hashed = make_password(password)  # before the transaction, because it takes long
-    except Busy:
-        undo_attempt(counted)
-        raise
+    with counted_hash(network=network, name=name, now=now) as counted:
+        give_back()  # while this request waits for the hash
+        hashed = make_password(password)  # before the transaction, because it takes long
     make_user = partial(services.create_user, name=name, password_hash=hashed)
-    user, _ = invitations.accept_as_new(make_user=make_user, token_hash=token_hash, now=now)
+    accepted = invitations.accept_as_new(make_user=make_user, token_hash=token_hash, now=now)
     record_success(counted)
-    return user
+    return accepted.user

@@ -20,7 +20,7 @@ from access.audit import Act, record
 from access.errors import InvitationEnded, InvitationForAnother, TooManyInvitations
 from access.models import Invitation as Invitation
 from access.models import Role, Scope, ScopeRole
-from access.people.roles import raise_role
+from access.people.roles import locked_scope, raise_role
 from access.permissions.actions import NEEDED_ROLE, Action, allows
 from access.selectors import Person, scope_for
 from access.services import lock_scopes
@@ -63,6 +63,7 @@ class Accepted:
 
     scope: Scope
     role: Role
+    user: User
 
 
 def hash_token(token: str) -> str:
@@ -130,9 +131,7 @@ def invite(
         Forbidden: the user is no owner of the scope.
         TooManyInvitations: the scope has as many open invitations as it may have.
     """
-    scope = scope_for(user, Action.INVITE, scope_type=scope_type, scope_key=scope_key)
-    lock_scopes([scope.id])
-    scope_for(user, Action.INVITE, scope_type=scope.type, scope_key=scope.key)
+    scope = locked_scope(user, Action.INVITE, scope_type=scope_type, scope_key=scope_key)
     rows = Invitation.objects.filter(scope=scope, accepted_at=None, withdrawn_at=None, expires_at__gt=now)
     found = details(list(rows.select_related("invited_by")), now=now)
     if sum(each.status is InvitationStatus.OPEN for each in found) >= limits().open_invitations:
@@ -190,22 +189,19 @@ def accept_by_hash(*, user: User, token_hash: str, now: datetime) -> Accepted:
     return _accept(lambda _: user, token_hash, now)
 
 
-def accept_as_new(*, make_user: Callable[[], User], token_hash: str, now: datetime) -> tuple[User, Accepted]:
+def accept_as_new(*, make_user: Callable[[], User], token_hash: str, now: datetime) -> Accepted:
     """Accept an invitation as a user who is made in the same transaction; see `accept`.
 
     Raises:
         InvitationForAnother: the invitation is for an address: that of a new account is not verified.
     """
-    made: list[User] = []
 
     def make(row: Invitation) -> User:
         if row.email:
             raise InvitationForAnother
-        made.append(make_user())
-        return made[0]
+        return make_user()
 
-    accepted = _accept(make, token_hash, now)
-    return made[0], accepted
+    return _accept(make, token_hash, now)
 
 
 @transaction.atomic
@@ -226,7 +222,7 @@ def _accept(user_of: Callable[[Invitation], User], token_hash: str, now: datetim
     row.accepted_at, row.accepted_by = now, user
     row.save(update_fields=["accepted_at", "accepted_by"])
     record(Act.INVITATION_ACCEPT, "invitation", row.id, part=row.role, root_id=row.scope_id, user_id=user.pk)
-    return Accepted(row.scope, role)
+    return Accepted(row.scope, role, user)
 
 
 def require_open(row: Invitation, *, now: datetime) -> None:

@@ -38,6 +38,17 @@ def roles(*, user: Person, scope_type: str, scope_key: str) -> QuerySet[ScopeRol
     return ScopeRole.objects.filter(scope=scope).select_related("user").order_by("id")
 
 
+def locked_scope(user: User, action: Action, *, scope_type: str, scope_key: str) -> Scope:
+    """Lock a root scope, and return it if the user may still do something there: an owner may have taken the role.
+
+    Raises:
+        NotFound, Forbidden: see `scope_for`.
+    """
+    scope = scope_for(user, action, scope_type=scope_type, scope_key=scope_key)
+    lock_scopes([scope.id])
+    return scope_for(user, action, scope_type=scope.type, scope_key=scope.key)
+
+
 @transaction.atomic
 def give_role(*, user: User, scope_type: str, scope_key: str, username: str, role: Role) -> GivenRole:
     """Give a user a role in place of the present one. A role that a person gave changes nothing when given again.
@@ -47,9 +58,7 @@ def give_role(*, user: User, scope_type: str, scope_key: str, username: str, rol
         Forbidden: the caller is no owner of the scope.
         LastOwner: the user is the last active owner, and the role is lower.
     """
-    scope = scope_for(user, Action.GIVE_ROLES, scope_type=scope_type, scope_key=scope_key)
-    lock_scopes([scope.id])
-    _require_still(user, scope)
+    scope = locked_scope(user, Action.GIVE_ROLES, scope_type=scope_type, scope_key=scope_key)
     other = find_user(User.normalize_username(username))
     if other is None or not other.is_active:
         raise UserUnknown("There is no active user of this name.")
@@ -72,9 +81,7 @@ def take_role(*, user: User, scope_type: str, scope_key: str, username: str) -> 
         Forbidden: the caller is no owner of the scope.
         LastOwner: the user is the last active owner.
     """
-    scope = scope_for(user, Action.GIVE_ROLES, scope_type=scope_type, scope_key=scope_key)
-    lock_scopes([scope.id])
-    _require_still(user, scope)
+    scope = locked_scope(user, Action.GIVE_ROLES, scope_type=scope_type, scope_key=scope_key)
     row = _role_row(scope, username)
     if row is None:
         raise UserUnknown("This user has no role in the scope.")
@@ -105,11 +112,6 @@ def raise_role(scope: Scope, user: User, role: Role) -> Role:
     before.delete()
     ScopeRole.objects.create(scope=scope, user=user, role=before.role, by_group=True, by_hand=role)
     return Role(before.role)
-
-
-def _require_still(user: User, scope: Scope) -> None:
-    """Check under the lock that the caller is still an owner: another owner may have taken the role meanwhile."""
-    scope_for(user, Action.GIVE_ROLES, scope_type=scope.type, scope_key=scope.key)
 
 
 def _role_row(scope: Scope, username: str) -> ScopeRole | None:

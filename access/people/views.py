@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -10,13 +9,13 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import NotAuthenticated
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.authentication import authenticated_user
 from access.idempotency import run_once
-from access.openapi import RUNS_ONCE
+from access.openapi import RUNS_ONCE, problem_responses
 from access.people import invitations, roles
 from access.people.serializers import (
     AcceptedInvitationResponse,
@@ -29,7 +28,6 @@ from access.people.serializers import (
 )
 from access.rights import ALL_RIGHTS, Right
 from access.selectors import Action, root_scope, scope_for
-from access.user import User
 from common.api.serializers import checked
 from common.api.views import ApiView, PagedViewSet
 from common.database.server import database_now
@@ -39,29 +37,7 @@ _TYPE = OpenApiParameter("scope_type", OpenApiTypes.STR, OpenApiParameter.PATH)
 _KEY = OpenApiParameter("scope_id", OpenApiTypes.STR, OpenApiParameter.PATH)
 _USERNAME = OpenApiParameter("username", OpenApiTypes.STR, OpenApiParameter.PATH)
 _INVITATION = OpenApiParameter("invitation_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
-_PROBLEM = {"$ref": "#/components/schemas/Problem"}
-
-
-def _problems(meanings: Mapping[int, str]) -> dict[Any, OpenApiResponse]:
-    """Return the OpenAPI responses for statuses with these meanings."""
-    return {
-        (status, "application/problem+json"): OpenApiResponse(_PROBLEM, description=meaning)
-        for status, meaning in meanings.items()
-    }
-
-
 _NOT_OWNER = "Your role does not permit this."
-
-
-def _caller(request: Request) -> User:
-    """Return the user of the request.
-
-    Raises:
-        NotAuthenticated: the request has no authentication.
-    """
-    if not isinstance(request.user, User):
-        raise NotAuthenticated
-    return request.user
 
 
 class RolesView(PagedViewSet):
@@ -75,7 +51,7 @@ class RolesView(PagedViewSet):
         tags=["scopes"],
         operation_id="scopes_roles_list",
         parameters=[_TYPE, _KEY],
-        responses={200: RoleResponse(many=True), **_problems({403: _NOT_OWNER})},
+        responses={200: RoleResponse(many=True), **problem_responses({403: _NOT_OWNER})},
     )
     async def list(self, request: Request, scope_type: str, scope_id: str) -> Response:
         """List the users who have a role in a root scope, in the order in which they got it."""
@@ -96,7 +72,7 @@ class RoleView(ApiView):
         responses={
             200: RoleResponse,
             201: RoleResponse,
-            **_problems({403: _NOT_OWNER, 409: "The user is the last owner."}),
+            **problem_responses({403: _NOT_OWNER, 409: "The user is the last owner."}),
         },
     )
     async def put(self, request: Request, *, scope_type: str, scope_id: str, username: str) -> Response:
@@ -105,7 +81,7 @@ class RoleView(ApiView):
         def give() -> Response:
             values = checked(RoleRequest, request.data)
             given = roles.give_role(
-                user=_caller(request), scope_type=scope_type, scope_key=scope_id, username=username, **values
+                user=authenticated_user(request), scope_type=scope_type, scope_key=scope_id, username=username, **values
             )
             return Response(RoleResponse(given.row).data, status=201 if given.is_new else 200)
 
@@ -116,12 +92,12 @@ class RoleView(ApiView):
         operation_id="scopes_roles_destroy",
         parameters=[_TYPE, _KEY, _USERNAME],
         request=None,
-        responses={204: None, **_problems({403: _NOT_OWNER, 409: "The user is the last owner."})},
+        responses={204: None, **problem_responses({403: _NOT_OWNER, 409: "The user is the last owner."})},
     )
     async def delete(self, request: Request, *, scope_type: str, scope_id: str, username: str) -> Response:
         """Take a user's role away. Open streams of the user end within seconds."""
         await sync_to_async(roles.take_role)(
-            user=_caller(request), scope_type=scope_type, scope_key=scope_id, username=username
+            user=authenticated_user(request), scope_type=scope_type, scope_key=scope_id, username=username
         )
         return Response(status=204)
 
@@ -137,7 +113,7 @@ class InvitationsView(PagedViewSet):
         tags=["scopes"],
         operation_id="scopes_invitations_list",
         parameters=[_TYPE, _KEY],
-        responses={200: InvitationResponse(many=True), **_problems({403: _NOT_OWNER})},
+        responses={200: InvitationResponse(many=True), **problem_responses({403: _NOT_OWNER})},
     )
     async def list(self, request: Request, scope_type: str, scope_id: str) -> Response:
         """List the invitations into a root scope, newest first, without their links."""
@@ -152,7 +128,7 @@ class InvitationsView(PagedViewSet):
         request=InvitationRequest,
         responses={
             201: NewInvitationResponse,
-            **_problems(
+            **problem_responses(
                 {
                     403: _NOT_OWNER,
                     409: "The scope has too many open invitations, or a request with this key was answered already.",
@@ -168,7 +144,7 @@ class InvitationsView(PagedViewSet):
             place: dict[str, Any] = {"scope_type": scope_type, "scope_key": scope_id}
 
             def invite() -> Response:
-                row, token = invitations.invite(user=_caller(request), now=database_now(), **place, **values)
+                row, token = invitations.invite(user=authenticated_user(request), now=database_now(), **place, **values)
                 url = request.build_absolute_uri(reverse("console:invitation-link", kwargs={"token": token}))
                 made = {"id": row.id, "role": row.role, "expires_at": row.expires_at, "url": url}
                 return Response(NewInvitationResponse(made).data, status=201)
@@ -198,12 +174,12 @@ class InvitationView(ApiView):
         operation_id="scopes_invitations_destroy",
         parameters=[_TYPE, _KEY, _INVITATION],
         request=None,
-        responses={204: None, **_problems({403: _NOT_OWNER, 410: "The invitation has been used."})},
+        responses={204: None, **problem_responses({403: _NOT_OWNER, 410: "The invitation has been used."})},
     )
     async def delete(self, request: Request, *, scope_type: str, scope_id: str, invitation_id: str) -> Response:
         """Withdraw an invitation. Repeating it is fine."""
         await sync_to_async(invitations.withdraw)(
-            user=_caller(request),
+            user=authenticated_user(request),
             scope_type=scope_type,
             scope_key=scope_id,
             invitation_id=UUID(invitation_id),
@@ -224,7 +200,7 @@ class AcceptInvitationView(ApiView):
         request=AcceptInvitationRequest,
         responses={
             200: AcceptedInvitationResponse,
-            **_problems(
+            **problem_responses(
                 {
                     403: "The invitation is for another address.",
                     404: "There is no such invitation.",
@@ -238,7 +214,7 @@ class AcceptInvitationView(ApiView):
         """Accept an invitation. You get its role, unless your present role includes it."""
 
         def accept(token: str) -> Response:
-            accepted = invitations.accept(user=_caller(request), token=token, now=database_now())
+            accepted = invitations.accept(user=authenticated_user(request), token=token, now=database_now())
             return Response(AcceptedInvitationResponse(accepted).data)
 
         def answer() -> Response:

@@ -11,10 +11,11 @@ from typing import Literal
 
 import yaml
 
+from common.sources.yaml_source import PARSER
+
 Path = tuple[str, ...]  # names, and indexes as texts
 Kind = Literal["map", "list", "end", "value"]
 
-_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _KINDS: dict[str, Kind] = {"{": "map", "[": "list", "}": "end", "]": "end"}
 _MAX_EVENTS = 100_000  # of a text; values after them get the line of a value around them
@@ -105,6 +106,6 @@ def _yaml_events(text: str) -> Iterator[tuple[Kind, str, int]]:
 
 def _events_before_error(text: str) -> Iterator[yaml.Event]:
     try:
-        yield from yaml.parse(text, Loader=_PARSER)
+        yield from yaml.parse(text, Loader=PARSER)
     except yaml.YAMLError:
         return

@@ -18,7 +18,7 @@ from common.sources.text_source import FileError, SourceError, max_levels, too_d
 from common.sources.yaml_scalars import TEXT_TAGS, plain_value, tagged_value, unreadable_tag
 
 #: libyaml if PyYAML was built with it: ten times as fast, with the same events.
-_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _COLLECTION_TAGS = frozenset({None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 _COMMENT = re.compile(r"[ \t]+#")
 _MERGE = "<<"
@@ -52,7 +52,7 @@ def read_yaml(text: str) -> YamlSource:
     """
     builder = _Builder(text)
     try:
-        for event in yaml.parse(text, Loader=_PARSER):
+        for event in yaml.parse(text, Loader=PARSER):
             builder.process(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

@@ -9,9 +9,9 @@ from django import forms
 from django.utils import timezone
 
 from access.rights import Right
-from common.names import has_hidden_characters, normalize_name
+from common.names import normalize_name
 from common.time import time_zones
-from console.forms import DayField, NamedForm
+from console.forms import DayField, NamedForm, visible
 
 #: What a token may do with each right.
 RIGHTS = (
@@ -144,10 +144,7 @@ class TokenForm(NamedForm):
 
 
 def _name(text: str) -> str:
-    name = normalize_name(text)
-    if has_hidden_characters(name):
-        raise forms.ValidationError("Control, zero-width and text-direction characters are not allowed.")
-    return name
+    return visible(normalize_name(text))
 
 
 def zones() -> list[str]:

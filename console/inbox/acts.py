@@ -19,10 +19,11 @@ from console.inbox.answers import AnswerForm
 from console.inbox.forms import AssignForm, BudgetForm
 from console.inbox.lists import Place
 from console.inbox.pages import Board, show_board, thing
-from console.inbox.things import assign_initial, budget_of
-from console.shell import form_view, stored, way_back
+from console.inbox.things import assign_initial, budget_of, find_item
+from console.shell import form_view, stored
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import InboxKind
+from executions.selectors import inbox
 from executions.services import inbox as services
 from executions.services.budgets import change_budget
 from executions.services.executions import retry_execution, submit_clarification
@@ -127,9 +128,11 @@ def dismiss(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     """Remove a failure from the inbox of all users."""
 
     def act() -> None:
-        item = Board.read(request, Place(execution_id, InboxKind.FAILURE)).thing
-        if item is not None and item.item is not None:
-            services.dismiss(user=person(request), entry_id=item.item.entry.id)
+        now = database_now()
+        place, within = Place(execution_id, InboxKind.FAILURE), inbox.reach(request.user, now)
+        item = find_item(request, place, now=now, within=within)
+        if item is not None:
+            services.dismiss(user=person(request), entry_id=item.entry.id)
 
     services.require_operator(person(request), execution_id)
     return _settle(request, execution_id, act)
@@ -203,8 +206,7 @@ def accept_many(request: HttpRequest) -> HttpResponse:
     outcomes = cast(list[list[str]], run_form_once(request, act))
     refused = [f"{step_id}: {why}" for _, step_id, why in outcomes if why]
     if not refused:
-        board = Board.read(request)
-        return stored(request, way_back(request) or board.listed.back)
+        return stored(request, Board.read(request).back(request))
     accepted = len(chosen) - len(refused)
     sentences = [f"{accepted} of {len(chosen)} documents are accepted."] if accepted else []
     return _list_again(request, sentences + refused)

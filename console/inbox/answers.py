@@ -10,6 +10,7 @@ from typing import Any
 from django.http import QueryDict
 
 from common.errors import FieldError
+from common.json_pointer import pointer
 from executions.engine.domain.clarification import MAX_TEXT, AnswerType, ClarificationRound, Question
 from workflows.definitions.definition import OnDeadline
 
@@ -126,16 +127,12 @@ class AnswerForm:
 
     def refuse(self, errors: Iterable[FieldError], sentence: str) -> None:
         """Keep errors for their fields; without such an error, the sentence."""
-        fields: Mapping[str, AnswerField] = {_pointer(each.question.id): each for each in self.fields}
+        fields: Mapping[str, AnswerField] = {pointer("answers", each.question.id): each for each in self.fields}
         placed = [(fields[each.pointer], each.detail) for each in errors if each.pointer in fields]
         for place, detail in placed:
             place.faults.append(detail)
         if not placed:
             self.sentences.append(sentence)
-
-
-def _pointer(question_id: str) -> str:
-    return "/answers/" + question_id.replace("~", "~0").replace("/", "~1")
 
 
 def _shown(default: Any) -> list[str]:

@@ -11,6 +11,7 @@ from django import forms
 from django.http import QueryDict
 
 from common.names import normalize_name
+from console.forms import plain_number
 from executions.engine.domain.states import InboxKind
 from workflows.definitions.budget import MAX_INTEGER
 from workflows.definitions.policies import MAX_ASSIGNEES
@@ -100,12 +101,6 @@ class BudgetForm(forms.Form):
                 del self.fields[name]
             else:
                 self.fields[name].widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
-
-
-def plain_number(value: Any) -> str:
-    """Return a number without an exponent, and without zeros at its end."""
-    text = format(value, "f") if isinstance(value, Decimal) else str(value)
-    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
 
 class AssignForm(forms.Form):

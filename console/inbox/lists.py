@@ -186,11 +186,6 @@ class EntryList:
             cursor=cursor,
         )
 
-    @classmethod
-    def nothing(cls, request: HttpRequest) -> EntryList:
-        """Return a list without entries."""
-        return cls(FilterForm.of(request.GET), [], [], [], None)
-
     def show(self, place: Place | None, settled: Row | None = None, *, index: int = 0) -> None:
         """Name the entry that the person looks at. A settled one stays in the list."""
         self.shown = place
@@ -199,17 +194,19 @@ class EntryList:
 
     @property
     def index(self) -> int:
-        """The position of the entry that the person looks at."""
-        return next((n for n, each in enumerate(self.rows) if each.place == self.shown), 0)
+        """The position of the entry that the person looks at; 0 if it is not on this page of the list."""
+        return max(self._found_at, 0)
+
+    @property
+    def _found_at(self) -> int:
+        return next((n for n, each in enumerate(self.rows) if each.place == self.shown), -1)
 
     @property
     def back(self) -> str:
         """Where the person goes on: the next entry, else the one before, else the list."""
-        others = [
-            each.place for each in (*self.rows[self.index + 1 :], *self.rows[: self.index]) if not each.is_settled
-        ]
+        others = (*self.rows[self._found_at + 1 :], *self.rows[: self.index])
         query = self.form.query
-        following = [each for each in others if each != self.shown]
+        following = [each.place for each in others if not each.is_settled]
         return following[0].path(query) if following else reverse("console:inbox") + (f"?{query}" if query else "")
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -25,7 +25,7 @@ class Board:
 
     listed: EntryList
     thing: Thing | None
-    context: dict[str, Any] = field(default_factory=dict)
+    within: inbox.Reach
 
     @classmethod
     def read(cls, request: HttpRequest, place: Place | None = None) -> Board:
@@ -38,13 +38,13 @@ class Board:
         within = inbox.reach(request.user, now)
         listed = EntryList.read(request, now=now, within=within, cursor=request.GET.get("cursor", ""))
         if place is not None:
-            thing: Thing | None = Thing.find(request, place, listed, now=now, within=within)
+            thing: Thing | None = Thing.find(request, place, listed.items, now=now, within=within)
         else:
             thing = Thing.of_item(listed.items[0], now) if listed.items else None
         if thing is not None:
             is_listed = any(each.place == thing.place for each in listed.rows)
             listed.show(thing.place, thing.settled_row() if thing.item is None and not is_listed else None)
-        return cls(listed, thing)
+        return cls(listed, thing, within)
 
     def back(self, request: HttpRequest) -> str:
         """Return where the person goes on after acting; a form remembers what its page has shown."""
@@ -84,6 +84,7 @@ def show_board(
         "console/inbox/inbox.html",
         section="inbox",
         count=listed.waiting,
+        within=board.within,
         status=status,
         in_inbox=True,
         is_chosen=is_chosen,
@@ -114,7 +115,7 @@ def entry_list(request: HttpRequest) -> HttpResponse:
     if place is not None:
         settled = None
         if all(each.place != place for each in listed.rows):
-            found = Thing.find(request, place, listed, now=now, within=within)
+            found = Thing.find(request, place, listed.items, now=now, within=within)
             settled = found.settled_row() if found.item is None else None
         listed.show(place, settled, index=number_in(request.GET.get("index", "")) or 0)
     return render(request, "console/inbox/list.html", list_context(listed))
@@ -125,7 +126,7 @@ def thing_state(request: HttpRequest, execution_id: UUID, *, kind: str, step_id:
     """Render whether an entry still waits, and who has settled it."""
     place, now = Place.of(execution_id, kind, step_id), database_now()
     within = inbox.reach(request.user, now)
-    current = Thing.find(request, place, EntryList.nothing(request), now=now, within=within)
+    current = Thing.find(request, place, (), now=now, within=within)
     round_number = number_in(request.GET.get("round", ""))
     is_other = place.kind is InboxKind.QUESTION and round_number is not None and _number_of(current) != round_number
     return render(request, "console/inbox/state.html", {"thing": current, "is_other": is_other, "round": current.round})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,9 +13,10 @@ from django.utils import timezone
 from access.selectors import Role, allows, role_of
 from common.errors import NotFound
 from console.decision_pages import Waiting, decision_context
+from console.forms import plain_number
 from console.inbox.answers import AnswerForm
-from console.inbox.forms import AssignForm, BudgetForm, plain_number
-from console.inbox.lists import EntryList, Place, Row, place_of
+from console.inbox.forms import AssignForm, BudgetForm
+from console.inbox.lists import Place, Row, place_of
 from console.inbox.spans import due_words
 from executions.engine.domain.clarification import BY_DEADLINE, ClarificationRound
 from executions.engine.domain.execution import keys_of
@@ -50,13 +52,15 @@ class Thing:
         return cls(place_of(item), item, item.entry.execution, item.step, name, now)
 
     @classmethod
-    def find(cls, request: HttpRequest, place: Place, listed: EntryList, *, now: datetime, within: Any) -> Thing:
+    def find(
+        cls, request: HttpRequest, place: Place, items: Sequence[InboxItem], *, now: datetime, within: Any
+    ) -> Thing:
         """Return what an address names.
 
         Raises:
             NotFound: there is no such execution or step, or the user may not see it.
         """
-        known = [each for each in listed.items if place_of(each) == place]
+        known = [each for each in items if place_of(each) == place]
         item = known[0] if known else find_item(request, place, now=now, within=within)
         if item is not None:
             return cls.of_item(item, now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from django.http import HttpRequest
 from pydantic import JsonValue
@@ -35,8 +34,3 @@ def act_once(request: HttpRequest, form: PlaceForm, *, action: Action, act: Call
         return ""
     result: JsonValue = run_form_once(request, act)
     return str(result)
-
-
-def refuse(form: Any, field: str, sentence: str) -> None:
-    """Say a refusal beside a field."""
-    form.add_error(field, sentence)

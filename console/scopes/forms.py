@@ -8,8 +8,7 @@ from django import forms
 
 from access.audit.acts import Act
 from access.selectors import Role
-from common.names import has_hidden_characters
-from console.forms import DayField, NamedForm
+from console.forms import DayField, NamedForm, visible
 from console.scopes.words import ACTS
 
 ROLES = [(role.value, role.value.title()) for role in Role]
@@ -36,10 +35,7 @@ class ScopeSearchForm(forms.Form):
         Raises:
             ValidationError: it has invisible characters.
         """
-        text = str(self.cleaned_data["q"])
-        if has_hidden_characters(text):
-            raise forms.ValidationError("Control, zero-width and text-direction characters are not allowed.")
-        return text
+        return visible(str(self.cleaned_data["q"]))
 
 
 class PlaceForm(NamedForm):

@@ -14,11 +14,12 @@ from access.selectors import root_in_path
 from common.database.server import database_now
 from common.errors import NotFound, PreconditionFailed
 from console.edit_pages import person, version_in
-from console.scopes.acts import act_once, refuse
+from console.forms import plain_number
+from console.scopes.acts import act_once
 from console.scopes.addresses import page_of, path_of_scope, query_of_scope
 from console.scopes.forms import BudgetForm, ScopeSearchForm
 from console.scopes.words import WAITING
-from console.shell import form_view, page_view, part_view, show_page, stream_of
+from console.shell import count_text, form_view, page_view, part_view, show_page, stream_of
 from executions.engine.domain.states import InboxKind
 from executions.selectors import inbox, scopes
 from executions.services.scope_budgets import change_scope_budget
@@ -84,7 +85,7 @@ def set_budget(request: HttpRequest) -> HttpResponse:
         told = act_once(request, form, action=Action.SET_BUDGET, act=store)
     except PreconditionFailed:
         told = ""
-        refuse(form, "max_cost_usd", "Another owner has changed the budget meanwhile. Nothing was stored.")
+        form.add_error("max_cost_usd", "Another owner has changed the budget meanwhile. Nothing was stored.")
     return _show(request, form.data["scope_type"], form.data["scope_id"], budget_form=form, told=told)
 
 
@@ -97,7 +98,12 @@ def _show(
     rows, following = page_of(
         scopes.children(root, parent=parent.id), request, ordering=("type", "key"), limit=PAGE_SIZE
     )
-    given = {"scope_type": root.type, "scope_id": root.key, "max_cost_usd": _plain(details.budget.max_cost_usd)}
+    most = details.budget.max_cost_usd
+    given = {
+        "scope_type": root.type,
+        "scope_id": root.key,
+        "max_cost_usd": "" if most is None else plain_number(most),
+    }
     failed = budget_form is not None and bool(budget_form.errors)
     return show_page(
         request,
@@ -133,11 +139,6 @@ def _parent(request: HttpRequest, root: Any) -> Any:
         raise NotFound from error
 
 
-def _plain(amount: Any) -> str:
-    """Return an amount without zeros at its end."""
-    return "" if amount is None else f"{amount.normalize():f}"
-
-
 def _share(budget: Any) -> float | None:
     """Return the spent share of a budget, from 0 to 1; None without a budget."""
     if not budget.max_cost_usd:
@@ -151,7 +152,9 @@ def waiting(request: HttpRequest, scope_type: str, scope_id: str) -> HttpRespons
     root = root_in_path(request.user, scope_type=scope_type, scope_key=scope_id)
     if root is None:
         raise NotFound
-    asked: dict[str, Any] = {"user": request.user, "scope_type": root.type, "scope_id": root.key, "now": database_now()}
+    now = database_now()
+    asked: dict[str, Any] = {"user": request.user, "scope_type": root.type, "scope_id": root.key, "now": now}
+    asked["within"] = inbox.reach(request.user, now)
     counts = [(kind, number) for kind, number in inbox.counts(**asked).items() if number]
     rows = inbox.with_executions(inbox.entries(**asked)).order_by("since", "id")[:MAX_WAITING]
     found = inbox.with_subjects(rows) if counts else []
@@ -161,14 +164,10 @@ def waiting(request: HttpRequest, scope_type: str, scope_id: str) -> HttpRespons
         {
             "scope": root,
             "scope_query": query_of_scope(root),
-            "counts": [(_count(number), WAITING[kind][number != 1]) for kind, number in counts],
+            "counts": [(count_text(number), WAITING[kind][number != 1]) for kind, number in counts],
             "items": [{"item": each, "path": _path_of(each), "what": _kind_of(each)} for each in found],
         },
     )
-
-
-def _count(number: int) -> str:
-    return f"{inbox.MAX_COUNT - 1}+" if number >= inbox.MAX_COUNT else str(number)
 
 
 def _kind_of(item: inbox.InboxItem) -> str:

@@ -17,7 +17,7 @@ from access.selectors import scope_for
 from common.database.server import database_now
 from common.errors import Forbidden, NotFound
 from console.edit_pages import person
-from console.scopes.acts import act_once, refuse
+from console.scopes.acts import act_once
 from console.scopes.addresses import page_of, path_of_scope, query_of_scope
 from console.scopes.forms import ROLES, InvitationForm, MemberForm, PlaceForm, RoleForm
 from console.shell import STORED, form_view, show_page, stored
@@ -59,7 +59,7 @@ def give_role(request: HttpRequest) -> HttpResponse:
     except LastOwner as error:
         shown.username, shown.fault, shown.form = form.cleaned_data["username"], str(error), None
     except UserUnknown as error:
-        refuse(form, "username", str(error))
+        form.add_error("username", str(error))
     return _answer(request, form, shown)
 
 
@@ -100,7 +100,7 @@ def invite(request: HttpRequest) -> HttpResponse:
     try:
         shown.told = act_once(request, form, action=Action.INVITE, act=make)
     except TooManyInvitations as error:
-        refuse(form, "role", str(error))
+        form.add_error("role", str(error))
     if shown.told and not shown.link:
         shown.told = "This invitation was made already. Its link was shown once. Withdraw it, and make a new one."
     return _answer(request, form, shown)

@@ -14,13 +14,6 @@ _MAX_VALUE = 4_000  # characters of a value
 
 
 @register.filter
-def field_name(name: str) -> str:
-    """Return the name of a field in words: `output_schema` is `Output schema`."""
-    text = name.replace("_", " ")
-    return text[:1].upper() + text[1:]
-
-
-@register.filter
 def root_of(name: str) -> str:
     """Return the pointer to a field."""
     return f"/{name}"

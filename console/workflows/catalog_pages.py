@@ -11,14 +11,12 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from access.selectors import is_author
-from common.errors import NotFound
-from console.shell import number_in, page_view, part_view, show_page
+from console.shell import number_in, page_view, part_view, show_page, version_in_address
 from console.workflows.drawing import draw
 from console.workflows.forms import WorkflowFilterForm
-from console.workflows.schema_rows import rows_of
+from console.workflows.schema_rows import Row, rows_of
 from executions.selectors.workflows import what_stays
 from workflows import selectors
-from workflows.comparison import WorkflowDifference, compare_definitions
 from workflows.definitions.definition import StepDefinition, WorkflowDefinition
 from workflows.exchange.folders import write_text
 
@@ -68,7 +66,7 @@ def _catalog(request: HttpRequest) -> dict[str, Any]:
 @page_view
 def workflow(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """Render one version of a workflow, the current one by default: `?v=3` is the third."""
-    row = selectors.version(workflow_id, _number(request))
+    row = selectors.version(workflow_id, version_in_address(request))
     definition = WorkflowDefinition.model_validate(row.definition)
     done = _DONE.get(request.GET.get("done", ""), "")
     return show_page(
@@ -78,7 +76,9 @@ def workflow(request: HttpRequest, workflow_id: str) -> HttpResponse:
         row=row,
         definition=definition,
         drawing=draw(definition),
-        steps=[ShownStep(step, definition.roles[step.role].name) for step in definition.steps],
+        steps=[
+            ShownStep(step, definition.roles[step.role].name, rows_of(step.output_schema)) for step in definition.steps
+        ],
         text=write_text(definition),
         done=done.format(version=row.workflow.version),
         stays=what_stays(user=request.user, workflow_id=workflow_id) if done else None,
@@ -95,17 +95,13 @@ class ShownStep:
 
     step: StepDefinition
     role: str
-
-    @property
-    def fields(self) -> list[Any]:
-        """The fields of the step's document."""
-        return list(rows_of(self.step.output_schema))
+    fields: list[Row]  # of its document
 
 
 @part_view
 def versions(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """Render the list of versions beside a workflow, and the notice about another current one."""
-    row = selectors.version(workflow_id, _number(request))
+    row = selectors.version(workflow_id, version_in_address(request))
     return render(request, "console/workflows/versions.html", {"row": row, **_versions(request, row)})
 
 
@@ -128,7 +124,9 @@ def _versions(request: HttpRequest, row: Any) -> dict[str, Any]:
 @page_view
 def compare_versions(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """Render the difference of two versions: `?from=1&to=3`; by default of the current one to the one before."""
-    before, after = selectors.version_pair(workflow_id, _number(request, "from"), _number(request, "to"))
+    before, after = selectors.version_pair(
+        workflow_id, version_in_address(request, "from"), version_in_address(request, "to")
+    )
     rows = selectors.versions(workflow_id).defer("definition").order_by("-version")
     return show_page(
         request,
@@ -137,26 +135,6 @@ def compare_versions(request: HttpRequest, workflow_id: str) -> HttpResponse:
         row=after,
         before=before,
         versions=list(rows[:MAX_VERSIONS]),
-        difference=difference_of(before, after.definition),
+        difference=selectors.difference_of(before, after),
         path=reverse("console:workflow", args=[workflow_id]),
     )
-
-
-def difference_of(before: Any, after: Any) -> WorkflowDifference:
-    """Return what differs between a version, or None, and a stored definition."""
-    old = None if before is None else WorkflowDefinition.model_validate(before.definition)
-    return compare_definitions(old, WorkflowDefinition.model_validate(after))
-
-
-def _number(request: HttpRequest, name: str = "v") -> int | None:
-    """Return the version that the address names; None if it names none.
-
-    Raises:
-        NotFound: it is no number of a version.
-    """
-    given = request.GET.get(name)
-    if given is None:
-        return None
-    if (number := number_in(given)) is None:
-        raise NotFound
-    return number

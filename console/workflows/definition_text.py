@@ -72,11 +72,9 @@ class Writing:
     faults: list[Fault] = field(default_factory=list)
     fault_count: int = 0
     sentences: list[str] = field(default_factory=list)  # refusals without a line
-    is_checked: bool = False
 
     def check(self) -> WorkflowDefinition | None:
         """Check the text as publishing does, and store nothing. Return the definition; None if it has faults."""
-        self.is_checked = True
         try:
             upload = read_upload(self.text.encode(errors="replace"), self._form_of_text)
             publishing.require_house(upload.definition, upload.house)
@@ -131,11 +129,6 @@ class Writing:
         """The numbers of all lines, and whether a line has a fault."""
         marked = {fault.line for fault in self.faults}
         return [(number, number in marked) for number in range(1, len(self.lines) + 1)]
-
-    @property
-    def has_errors(self) -> bool:
-        """Whether something was refused."""
-        return bool(self.faults or self.sentences or (self.show == "try" and self.form.errors))
 
     @property
     def advice(self) -> list[FieldError]:

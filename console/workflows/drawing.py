@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from workflows.definitions.definition import WorkflowDefinition
@@ -38,8 +39,6 @@ class Arrow:
 class Line:
     """A step in the list beside the drawing."""
 
-    number: int
-    id: str
     name: str
     role: str
     reads: tuple[str, ...]
@@ -63,8 +62,12 @@ class Drawing:
 def draw(definition: WorkflowDefinition) -> Drawing:
     """Return the drawing of a definition: levels from left to right, arrows only where no other way leads."""
     graph = graph_of(definition)
-    places = _places(graph)
-    shown = _without_detours(graph)
+    needs: dict[str, list[str]] = defaultdict(list)
+    for edge in graph.edges:
+        if edge.from_step is not None:
+            needs[edge.to_step].append(edge.from_step)
+    places = _places(graph, needs)
+    shown = _without_detours(graph, needs)
     roles = {name: role.name for name, role in definition.roles.items()}
     nodes = {node.id: node for node in graph.nodes}
     highest = max(map(len, graph.levels))
@@ -77,13 +80,13 @@ def draw(definition: WorkflowDefinition) -> Drawing:
     )
 
 
-def _places(graph: Graph) -> dict[str, tuple[int, int]]:
+def _places(graph: Graph, needs: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, int]]:
     """Return the corner of each step. In a level, steps stand in the order of the steps that they need."""
     highest = max(map(len, graph.levels))
     heights: dict[str, float] = {}
     places: dict[str, tuple[int, int]] = {}
     for number, level in enumerate(graph.levels):
-        ordered = sorted(level, key=lambda step: _mean([heights[each] for each in _needs(graph, step)]))
+        ordered = sorted(level, key=lambda step: _mean([heights[each] for each in needs[step]]))
         for row, step in enumerate(ordered):
             heights[step] = row + (highest - len(level)) / 2
             top = _MARGIN + round(heights[step] * (_HEIGHT + _DOWN))
@@ -95,27 +98,20 @@ def _mean(heights: Sequence[float]) -> float:
     return sum(heights) / len(heights) if heights else 0
 
 
-def _needs(graph: Graph, step: str) -> list[str]:
-    return [edge.from_step for edge in graph.edges if edge.to_step == step and edge.from_step is not None]
-
-
-def _without_detours(graph: Graph) -> list[Edge]:
+def _without_detours(graph: Graph, needs: Mapping[str, Sequence[str]]) -> list[Edge]:
     """Return one edge for each pair of steps that no longer way connects."""
-    needs = {node.id: set(_needs(graph, node.id)) for node in graph.nodes}
     before: dict[str, set[str]] = {}
+    indirect: dict[str, set[str]] = {}  # steps to which a way of two or more edges leads back
     for level in graph.levels:
         for step in level:
-            before[step] = needs[step].union(*(before[each] for each in needs[step]))
+            indirect[step] = set().union(*(before[each] for each in needs[step]))
+            before[step] = indirect[step].union(needs[step])
     pairs = {
         (edge.from_step, edge.to_step): edge
         for edge in sorted(graph.edges, key=lambda each: each.for_each)
-        if edge.from_step is not None and not _has_way(edge.from_step, needs[edge.to_step], before)
+        if edge.from_step is not None and edge.from_step not in indirect[edge.to_step]
     }
     return list(pairs.values())
-
-
-def _has_way(step: str, needed: Collection[str], before: Mapping[str, set[str]]) -> bool:
-    return any(step in before[each] for each in needed)
 
 
 def _box(node: Node, place: tuple[int, int], roles: Mapping[str, str]) -> Box:
@@ -158,13 +154,11 @@ def _lines(definition: WorkflowDefinition, graph: Graph, roles: Mapping[str, str
     ordered = sorted(graph.nodes, key=lambda node: node.level)
     return [
         Line(
-            number=number,
-            id=node.id,
             name=node.name,
             role=roles[node.role],
             reads=definition.reads(definition.step(node.id)),
             makes=node.produces,
             marks=", ".join(_marks(node)),
         )
-        for number, node in enumerate(ordered, start=1)
+        for node in ordered
     ]

@@ -17,13 +17,13 @@ from common.database.server import database_now
 from common.errors import DomainError, Malformed, NotFound, PreconditionFailed
 from console.edit_pages import person
 from console.shell import form_view, is_htmx, number_in, part_view, show_page, stored
-from console.workflows.catalog_pages import difference_of
 from console.workflows.definition_text import BEGINNING, Writing
 from console.workflows.forms import DefinitionForm
 from executions.engine.domain.dry_run import DryRunScript
 from executions.selectors.workflows import what_stays
 from executions.services.executions import start_execution
 from workflows import publishing, selectors
+from workflows.comparison import compare_definitions
 from workflows.definitions.definition import WorkflowDefinition
 from workflows.exchange.folders import write_text
 
@@ -62,7 +62,7 @@ def edit(request: HttpRequest, workflow_id: str) -> HttpResponse:
         raise Malformed
     place = Place(
         head=head,
-        base=selectors.version(workflow_id, number),
+        base=head if number == head.version else selectors.version(workflow_id, number),
         action=reverse("console:edit-workflow", args=[workflow_id]),
         draft=f"workflow/{workflow_id}/{number}",
     )
@@ -206,7 +206,7 @@ def _page(request: HttpRequest, place: Place, writing: Writing, *, status: int =
         writing=writing,
         head=head,
         is_behind=is_behind,
-        newer=difference_of(place.base, head.definition) if is_behind else None,
+        newer=selectors.difference_of(place.base, head) if is_behind else None,
         part=None if head is None else _newer_part(head),
         **_newer(head, place.head_number),
         **_offer(request, place, writing),
@@ -220,6 +220,7 @@ def _offer(request: HttpRequest, place: Place, writing: Writing) -> dict[str, An
         return {"offer": None}
     version, outcome = publishing.preview(definition)
     head = place.head if place.head is not None and place.head.workflow_id == definition.id else None
+    known = None if head is None else WorkflowDefinition.model_validate(head.definition)
     offer = {
         "definition": definition,
         "version": version,
@@ -227,7 +228,7 @@ def _offer(request: HttpRequest, place: Place, writing: Writing) -> dict[str, An
         "is_new": head is None,
         "head": head,
         "seen": definition.content_hash(),
-        "difference": None if head is None else difference_of(head, definition.model_dump(mode="json")),
+        "difference": None if known is None else compare_definitions(known, definition),
         "stays": what_stays(user=request.user, workflow_id=definition.id),
     }
     return {"offer": offer}

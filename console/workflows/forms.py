@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django import forms
 
-from common.names import has_hidden_characters, normalize_name
-from console.forms import SLUG
+from common.names import normalize_name
+from console.forms import SLUG, SLUG_ONLY, visible
 
 
 class WorkflowFilterForm(forms.Form):
@@ -29,7 +29,7 @@ class DefinitionForm(forms.Form):
         SLUG,
         label="Scope type",
         max_length=63,
-        error_messages={"invalid": "Use lower case letters, digits and hyphens."},
+        error_messages=SLUG_ONLY,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     scope_id = forms.CharField(label="Scope key", max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"}))
@@ -40,10 +40,7 @@ class DefinitionForm(forms.Form):
         Raises:
             ValidationError: it has invisible characters.
         """
-        name = normalize_name(self.cleaned_data["scope_id"])
-        if has_hidden_characters(name):
-            raise forms.ValidationError("Control, zero-width and text-direction characters are not allowed.")
-        return name
+        return visible(normalize_name(self.cleaned_data["scope_id"]))
 
     @property
     def of_a_try(self) -> list[forms.BoundField]:

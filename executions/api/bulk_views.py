@@ -14,6 +14,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.authentication import authenticated_user
 from access.idempotency import run_once
 from access.rights import Right
 from common.api.fields import ListedChoiceField, TimestampField
@@ -23,7 +24,6 @@ from common.database.server import database_now
 from common.limits import limits
 from executions.api.openapi import RUNS_ONCE, problems
 from executions.api.serializers import values
-from executions.api.views import authenticated_user
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus, WaitingOn
 from executions.services import bulk_actions

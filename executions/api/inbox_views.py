@@ -16,6 +16,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.authentication import authenticated_user
 from access.idempotency import run_once
 from access.rights import Right
 from access.selectors import Role
@@ -36,22 +37,14 @@ from executions.api.inbox_serializers import (
 )
 from executions.api.openapi import RUNS_ONCE, problems
 from executions.api.serializers import EmptyRequest, ExecutionResponse
-from executions.api.views import authenticated_user, run_command
+from executions.api.views import EXECUTION_ID, IF_MATCH, STEP_ID, run_command
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import InboxKind
 from executions.selectors import inbox as selectors
 from executions.services import inbox as services
 from executions.services.inbox import Assignment, Outcome, WaitingVersion
 
-_ID = OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
-_STEP = OpenApiParameter("step_id", OpenApiTypes.STR, OpenApiParameter.PATH)
 _ENTRY = OpenApiParameter("entry_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
-_IF_MATCH = OpenApiParameter(
-    "If-Match",
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    description="Comma-separated ETags of the execution as it was read, or `*`.",
-)
 
 
 class InboxPagination(KeysetPagination):
@@ -100,7 +93,9 @@ class InboxViewSet(PagedViewSet):
 
         def read() -> Response:
             wanted = checked(InboxFilters, request.query_params)
-            asked = {"user": request.user, "now": database_now(), **wanted}
+            now = database_now()
+            within = selectors.reach(request.user, now)  # the list and its counts share it
+            asked = {"user": request.user, "now": now, "within": within, **wanted}
             rows = selectors.with_executions(selectors.entries(**asked))
             page = self.paginator.paginate_queryset(rows, request, view=self)
             shown = InboxEntryResponse(selectors.with_subjects(page), many=True).data
@@ -141,7 +136,7 @@ class StepAssignmentView(ApiView):
     @extend_schema(
         tags=["inbox"],
         operation_id="executions_steps_assign_create",
-        parameters=[_ID, _STEP, _IF_MATCH, *RUNS_ONCE],
+        parameters=[EXECUTION_ID, STEP_ID, IF_MATCH, *RUNS_ONCE],
         request=AssignRequest,
         responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )

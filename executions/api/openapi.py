@@ -7,8 +7,8 @@ from typing import Any
 from drf_spectacular.utils import OpenApiResponse
 
 from access.openapi import RUNS_ONCE as RUNS_ONCE
+from access.openapi import problem_responses
 
-_PROBLEM = {"$ref": "#/components/schemas/Problem"}
 MEANINGS = {
     400: "The body is not JSON, or an object in it repeats a name.",
     401: "Authentication credentials were not provided.",
@@ -28,7 +28,4 @@ MEANINGS = {
 
 def problems(*statuses: int) -> dict[Any, OpenApiResponse]:
     """Return the OpenAPI responses for these statuses."""
-    return {
-        (status, "application/problem+json"): OpenApiResponse(_PROBLEM, description=MEANINGS[status])
-        for status in statuses
-    }
+    return problem_responses({status: MEANINGS[status] for status in statuses})

@@ -13,11 +13,10 @@ from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.authentication import require_rights
+from access.authentication import authenticated_user, require_rights
 from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.rights import Right
@@ -59,27 +58,16 @@ from executions.services.locking import check_role
 from executions.services.prompts import get_prompt
 from executions.services.stream_tickets import issue_execution_ticket, issue_scope_ticket
 
-_ID = OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+EXECUTION_ID = OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _SCOPE_TYPE = OpenApiParameter("scope_type", OpenApiTypes.STR, OpenApiParameter.PATH)
 _SCOPE_KEY = OpenApiParameter("scope_id", OpenApiTypes.STR, OpenApiParameter.PATH, description="Key of the root scope.")
-_STEP = OpenApiParameter("step_id", OpenApiTypes.STR, OpenApiParameter.PATH)
-_IF_MATCH = OpenApiParameter(
+STEP_ID = OpenApiParameter("step_id", OpenApiTypes.STR, OpenApiParameter.PATH)
+IF_MATCH = OpenApiParameter(
     "If-Match",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
     description="Comma-separated ETags of the execution as it was read, or `*`.",
 )
-
-
-def authenticated_user(request: Request) -> User:
-    """Return the user of the request.
-
-    Raises:
-        NotAuthenticated: the request has no authentication.
-    """
-    if not isinstance(request.user, User):
-        raise NotAuthenticated
-    return request.user
 
 
 def expected_versions(request: Request) -> frozenset[int] | None:
@@ -229,7 +217,8 @@ class ExecutionViewSet(PagedViewSet):
         )
 
     @extend_schema(
-        parameters=[_ID, IF_NONE_MATCH], responses={200: ExecutionResponse, **NOT_MODIFIED, **problems(400, 401, 404)}
+        parameters=[EXECUTION_ID, IF_NONE_MATCH],
+        responses={200: ExecutionResponse, **NOT_MODIFIED, **problems(400, 401, 404)},
     )
     async def retrieve(self, request: Request, execution_id: str) -> Response:
         """Get an execution: its status, what it waits for, its progress and its cost so far."""
@@ -240,7 +229,8 @@ class ExecutionViewSet(PagedViewSet):
         return await sync_to_async(read)()
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, StepFilters, *PAGE], responses={200: StepStatusResponse(many=True), **problems(401, 404, 422)}
+        parameters=[EXECUTION_ID, StepFilters, *PAGE],
+        responses={200: StepStatusResponse(many=True), **problems(401, 404, 422)},
     )
     @action(detail=True)
     async def steps(self, request: Request, execution_id: str) -> Response:
@@ -256,7 +246,7 @@ class ExecutionViewSet(PagedViewSet):
         )
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, _STEP, PromptFilters, IF_NONE_MATCH],
+        parameters=[EXECUTION_ID, STEP_ID, PromptFilters, IF_NONE_MATCH],
         responses={200: PromptResponse, **NOT_MODIFIED, **problems(400, 401, 404, 422)},
     )
     @action(detail=True, url_path=r"steps/(?P<step_id>[^/]+)/prompt")
@@ -266,7 +256,9 @@ class ExecutionViewSet(PagedViewSet):
         prompt = await get_prompt(user=request.user, execution_id=UUID(execution_id), step_id=step_id, **selection)
         return Response(PromptResponse(prompt).data, headers={"ETag": ONLY_VERSION})
 
-    @extend_schema(parameters=[_ID, EventFilters, *PAGE], responses={200: EventPage, **problems(401, 404, 422)})  # type: ignore[type-var]
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[EXECUTION_ID, EventFilters, *PAGE], responses={200: EventPage, **problems(401, 404, 422)}
+    )
     @action(detail=True)
     async def events(self, request: Request, execution_id: str) -> Response:
         """List an execution's events, oldest first, as its stream sends them."""
@@ -277,7 +269,7 @@ class ExecutionViewSet(PagedViewSet):
         return page
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID],
+        parameters=[EXECUTION_ID],
         request=TicketRequest,
         responses={201: TicketResponse, **problems(400, 401, 403, 404, 413, 415, 422)},
     )
@@ -287,7 +279,7 @@ class ExecutionViewSet(PagedViewSet):
         return await ticket_response(request, partial(issue_execution_ticket, execution_id=UUID(execution_id)))
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, _STEP, _IF_MATCH, *RUNS_ONCE],
+        parameters=[EXECUTION_ID, STEP_ID, IF_MATCH, *RUNS_ONCE],
         request=ClarificationAnswers,
         responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
@@ -299,7 +291,7 @@ class ExecutionViewSet(PagedViewSet):
         return await run_command(answer, request, execution_id, form=form, need=Role.REVIEWER, step_id=step_id)
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, _STEP, _IF_MATCH, *RUNS_ONCE],
+        parameters=[EXECUTION_ID, STEP_ID, IF_MATCH, *RUNS_ONCE],
         request=AcceptanceRequest,
         responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
@@ -323,7 +315,7 @@ class ExecutionViewSet(PagedViewSet):
         )
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, _IF_MATCH],
+        parameters=[EXECUTION_ID, IF_MATCH],
         request=BudgetRequest,
         responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
@@ -333,7 +325,7 @@ class ExecutionViewSet(PagedViewSet):
         return await run_command(_change_budget, request, execution_id, form=BudgetRequest, need=Role.OPERATOR)
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, _IF_MATCH, *RUNS_ONCE],
+        parameters=[EXECUTION_ID, IF_MATCH, *RUNS_ONCE],
         request=None,
         responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
@@ -348,7 +340,7 @@ class ExecutionViewSet(PagedViewSet):
         )
 
     @extend_schema(  # type: ignore[type-var]
-        parameters=[_ID, _IF_MATCH, *RUNS_ONCE],
+        parameters=[EXECUTION_ID, IF_MATCH, *RUNS_ONCE],
         request=RetryRequest,
         responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )

@@ -29,7 +29,7 @@ from django.db.models import (
 from django.db.models.lookups import Exact, GreaterThan
 
 from access.rights import TokenLimits
-from access.selectors import Person, Role, named_roots, roots_with_role, roots_with_roles, users_with_role
+from access.selectors import Person, Role, named_roots, roots_with_roles, users_with_role
 from access.user import User
 from documents import selectors as documents
 from executions import models
@@ -102,6 +102,12 @@ class Reach:
 
     condition: Q
     blocked: Case
+    roots: Mapping[Role, list[UUID] | None]  # where the user has a role; None: everywhere
+
+    @property
+    def owns_any(self) -> bool:
+        """Whether the user is an owner of a scope, or staff."""
+        return self.roots[Role.OWNER] is None or bool(self.roots[Role.OWNER])
 
 
 def entries(
@@ -148,12 +154,12 @@ def reach(user: Person, now: datetime) -> Reach:
     of_others = Q(only_assignees=True) & ~Q(assignees__contains=[name])
     votes = ~of_others & ~Q(excluded__contains=[name]) & ~Q(excluded__contains=[user.pk or 0])
     within = ~old & (votes | Q(blocked=True))
-    held = roots_with_roles(user, {*NEEDED.values(), Role.OPERATOR})
+    held = roots_with_roles(user, {*NEEDED.values(), Role.OPERATOR, Role.OWNER})
     for need in dict.fromkeys(NEEDED.values()):
         if (roots := held[need]) is not None:
             kinds = [kind.value for kind, role in NEEDED.items() if role is need]
             within &= ~Q(kind__in=kinds) | Q(root_id__in=roots)
-    return Reach(condition=within, blocked=_blocked(held[Role.OPERATOR]))
+    return Reach(condition=within, blocked=_blocked(held[Role.OPERATOR]), roots=held)
 
 
 class _Holds(Func):
@@ -200,8 +206,10 @@ def state_of(user_id: int, now: datetime, limits: TokenLimits | None) -> InboxSt
     if user is None:
         return InboxState(counts=dict.fromkeys(InboxKind, 0), roots=frozenset())
     user.token_limits = limits
-    roots = roots_with_role(user, Role.REVIEWER)
-    return InboxState(counts=counts(user=user, now=now), roots=None if roots is None else frozenset(roots))
+    within = reach(user, now)
+    roots = within.roots[Role.REVIEWER]
+    found = counts(user=user, now=now, within=within)
+    return InboxState(counts=found, roots=None if roots is None else frozenset(roots))
 
 
 def page_of(

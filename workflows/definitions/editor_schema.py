@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -30,7 +29,7 @@ _KEPT = ("title", "description", "default")
 @cache
 def editor_schema() -> dict[str, Any]:
     """Return the schema of a `workflow.yaml`. It permits `{file: path}` where a text or a schema can be in a file."""
-    schema: dict[str, Any] = deepcopy(WorkflowDefinition.model_json_schema())
+    schema: dict[str, Any] = WorkflowDefinition.model_json_schema()
     models = {**schema["$defs"], WorkflowDefinition.__name__: schema}
     for model, names in _IN_FILES.items():
         properties = models[model]["properties"]

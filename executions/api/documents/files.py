@@ -21,6 +21,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.authentication import authenticated_user
 from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.rights import Right
@@ -33,7 +34,6 @@ from documents.extraction.results import Extraction
 from documents.files import storage
 from documents.files.reader import check_size, read_file, turn
 from executions.api.openapi import RUNS_ONCE, problems
-from executions.api.views import authenticated_user
 
 _ID = OpenApiParameter("file_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _PART = "file"

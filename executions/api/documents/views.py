@@ -15,6 +15,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.authentication import authenticated_user
 from access.idempotency import run_once
 from access.rights import Right
 from access.selectors import require_edit
@@ -40,7 +41,7 @@ from executions.api.documents.serializers import (
     RestoreDocumentRequest,
 )
 from executions.api.openapi import RUNS_ONCE, problems
-from executions.api.views import authenticated_user, expected_versions
+from executions.api.views import expected_versions
 from executions.selectors import staleness
 from executions.selectors.document_files import accepted, look_of
 from executions.selectors.executions import decisions_about, proposed_versions

@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.authentication import authenticated_user
 from access.rights import Right
 from common.api.serializers import checked
 from common.api.views import ApiView, PagedViewSet, parse_entity_tags
@@ -26,7 +27,6 @@ from executions.api.scopes.serializers import (
     ScopeFilters,
 )
 from executions.api.step_serializers import PAGE
-from executions.api.views import authenticated_user
 from executions.selectors import scopes
 from executions.services.scope_budgets import change_scope_budget
 

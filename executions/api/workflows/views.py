@@ -14,6 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.authentication import authenticated_user
 from access.idempotency import run_once
 from access.rights import Right
 from access.selectors import require_author
@@ -23,7 +24,7 @@ from common.database.server import database_now
 from common.errors import FieldError
 from executions.api.openapi import RUNS_ONCE, problems
 from executions.api.serializers import EmptyRequest
-from executions.api.views import authenticated_user, expected_versions
+from executions.api.views import expected_versions
 from executions.api.workflows.parsers import PARSERS, DefinitionBody
 from executions.api.workflows.serializers import CurrentVersionRequest, PublicationResponse, ValidationResponse
 from executions.selectors.workflows import what_stays

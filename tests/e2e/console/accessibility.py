@@ -1,27 +1,14 @@
-"""What a page must not do: break a rule of accessibility, scroll sideways, or need what its policy blocks."""
+"""What a page must not do: break a rule of accessibility, or scroll sideways."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import Page
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-@dataclass
-class Watch:
-    """What a browser says that the policy of a page has blocked."""
-
-    blocked: list[str] = field(default_factory=list)
-
-    def hear(self, message: ConsoleMessage) -> None:
-        """Keep what is about a policy."""
-        if "Content Security Policy" in message.text:
-            self.blocked.append(f"{message.location.get('url')}: {message.text}")
 
 
 def faults_of(page: Page) -> list[str]:

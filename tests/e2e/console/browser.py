@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.e2e.processes import PASSWORD, Machine, wait_until
 from tests.support.waiting import HANG_SECONDS
@@ -37,17 +37,30 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def browsing(browser: Browser, *, bypass_csp: bool = False) -> Iterator[BrowserContext]:
-    """Provide a context, which shares no cookie with others; a script that fails in one of its pages fails the test.
+def browsing(
+    browser: Browser, *, bypass_csp: bool = False, blocked: list[str] | None = None
+) -> Iterator[BrowserContext]:
+    """Provide a context, which shares no cookie with others.
 
-    With `bypass_csp` pages take scripts of the test, as those of another site would.
+    The test fails if a script fails in one of its pages, or if the policy of a page blocks something.
+
+    Args:
+        browser: Chromium.
+        bypass_csp: Whether pages take scripts of the test, as those of another site would.
+        blocked: Gets what the policies block, for a test that expects it.
     """
     faults: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            (faults if blocked is None else blocked).append(f"{message.location.get('url')}: {message.text}")
+
     context = browser.new_context(
         viewport={"width": 1280, "height": 900}, bypass_csp=bypass_csp, reduced_motion="reduce"
     )
     context.set_default_timeout(HANG_SECONDS * 1000)
     context.on("weberror", lambda fault: faults.append(str(fault.error)))
+    context.on("console", hear)
     yield context
     context.close()
     assert faults == []

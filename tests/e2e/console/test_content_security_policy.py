@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.console.browser import browsing, log_in, wait_in_page
 from tests.e2e.processes import PASSWORD, Machine
@@ -13,29 +13,20 @@ from tests.e2e.processes import PASSWORD, Machine
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 
-class Refusals(list[str]):
+@pytest.fixture
+def refused() -> list[str]:
     """What the browser says that it has refused."""
-
-    def hear(self, message: ConsoleMessage) -> None:
-        """Keep what is about a policy."""
-        if "Content Security Policy" in message.text:
-            self.append(f"{message.location.get('url')}: {message.text}")
+    return []
 
 
 @pytest.fixture
-def refused() -> Refusals:
-    return Refusals()
-
-
-@pytest.fixture
-def page(browser: Browser, refused: Refusals) -> Iterator[Page]:
+def page(browser: Browser, refused: list[str]) -> Iterator[Page]:
     """A page in a browser of its own."""
-    with browsing(browser) as context:
-        context.on("console", refused.hear)
+    with browsing(browser, blocked=refused) as context:
         yield context.new_page()
 
 
-def test_the_console_works_under_its_policy(shared: Machine, page: Page, refused: Refusals) -> None:
+def test_the_console_works_under_its_policy(shared: Machine, page: Page, refused: list[str]) -> None:
     log_in(page, shared, "ada")
     page.get_by_role("button", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("meeting-minutes")
@@ -57,7 +48,7 @@ def test_the_console_works_under_its_policy(shared: Machine, page: Page, refused
 
 
 @pytest.mark.torture
-def test_the_admin_works_under_its_policy(shared: Machine, page: Page, refused: Refusals) -> None:
+def test_the_admin_works_under_its_policy(shared: Machine, page: Page, refused: list[str]) -> None:
     shared.manage("issue_token", "root", "--superuser", "--password-stdin", stdin=f"{PASSWORD}\n")
     page.goto(f"{shared.url}/admin/")
     page.locator("input[name=username]").fill("root")
@@ -72,7 +63,7 @@ def test_the_admin_works_under_its_policy(shared: Machine, page: Page, refused: 
 
 
 @pytest.mark.torture
-def test_the_page_of_the_api_works_under_its_policy(shared: Machine, page: Page, refused: Refusals) -> None:
+def test_the_page_of_the_api_works_under_its_policy(shared: Machine, page: Page, refused: list[str]) -> None:
     page.goto(f"{shared.url}/api/v1/docs")
     operation = page.locator(".opblock").first
     expect(operation).to_be_visible()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.console.browser import browsing, wait_in_page
+from tests.e2e.console.test_journeys import CHANGED
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 OWNER = "libby"
-CHANGED = "document.dispatchEvent(new CustomEvent('scriptorium:changed', { detail: { kind: 'tick', step: null } }))"
 
 
 def make_version(machine: Machine) -> None:
@@ -32,24 +32,11 @@ def library(shared: Machine) -> Machine:
 
 
 @pytest.fixture
-def blocked() -> list[str]:
-    """What the policy of the pages has blocked."""
-    return []
-
-
-@pytest.fixture
-def context(browser: Browser, library: Machine, blocked: list[str]) -> Iterator[BrowserContext]:
+def context(browser: Browser, library: Machine) -> Iterator[BrowserContext]:
     """A browser of a person who is logged in."""
-
-    def hear(message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text:
-            blocked.append(message.text)
-
     with browsing(browser) as made:
         made.add_cookies([{"name": "sessionid", "value": library.session(OWNER), "url": library.url}])
-        made.on("console", hear)
         yield made
-    assert blocked == []
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from tests.factories.documents import NOW, scope_of, store
 
 pytestmark = pytest.mark.django_db
 
-MAX_QUERIES = 16
+MAX_QUERIES = 15
 
 
 @pytest.fixture

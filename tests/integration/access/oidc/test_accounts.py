@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from django.db import connection
 
 from access import selectors
 from access.models import ExternalAccount, Role, Scope, ScopeRole
@@ -13,6 +11,7 @@ from access.oidc.faults import LoginFailed
 from access.oidc.groups import Given, ScopeName
 from access.oidc.identity import Identity
 from access.user import User
+from tests.factories.executions import together
 
 ADA = Identity(issuer="https://id.example.org", subject="s-1", user_name="ada", email="ada@example.org")
 NONE = Given(roles={}, rights=frozenset())
@@ -96,12 +95,5 @@ def test_a_deactivated_user_gets_nothing(harbour: Scope) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_first_logins_at_once_make_one_user(harbour: Scope) -> None:
-    def log_in(_: int) -> int:
-        try:
-            return sign_on(identity=ADA, given=REVIEWER).pk
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(4) as pool:
-        assert len(set(pool.map(log_in, range(8)))) == 1
+    assert set(together(*[lambda: sign_on(identity=ADA, given=REVIEWER).pk] * 8)) == {User.objects.get().pk}
     assert User.objects.count() == ExternalAccount.objects.count() == ScopeRole.objects.count() == 1

@@ -43,13 +43,16 @@ def test_settings_that_do_not_fit_are_named(settings: Any, changes: dict[str, ob
         setattr(settings, name, value)
     found = single_sign_on()
     assert [each.id for each in found] == codes
-    assert all(name in found[0].msg for name in GIVEN if codes == ["orchestrator.E007"] and not getattr(settings, name))
+    if codes == ["orchestrator.E007"]:
+        [missing] = [name for name in GIVEN if not getattr(settings, name)]
+        assert found[0].msg == f"Single sign-on lacks {missing}."
 
 
 @pytest.mark.e2e
 def test_without_a_provider_a_start_imports_nothing_of_the_library(tmp_path: Path) -> None:
     environment = os.environ | {"DATA_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", _START], cwd=ROOT, env=environment, check=True)
+    started = subprocess.run([sys.executable, "-c", _START], cwd=ROOT, env=environment, check=False)
+    assert started.returncode == 0
 
 
 @pytest.mark.django_db

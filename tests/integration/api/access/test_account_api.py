@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.db import transaction
 from django.test import Client
 
 from access.account import services
@@ -145,18 +147,15 @@ def test_a_password_is_changed_only_with_the_old_one_and_to_a_good_one(with_pass
 
 @pytest.mark.django_db(transaction=True)
 def test_the_first_of_two_new_passwords_counts(alice: User) -> None:
-    from django.db import transaction
-
     stale = User.objects.get(pk=alice.pk)
 
     def change() -> None:
         services.change_password(user=stale, password="the second one", session_key=None)
 
-    with transaction.atomic():
-        services.change_password(user=alice, password=ANOTHER, session_key=None)
-        waiting = blocked(change)
-        second = waiting.__enter__()
-    with pytest.raises(Conflict):
-        second.result(DEADLINE_SECONDS)
-    waiting.__exit__(None, None, None)
+    with ExitStack() as stack:
+        with transaction.atomic():
+            services.change_password(user=alice, password=ANOTHER, session_key=None)
+            second = stack.enter_context(blocked(change))
+        with pytest.raises(Conflict):
+            second.result(DEADLINE_SECONDS)
     assert User.objects.get(pk=alice.pk).check_password(ANOTHER)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import yaml
 
-from access.user import User
 from executions.models import Execution
 from tests.factories.callers import Caller
 from tests.factories.workflows import plan, step
@@ -18,13 +17,6 @@ from workflows.repository import LAST_PUBLISHED
 pytestmark = pytest.mark.django_db
 
 BODY: dict[str, Any] = {"scope_type": "project", "scope_id": "trials", "dry_run": True}
-
-
-@pytest.fixture
-def author(ada: Caller) -> Caller:
-    """A user who is an author, and not staff."""
-    User.objects.filter(pk=ada.user.pk).update(is_author=True)
-    return ada
 
 
 def test_a_candidate_is_tried_and_nowhere_else(author: Caller) -> None:

@@ -24,13 +24,6 @@ pytestmark = pytest.mark.django_db
 YAML, ZIP = "application/yaml", "application/zip"
 
 
-@pytest.fixture
-def author(ada: Caller) -> Caller:
-    """A user who is an author, and not staff."""
-    User.objects.filter(pk=ada.user.pk).update(is_author=True)
-    return ada
-
-
 def as_yaml(**changes: Any) -> bytes:
     """Return a definition as YAML."""
     return yaml.safe_dump(plan(**changes), sort_keys=False).encode()
@@ -69,9 +62,7 @@ def test_an_author_publishes_json_yaml_and_zip(author: Caller) -> None:
     assert author.get("/workflows/meeting-minutes").json()["definition"]["roles"].keys() == {"minute-taker"}
 
 
-def test_others_are_told_that_only_authors_may(ada: Caller, eve: Caller) -> None:
-    author = ada
-    User.objects.filter(pk=author.user.pk).update(is_author=True)
+def test_others_are_told_that_only_authors_may(author: Caller, eve: Caller) -> None:
     author.post("/workflows/", plan())
     candidate = {"definition": plan(), "dry_run": True, "scope_type": "project", "scope_id": "mine"}
     refused = [
