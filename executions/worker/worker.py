@@ -199,19 +199,26 @@ class Worker:
         """Run Procrastinate's worker; restart it when it ends because of a database outage."""
         while not self._ending:
             try:
-                # A separate app: the main one enqueues jobs on Django's connection, in the caller's transaction.
-                own_app = worker_app(app, slots=settings.WORKER_CONCURRENCY)
-                async with own_app.open_async():
-                    try:
-                        await own_app.run_worker_async(
-                            **settings.PROCRASTINATE_WORKER_DEFAULTS,
-                            queues=[QUEUE],
-                            name=self.name,
-                            task_middleware=(),  # the default one checks Django's connections, which jobs do not hold
-                        )
-                    finally:
-                        async with asyncio.timeout(RELEASE_SECONDS):
-                            await own_app.job_manager.leave()
+                await self._run_jobs()
             except (ConnectorException, psycopg.Error, OSError, TimeoutError) as error:
                 logger.warning("the job queue stopped: %s", error)
             await asyncio.sleep(RESTART_SECONDS)
+
+    async def _run_jobs(self) -> None:
+        # A separate app: the main one enqueues jobs on Django's connection, in the caller's transaction.
+        own_app = worker_app(app, slots=settings.WORKER_CONCURRENCY)
+        try:
+            await own_app.open_async()
+            try:
+                await own_app.run_worker_async(
+                    **settings.PROCRASTINATE_WORKER_DEFAULTS,
+                    queues=[QUEUE],
+                    name=self.name,
+                    task_middleware=(),  # the default one checks Django's connections, which jobs do not hold
+                )
+            finally:
+                async with asyncio.timeout(RELEASE_SECONDS):
+                    await own_app.job_manager.leave()
+        finally:
+            # Also if the pool was not open yet: its tasks swallow a cancellation, so nothing else ends them.
+            await own_app.close_async()

@@ -235,6 +235,18 @@ async def test_a_worker_that_the_queue_has_forgotten_takes_jobs_again(ann: User,
         await until(_has(execution_id, ExecutionStatus.COMPLETED))
 
 
+async def test_a_worker_that_stops_while_it_connects_leaves_no_task(ann: User) -> None:
+    def pool_tasks() -> set[asyncio.Task[Any]]:
+        return {each for each in asyncio.all_tasks() if each.get_name().startswith("pool-")}
+
+    async with working() as stop:
+        async with asyncio.timeout(HANG_SECONDS):
+            while not pool_tasks():
+                await asyncio.sleep(0)
+        stop.set()
+    assert pool_tasks() == set()
+
+
 async def test_a_worker_that_meets_an_outage_while_it_stops_stops(ann: User, gate: Gate) -> None:
     await in_thread(start, ann)
     stop = asyncio.Event()
