@@ -66,9 +66,9 @@ class TimestampField(serializers.Field):
         return format_rfc3339(value)
 
 
-@extend_schema_field({"type": ["string", "null"], "example": "0.0123000000"})
+@extend_schema_field({"type": "string", "example": "0.0123000000"})
 class MoneyField(serializers.Field):
-    """US dollars in responses: a decimal string with ten decimals, or null if the price is unknown."""
+    """US dollars in responses: a decimal string with ten decimals. With `allow_null`: null if it is not known."""
 
     def __init__(self, **options: object) -> None:
         super().__init__(read_only=True, **options)  # type: ignore[arg-type]

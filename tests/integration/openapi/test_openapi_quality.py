@@ -77,6 +77,16 @@ def test_every_operation_shows_a_problem(document: Json) -> None:
     assert all(examples(operation["responses"]["default"]["content"]) for _, operation in operations(document))
 
 
+def test_each_schema_is_valid_json_schema(document: Json) -> None:
+    faults = {}
+    for name, schema in document["components"]["schemas"].items():
+        try:
+            jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
+        except jsonschema_rs.ValidationError as error:
+            faults[name] = str(error)
+    assert faults == {}
+
+
 def test_each_example_is_valid(document: Json) -> None:
     faults = []
     for name, operation in operations(document):
