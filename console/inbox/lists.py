@@ -205,9 +205,18 @@ class EntryList:
     def back(self) -> str:
         """Where the person goes on: the next entry, else the one before, else the list."""
         others = (*self.rows[self._found_at + 1 :], *self.rows[: self.index])
-        query = self.form.query
         following = [each.place for each in others if not each.is_settled]
-        return following[0].path(query) if following else reverse("console:inbox") + (f"?{query}" if query else "")
+        return following[0].path(self.form.query) if following else self.path
+
+    @property
+    def inbox_path(self) -> str:
+        """The address of the whole inbox."""
+        return reverse("console:inbox")
+
+    @property
+    def path(self) -> str:
+        """The address of the first page of the list, with its filters."""
+        return self.inbox_path + (f"?{self.form.query}" if self.form.query else "")
 
     @property
     def part_query(self) -> str:

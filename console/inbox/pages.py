@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 
 from common.database.server import database_now
 from console.inbox.lists import EntryList, Place
@@ -90,19 +89,9 @@ def show_board(
         is_chosen=is_chosen,
         thing=current,
         act_query=urlencode({**listed.form.given, "from": back}),
-        **{**list_context(listed), **found, **shown},
+        listed=listed,
+        **{**found, **shown},
     )
-
-
-def list_context(listed: EntryList) -> dict[str, Any]:
-    """Return what the template of the list shows."""
-    inbox_path, query = reverse("console:inbox"), listed.form.query
-    return {
-        "listed": listed,
-        "inbox_path": inbox_path,
-        "list_path": f"{inbox_path}?{query}" if query else inbox_path,
-        "query": query,
-    }
 
 
 @part_view
@@ -118,7 +107,7 @@ def entry_list(request: HttpRequest) -> HttpResponse:
             found = Thing.find(request, place, listed.items, now=now, within=within)
             settled = found.settled_row() if found.item is None else None
         listed.show(place, settled, index=number_in(request.GET.get("index", "")) or 0)
-    return render(request, "console/inbox/list.html", list_context(listed))
+    return render(request, "console/inbox/list.html", {"listed": listed})
 
 
 @part_view

@@ -258,6 +258,21 @@ def test_a_list_has_pages(ada: User, browser: Client, monkeypatch: pytest.Monkey
     assert browser.get("/inbox/?cursor=x").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("kind", "place"), [("ask", "question/research"), ("hand_in", "acceptance/research"), ("fail", "failure")]
+)
+def test_the_addresses_in_the_list_are_the_same_whatever_is_shown_beside_it(
+    ada: User, browser: Client, kind: str, place: str
+) -> None:
+    make: Callable[..., Execution] = getattr(reports, kind)
+    shown, other = make(reports.start(ada, key="a")), reports.ask(reports.start(ada, key="b"))
+    page = browser.get("/inbox/?scope_type=project").content.decode()
+    part = browser.get("/inbox/parts/list/?scope_type=project").content.decode()
+    addresses = [re.findall(r'class="open" [^>]*href="([^"]*)"', each) for each in (page, part)]
+    assert addresses == [[f"/inbox/{shown.id}/{place}/?scope_type=project", f"{path_of(other)}?scope_type=project"]] * 2
+    assert 'action="/inbox/accept/?scope_type=project"' in page
+
+
 def test_from_an_entry_of_a_later_page_one_goes_on_to_the_first_entry(
     ada: User, browser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
