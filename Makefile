@@ -50,7 +50,7 @@ test: $(DEV) ## everything that must hold, in a few minutes
 	$(TOGETHER)
 
 test-all: $(DEV) ## the same for longer, and with more programs: torture, PostgreSQL, PgBouncer, Redis, Pushpin, LibreOffice, wrong clocks
-	$(TOGETHER) FUZZ_SECONDS=$${FUZZ_SECONDS:-30} PYTEST_FLAGS='-m "not npm and not llama"'
+	$(TOGETHER) FUZZ_SECONDS=$${FUZZ_SECONDS:-30} PYTEST_FLAGS='-m "not npm and not llama" -o faulthandler_timeout=1800'
 
 pytest: $(DEV)
 	+@MAKEFLAGS= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_FLAGS)
