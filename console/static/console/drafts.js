@@ -2,6 +2,7 @@
 //
 // A place (`data-draft`) has a form. Its `data-action` answers with the place again. `data-sent`: the place shows what
 // was sent or kept. `data-unshown`: it could not show what was kept; that stays kept until the person discards it.
+// `data-page`: the address of the page, if that of the form is for sending alone.
 
 import { make } from "./dom.js";
 import { setLost } from "./shell.js";
@@ -124,3 +125,8 @@ document.addEventListener("click", ({ target }) => {
 });
 
 for (const place of document.querySelectorAll("[data-draft]:not([data-sent])")) restore(place);
+
+// The answer to a form that was sent before this script was here: reloading it would send the old input once more.
+for (const { dataset } of document.querySelectorAll("[data-draft][data-sent]")) {
+  history.replaceState(null, "", dataset.page ?? location.href);
+}

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.console.accessibility import faults_of, too_wide
-from tests.e2e.console.browser import browsing
+from tests.e2e.console.browser import browsing, enter
 from tests.e2e.processes import CLOSED_BRIEF, PASSWORD, Machine, start_execution, wait_for_status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -58,6 +58,25 @@ def picture(page: Page, name: str) -> None:
     """Keep a picture of the page where SCREENSHOT_DIR says."""
     if folder := os.environ.get("SCREENSHOT_DIR"):
         page.screenshot(path=Path(folder) / f"inbox-{name}.png", full_page=True)
+
+
+def test_input_survives_a_reload_after_a_form_was_sent_before_the_scripts_came(shared: Machine, page: Page) -> None:
+    asks = waiting(shared, "slow-scripts")
+    enter(page, shared, OWNER)
+    scripts = page.context
+    scripts.route("**/static/**/*.js", lambda route: None)  # they never come
+    page.goto(f"{shared.url}/inbox/{asks}/question/discovery/", wait_until="commit")
+    number = page.locator("form.answers input[inputmode=decimal]")
+    number.fill("-1")
+    scripts.unroute("**/static/**/*.js")
+    number.press("Enter")
+    expect(page.get_by_text("Expected a number: at least 0.")).to_be_visible()
+    page.wait_for_load_state("load")
+    number.fill("2")
+    page.reload()
+    expect(number).to_have_value("2")
+    with shared.client(OWNER) as client:
+        client.post(f"/executions/{asks}/cancel")
 
 
 def test_an_invited_reviewer_settles_a_question_and_a_decision_in_four_clicks(shared: Machine, page: Page) -> None:
