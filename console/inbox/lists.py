@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from rest_framework.exceptions import ValidationError
 
-from common.api.pagination import encode_cursor, page_start
+from common.api.pagination import keyset_page
 from common.errors import NotFound
 from console.inbox.forms import KINDS, FilterForm
 from console.inbox.spans import due_words, span
@@ -168,21 +168,20 @@ class EntryList:
         """
         form = FilterForm.of(request.GET)
         asked = {"user": request.user, "now": now, "within": within, **form.filters()}
+        waiting = inbox.with_executions(inbox.entries(**asked))
         try:
-            after = page_start({"cursor": cursor} if cursor else {}, inbox.ORDER)
+            page, following = keyset_page(waiting, {"cursor": cursor}, ordering=inbox.ORDER, limit=PAGE_SIZE)
         except ValidationError as error:
             raise NotFound from error
-        found = inbox.with_subjects(inbox.page_of(inbox.entries(**asked), limit=PAGE_SIZE + 1, after=after))
-        items = found[:PAGE_SIZE]
+        items = inbox.with_subjects(page)
         counts = inbox.counts(**{**asked, "kind": ()})
-        last = encode_cursor([items[-1].entry.since, items[-1].entry.id]) if len(found) > PAGE_SIZE else ""
         return cls(
             form=form,
             items=items,
             rows=[Row.of(each, now) for each in items],
             kinds=_kinds(form, counts),
             waiting=count_text(sum(counts.values())) if not form.query_with(kind="") else None,
-            next=f"{form.query}&cursor={last}".lstrip("&") if last else "",
+            next=f"{form.query}&cursor={following}".lstrip("&") if following else "",
             cursor=cursor,
         )
 

@@ -113,7 +113,7 @@ def find_item(request: HttpRequest, place: Place, *, now: datetime, within: Any)
     """Return the entry of the user's inbox about a place; None if there is none."""
     rows = inbox.entries(user=request.user, now=now, within=within, kind=[place.kind.value])
     wanted = rows.filter(execution_id=place.execution_id, step_id=place.step_id)
-    found = inbox.with_subjects(inbox.page_of(wanted, limit=1))
+    found = inbox.with_subjects(inbox.with_executions(wanted).order_by(*inbox.ORDER)[:1])
     return found[0] if found else None
 
 

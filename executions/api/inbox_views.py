@@ -85,7 +85,7 @@ class InboxViewSet(PagedViewSet):
     serializer_class = InboxEntryResponse
     lookup_url_kwarg = "entry_id"
     lookup_value_regex = UUID_PATTERN
-    ordering = ("since", "id")
+    ordering = selectors.ORDER
 
     @extend_schema(parameters=[InboxFilters], responses={200: InboxEntryResponse(many=True), **problems(401, 422)})
     async def list(self, request: Request) -> Response:

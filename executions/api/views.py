@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from access.authentication import authenticated_user, require_rights
 from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from access.permissions.actions import NEEDED_ROLE, Action
 from access.rights import Right
 from access.selectors import Role, require_start
 from access.serializers import TicketRequest, TicketResponse
@@ -288,7 +289,9 @@ class ExecutionViewSet(PagedViewSet):
         """Answer a step's questions and continue the execution. If an answer is invalid, the questions stay open."""
         answer = services.submit_clarification
         form = ClarificationAnswers
-        return await run_command(answer, request, execution_id, form=form, need=Role.REVIEWER, step_id=step_id)
+        return await run_command(
+            answer, request, execution_id, form=form, need=NEEDED_ROLE[Action.ANSWER], step_id=step_id
+        )
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, STEP_ID, IF_MATCH, *RUNS_ONCE],
@@ -309,7 +312,7 @@ class ExecutionViewSet(PagedViewSet):
             request,
             execution_id,
             form=AcceptanceRequest,
-            need=Role.REVIEWER,
+            need=NEEDED_ROLE[Action.DECIDE],
             names_version=True,
             step_id=step_id,
         )
@@ -322,7 +325,9 @@ class ExecutionViewSet(PagedViewSet):
     @action(detail=True, methods=["patch"])
     async def budget(self, request: Request, execution_id: str) -> Response:
         """Change budget limits; null removes one, others stay. An execution that was blocked by a limit continues."""
-        return await run_command(_change_budget, request, execution_id, form=BudgetRequest, need=Role.OPERATOR)
+        return await run_command(
+            _change_budget, request, execution_id, form=BudgetRequest, need=NEEDED_ROLE[Action.BUDGET]
+        )
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, IF_MATCH, *RUNS_ONCE],
@@ -336,7 +341,7 @@ class ExecutionViewSet(PagedViewSet):
         Repeating it is fine; if it ended otherwise, this is a conflict.
         """
         return await run_command(
-            services.cancel_execution, request, execution_id, form=EmptyRequest, need=Role.OPERATOR
+            services.cancel_execution, request, execution_id, form=EmptyRequest, need=NEEDED_ROLE[Action.CANCEL]
         )
 
     @extend_schema(  # type: ignore[type-var]
@@ -347,7 +352,9 @@ class ExecutionViewSet(PagedViewSet):
     @action(detail=True, methods=["post"])
     async def retry(self, request: Request, execution_id: str) -> Response:
         """Continue a failed or cancelled execution. Completed steps keep their documents and are not paid again."""
-        return await run_command(services.retry_execution, request, execution_id, form=RetryRequest, need=Role.OPERATOR)
+        return await run_command(
+            services.retry_execution, request, execution_id, form=RetryRequest, need=NEEDED_ROLE[Action.RETRY]
+        )
 
 
 class ScopeTicketView(ApiView):

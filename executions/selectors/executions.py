@@ -295,6 +295,12 @@ def events(
     return (rows if types is None else rows.filter(event_type__in=types)).order_by("sequence", "id")
 
 
+def events_of_step(execution_id: UUID, step_id: str, *, types: Collection[str]) -> list[ProgressEvent]:
+    """Return the stored events of some types of a step, oldest first. Permissions are not checked."""
+    rows = models.ExecutionEvent.objects.filter(execution_id=execution_id, step_id=step_id, event_type__in=types)
+    return [progress_event(each) for each in rows.order_by("sequence", "id")]
+
+
 def log_of(*, user: Person, execution_id: UUID) -> Log:
     """Return the range of events in an execution's log.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
@@ -14,7 +14,6 @@ from uuid import UUID
 from django.db.models import (
     BooleanField,
     Case,
-    DateTimeField,
     F,
     Func,
     IntegerField,
@@ -22,12 +21,12 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
-    UUIDField,
     Value,
     When,
 )
 from django.db.models.lookups import Exact, GreaterThan
 
+from access.permissions.actions import NEEDED_ROLE, Action
 from access.rights import TokenLimits
 from access.selectors import Person, Role, named_roots, roots_with_roles, users_with_role
 from access.user import User
@@ -41,14 +40,13 @@ FAILURE_DAYS = 14  # for which a failure is listed
 MAX_COUNT = 101  # maximum count of each kind; the client shows "100+"
 #: The role that acting on a kind needs.
 NEEDED = {
-    InboxKind.QUESTION: Role.REVIEWER,
-    InboxKind.ACCEPTANCE: Role.REVIEWER,
-    InboxKind.BUDGET: Role.OPERATOR,
-    InboxKind.FAILURE: Role.OPERATOR,
+    InboxKind.QUESTION: NEEDED_ROLE[Action.ANSWER],
+    InboxKind.ACCEPTANCE: NEEDED_ROLE[Action.DECIDE],
+    InboxKind.BUDGET: NEEDED_ROLE[Action.BUDGET],
+    InboxKind.FAILURE: NEEDED_ROLE[Action.RETRY],
 }
 Key = tuple[UUID, str]  # execution and step
-#: The types of `since` and `id`, by which lists are in order: what waits longest comes first.
-ORDER = (DateTimeField(), UUIDField())
+ORDER = ("since", "id")  # what waits longest comes first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,16 +208,6 @@ def state_of(user_id: int, now: datetime, limits: TokenLimits | None) -> InboxSt
     roots = within.roots[Role.REVIEWER]
     found = counts(user=user, now=now, within=within)
     return InboxState(counts=found, roots=None if roots is None else frozenset(roots))
-
-
-def page_of(
-    rows: QuerySet[models.InboxEntry], *, limit: int, after: Sequence[Any] | None = None
-) -> QuerySet[models.InboxEntry]:
-    """Return the first entries with their executions, or those behind the values of `ORDER`."""
-    if after is not None:
-        since, entry_id = after
-        rows = rows.filter(Q(since__gt=since) | Q(since=since, id__gt=entry_id))
-    return with_executions(rows).order_by("since", "id")[:limit]
 
 
 def with_executions(rows: QuerySet[models.InboxEntry]) -> QuerySet[models.InboxEntry]:

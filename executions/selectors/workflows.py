@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from access.selectors import Person
-from executions.engine.domain.states import ExecutionStatus
+from executions.engine.domain.states import ACTIVE
 from executions.selectors.clarifications import open_clarifications
 from executions.selectors.executions import executions
-
-_OPEN = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +20,6 @@ class WhatStays:
 
 def what_stays(*, user: Person, workflow_id: str) -> WhatStays:
     """Return what a publication leaves as it is, in the executions that the user may see."""
-    rows = executions(user=user, workflow_id=workflow_id, status=[status.value for status in _OPEN])
+    rows = executions(user=user, workflow_id=workflow_id, status=[status.value for status in ACTIVE])
     asked = open_clarifications(user=user, workflow_id=workflow_id)
     return WhatStays(executions=rows.count(), questions=asked.count())

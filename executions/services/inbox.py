@@ -12,6 +12,7 @@ from django.db import transaction
 
 from access import selectors as access
 from access.audit import Act, record
+from access.permissions.actions import NEEDED_ROLE, Action
 from access.selectors import Role
 from access.user import User
 from common.errors import Conflict, DomainError, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
@@ -84,7 +85,7 @@ def assign_step(
 
 
 def _check(said: Assignment, root_id: UUID, now: datetime) -> None:
-    able = access.names_with_role(root_id, said.assignees, Role.REVIEWER)
+    able = access.names_with_role(root_id, said.assignees, NEEDED_ROLE[Action.DECIDE])
     faults = [
         FieldError(pointer=f"/assignees/{number}", code="no_reviewer", detail=f"{name!r} has no role to act on this.")
         for number, name in enumerate(said.assignees)
@@ -165,7 +166,7 @@ def require_decisions(user: User, execution_ids: Collection[UUID]) -> None:
         Forbidden: the user's role does not permit it.
     """
     for execution_id in sorted(execution_ids):
-        check_role(user, execution_id, Role.REVIEWER)
+        check_role(user, execution_id, NEEDED_ROLE[Action.DECIDE])
 
 
 def require_operator(user: User, execution_id: UUID) -> None:

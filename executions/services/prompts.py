@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -22,6 +22,7 @@ from executions.engine.runtime.document_cache import DocumentCache
 from executions.engine.runtime.prompt_replay import AttemptStart, ReplayedPrompt, replay_prompt
 from executions.selectors import calls, executions
 
+_BEGINNINGS = (EventType.STEP_STARTED.value, EventType.REMEDIATION_STARTED.value)  # of attempts
 #: Time after which no further prompt of a page is rebuilt.
 MAX_SECONDS = 1.0
 
@@ -90,8 +91,7 @@ async def proven_prompts(*, user: Person, execution_id: UUID, keys: Sequence[Cal
 class _Replay:
     """Rebuilds prompts of an execution."""
 
-    def __init__(self, user: Person, execution: Execution, definition: Any) -> None:
-        self._user = user
+    def __init__(self, execution: Execution, definition: Any) -> None:
         self._execution = execution
         self._definition = definition
         self._documents = DocumentCache(build_ports().repositories)
@@ -107,7 +107,7 @@ class _Replay:
         port = build_ports()
         execution = await port.repositories.executions.get(execution_id)
         definition = await port.definitions.get(execution.workflow_id, execution.workflow_version)
-        return cls(user, execution, definition if execution.script is None else definition.rehearsed)
+        return cls(execution, definition if execution.script is None else definition.rehearsed)
 
     async def step(self, step_id: str) -> _StepReplay:
         """Read the calls of a step.
@@ -118,7 +118,7 @@ class _Replay:
         execution, port = self._execution, build_ports()
         if step_id not in execution.steps:
             raise NotFound(unknown_step_message(step_id, execution.steps))
-        events = await in_thread(lambda: list(_beginnings(self._user, execution.id, step_id)))
+        events = await in_thread(executions.events_of_step, execution.id, step_id, types=_BEGINNINGS)
         known = await port.ledger.calls(execution.id, step_id)
         attempts = Attempts(port, definition=self._definition, step_id=step_id, documents=self._documents)
         return _StepReplay(execution=execution, attempts=attempts, known=known, events=events)
@@ -159,13 +159,6 @@ def _newest(known: Sequence[Call], *, attempt: int | None, kind: str | None, ord
         if attempt in {None, key.attempt} and kind in {None, key.kind.value} and ordinal in {None, key.ordinal}:
             return call
     raise NotFound("The step has not made such a call.")
-
-
-def _beginnings(user: Person, execution_id: UUID, step_id: str) -> Iterator[ProgressEvent]:
-    """Yield the start events of the step's attempts, oldest first."""
-    types = [EventType.STEP_STARTED.value, EventType.REMEDIATION_STARTED.value]
-    rows = executions.events(user=user, execution_id=execution_id, types=types).filter(step_id=step_id)
-    yield from map(executions.progress_event, rows)
 
 
 def _began(events: Sequence[ProgressEvent], step: Step, attempt: int) -> AttemptStart:

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from access.authentication import authenticated_user
 from access.rights import Right
 from common.api.serializers import checked
-from common.api.views import ApiView, PagedViewSet, parse_entity_tags
+from common.api.views import ApiView, PagedViewSet
 from common.database.server import database_now
 from executions.api.openapi import problems
 from executions.api.scopes.serializers import (
@@ -27,6 +27,7 @@ from executions.api.scopes.serializers import (
     ScopeFilters,
 )
 from executions.api.step_serializers import PAGE
+from executions.api.views import expected_versions
 from executions.selectors import scopes
 from executions.services.scope_budgets import change_scope_budget
 
@@ -112,7 +113,7 @@ class ScopeBudgetView(ApiView):
                 user=authenticated_user(request),
                 scope_type=scope_type,
                 scope_key=scope_id,
-                expected_versions=parse_entity_tags("If-Match", request.headers.get("If-Match", "*")).versions,
+                expected_versions=expected_versions(request),
                 now=database_now(),
                 **values,
             )
