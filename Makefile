@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
-# One more than there are cores: tests of real processes wait for them half of the time.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# More than there are cores: tests of real processes wait for them half of the time.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 3)')
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents check format migrate clean
