@@ -37,8 +37,9 @@ function logInLink() {
 
 // Shows an error of a part or of the stream. Errors never replace a part.
 export function tellStatus(status, method = "GET") {
-  if (status === 401) tell("Your session has ended. This page is no longer updated.", logInLink());
+  if (status === 401) tell(`Your session has ended. ${method === "GET" ? "This page is no longer updated." : "Nothing was stored."}`, logInLink());
   else if (status === 403 && method !== "GET") tell("The server has refused this. Nothing was stored. Reload the page, and try again.");
+  else if (status === 404 && method !== "GET") tell("This is no longer available to you. Nothing was stored.");
   else if (status === 403 || status === 404) tell("A part of this page is no longer available to you.");
   else if (status >= 500) setLost("part", true);
   else if (status === 413) tell("This is larger than the server accepts. Nothing was stored.");
