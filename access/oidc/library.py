@@ -97,6 +97,11 @@ class Adapter(OpenIDConnectOAuth2Adapter):
         super().__init__(request, _ID)
         self.state: dict[str, Any] = {}  # of the log-in, when the callback has found it
 
+    @property
+    def wanted(self) -> str:
+        """The page that the person asked for, an address of this server; empty if the person asked for none."""
+        return str(self.state.get("next") or "")
+
     def get_provider(self) -> Provider:
         """Return the provider of the settings; the library would ask its tables."""
         app = SocialApp(
@@ -129,7 +134,7 @@ class Adapter(OpenIDConnectOAuth2Adapter):
         return SocialToken(token=str(data["access_token"]))
 
     def complete_login(self, request: HttpRequest, app: SocialApp, token: SocialToken, **kwargs: Any) -> NoReturn:
-        """Log the person in, and lead to the page that she asked for.
+        """Log the person in, and lead to the page that the person asked for.
 
         Raises:
             LoginFailed: the claims are not valid, or the user is deactivated.
@@ -141,9 +146,7 @@ class Adapter(OpenIDConnectOAuth2Adapter):
         user = sign_on(identity=identity, given=given)
         login(request, user, backend=_BACKEND)
         store_login(request)
-        raise ImmediateHttpResponse(
-            HttpResponseRedirect(self.state.get("next") or resolve_url(settings.LOGIN_REDIRECT_URL))
-        )
+        raise ImmediateHttpResponse(HttpResponseRedirect(self.wanted or resolve_url(settings.LOGIN_REDIRECT_URL)))
 
     def _claims(self, access_token: str, id_token: object) -> dict[str, Any]:
         """Return the claims of the ID token, and those of the user information about the same person."""
@@ -174,11 +177,11 @@ class CallbackView(OAuth2CallbackView):
         return state, response
 
 
-def finish(request: HttpRequest) -> HttpResponse:
-    """Log in the person whom the provider has sent back, and lead to the page that she asked for.
+def finish(request: HttpRequest, adapter: Adapter) -> HttpResponse:
+    """Log in the person whom the provider has sent back, and lead to the page that the person asked for.
 
     Raises:
         LoginFailed: the log-in failed.
     """
-    response: HttpResponse = CallbackView.adapter_view(Adapter(request))(request)
+    response: HttpResponse = CallbackView.adapter_view(adapter)(request)
     return response

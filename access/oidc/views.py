@@ -23,22 +23,24 @@ def begin(request: HttpRequest) -> HttpResponse:
     """Lead to the provider."""
     wanted = _local(request, request.GET.get("next", ""))
     provider = library.Adapter(request).get_provider()
-    return _or_login_page(lambda: provider.begin(request, next_url=wanted))
+    return _or_login_page(lambda: provider.begin(request, next_url=wanted), wanted=lambda: wanted)
 
 
 @require_GET
 def callback(request: HttpRequest) -> HttpResponse:
     """Log in the person whom the provider has sent back."""
-    return _or_login_page(lambda: library.finish(request))
+    adapter = library.Adapter(request)
+    return _or_login_page(lambda: library.finish(request, adapter), wanted=lambda: adapter.wanted)
 
 
-def _or_login_page(answer: Callable[[], HttpResponse]) -> HttpResponse:
-    """Return the answer; if the log-in failed, lead to the page of the log-in, which says why."""
+def _or_login_page(answer: Callable[[], HttpResponse], *, wanted: Callable[[], str]) -> HttpResponse:
+    """Return the answer; if the log-in failed, lead to the page of the log-in, which says why and keeps `next`."""
     try:
         return answer()
     except LoginFailed as failure:
         _log.warning("single_sign_on_failed", fault=failure.fault.value, detail=failure.detail)
-        return HttpResponseRedirect(f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'fault': failure.fault.value})}")
+        kept = {"fault": failure.fault.value, **({"next": wanted()} if wanted() else {})}
+        return HttpResponseRedirect(f"{resolve_url(settings.LOGIN_URL)}?{urlencode(kept)}")
 
 
 def _local(request: HttpRequest, address: str) -> str:

@@ -25,6 +25,7 @@ from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.e2e
 NAME = "Harbour ID"
+NEXT = f"&{urlencode({'next': '/documents/'})}"  # of the page that people ask for
 _FIELD, _ATTRIBUTE = re.compile(r"<input[^>]*>"), re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -199,7 +200,8 @@ def test_what_was_tampered_with_logs_in_no_person(
 
     def refused(fault: str, address: str) -> None:
         target = eve.come_back(address)
-        assert target == f"/login/?fault={fault}"
+        wanted = "" if fault == "state" else NEXT  # which the state has
+        assert target == f"/login/?fault={fault}{wanted}"
         assert 'role="alert"' in eve.browser.get(target).text
         assert not eve.is_logged_in()
 
@@ -234,15 +236,19 @@ def test_a_provider_that_is_away_is_a_sentence(site: tuple[Machine, Provider], p
         target = otto.come_back(back)
     finally:
         provider.link.come_up()
-    assert target == "/login/?fault=unreachable"
+    assert target == f"/login/?fault=unreachable{NEXT}"
     assert "cannot be reached" in otto.browser.get(target).text
     assert "Traceback" not in installed.logs()
 
 
 @pytest.mark.browser
-def test_a_browser_follows_the_button_and_comes_back(site: tuple[Machine, Provider], browser: Browser) -> None:
+def test_a_person_comes_from_the_login_page_to_a_role_by_group(
+    site: tuple[Machine, Provider], browser: Browser
+) -> None:
     installed, provider = site
-    provider.change("vera", preferred_username="vera")
+    with installed.client("ada") as ada:
+        start_execution(ada, CLOSED_BRIEF, key="harbour")
+    provider.change("vera", preferred_username="vera", groups=["editors"])
     with browsing(browser) as context:
         page = context.new_page()
         page.goto(f"{installed.url}/documents/")
@@ -254,5 +260,7 @@ def test_a_browser_follows_the_button_and_comes_back(site: tuple[Machine, Provid
         expect(page.get_by_role("alert").filter(has_text="cancelled")).to_be_visible()
         page.get_by_role("link", name=f"Log in with {NAME}").click()
         page.get_by_role("button", name="Authorize").click()
-        page.wait_for_url("**/executions/")
-        expect(page.locator(".who")).to_have_text("vera-2")
+        page.wait_for_url("**/documents/")  # the page that was asked for at first
+        expect(page.locator(".menu summary")).to_contain_text("vera-2")
+        page.get_by_role("link", name="Scopes").click()
+        expect(page.get_by_role("listitem").filter(has_text="harbour")).to_contain_text("reviewer")
