@@ -8,13 +8,22 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.console.accessibility import faults_of
-from tests.e2e.console.browser import browsing
+from tests.e2e.console.browser import browsing, wait_in_page
 from tests.e2e.processes import Machine
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 OWNER, OTHER = "vera", "pia"
 SCHEMES = ("light", "dark")
+#: Follows a stream with a token, into `window.followed`.
+FOLLOW = """token => {
+    window.followed = "";
+    fetch("/api/v1/inbox/stream", { headers: { Authorization: `Bearer ${token}` }, credentials: "omit" })
+        .then(({ body }) => body.pipeThrough(new TextDecoderStream()).pipeTo(new WritableStream({
+            write: (text) => { window.followed += text; },
+            close: () => { window.followed += "the end"; },
+        })));
+}"""
 
 
 @pytest.fixture
@@ -102,9 +111,12 @@ def test_a_token_is_made_used_and_revoked(shared: Machine, context: BrowserConte
     call = "token => fetch('/api/v1/me', { headers: { Authorization: `Bearer ${token}` }, credentials: 'omit' })"
     status = f"async token => (await ({call})(token)).status"
     assert page.evaluate(status, secret) == 200
+    page.evaluate(FOLLOW, secret)
+    wait_in_page(page, "window.followed.includes('event:')")
     page.get_by_role("button", name=f"Revoke nightly {width}").click()
     expect(page.get_by_text("The token was revoked.")).to_be_visible()
     assert page.evaluate(status, secret) == 401
+    wait_in_page(page, "window.followed.endsWith('the end')")
     expect(page.get_by_label("New token")).to_have_count(0)
 
 
