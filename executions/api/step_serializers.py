@@ -70,6 +70,18 @@ class AcceptanceResponse(serializers.Serializer[Any]):
     decisions = DecisionResponse(many=True, help_text="Oldest first.")
 
 
+class WaitResponse(serializers.Serializer[Any]):
+    """The wait of a step for people: who acts, and until when."""
+
+    since = TimestampField()
+    due_at = TimestampField(allow_null=True, help_text="null: it has no due date.")
+    assignees = serializers.ListField(
+        child=serializers.CharField(), help_text="User names; empty: all users with the role."
+    )
+    required_votes = serializers.IntegerField(help_text="Number of votes that accept the document.")
+    voted_by = serializers.ListField(child=serializers.CharField(), help_text="Users who have accepted this version.")
+
+
 class ViolationResponse(serializers.Serializer[Any]):
     """One error in a model's output."""
 
@@ -121,6 +133,7 @@ class StepStatusResponse(serializers.Serializer[Any]):
         source="earlier_rounds", many=True, help_text="The rounds before `clarification`, oldest first."
     )
     acceptance = serializers.SerializerMethodField()
+    wait = serializers.SerializerMethodField()
     violations = ViolationResponse(source="step.violations", many=True)
     may = MayField()
     error = serializers.SerializerMethodField()
@@ -158,6 +171,15 @@ class StepStatusResponse(serializers.Serializer[Any]):
         instructions = "" if details.acceptance is None else details.acceptance.instructions
         made = {"needed": details.needs_decision, "instructions": instructions}
         return AcceptanceResponse({**made, "decisions": details.decisions}).data
+
+    @extend_schema_field(WaitResponse(allow_null=True))
+    def get_wait(self, details: StepDetails) -> dict[str, Any] | None:
+        """Return who acts and until when, null unless the step waits for people."""
+        wait = details.wait
+        if wait is None:
+            return None
+        told = {"since": wait.since, "due_at": wait.due_at, "assignees": wait.assignees}
+        return WaitResponse({**told, "required_votes": wait.required, "voted_by": details.voted_by}).data
 
     @extend_schema_field(FailureResponse(allow_null=True))
     def get_error(self, details: StepDetails) -> dict[str, str] | None:

@@ -20,6 +20,7 @@ from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Execution, ScopeRef, slug_of
 from executions.engine.domain.states import ACTIVE, ENDED, Reuse, StepStatus
+from executions.engine.domain.waits import Wait
 from executions.selectors.details import DetailQueries, ExecutionDetails
 from executions.selectors.permissions import possible_in_step
 from executions.selectors.permissions import waits_for_decision as waits_for_decision
@@ -58,6 +59,17 @@ class StepDetails:
     def needs_decision(self) -> bool:
         """Whether its document waits for a person's decision."""
         return waits_for_decision(self.step)
+
+    @property
+    def wait(self) -> Wait | None:
+        """Its wait for people; None: it waits for no person."""
+        asks = self.step.status == StepStatus.WAITING.value and self.step.asked_at is not None
+        return Wait.model_validate(self.step.wait) if self.step.wait and (asks or self.needs_decision) else None
+
+    @property
+    def voted_by(self) -> list[str]:
+        """The users who have accepted the version of its document that waits."""
+        return [] if self.wait is None else self.wait.voted_by(self.step.document_version or 0)
 
     @property
     def scope(self) -> ScopeRef:

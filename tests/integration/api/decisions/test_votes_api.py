@@ -46,6 +46,12 @@ def waiting(owner: Caller, **policy: Any) -> Execution:
     return reports.hand_in(reports.start(owner.user), wanted)
 
 
+def wait_of(caller: Caller, execution: Execution) -> Any:
+    """Return the wait of the step that writes the document."""
+    steps = caller.get(f"/executions/{execution.id}/steps").json()["data"]
+    return next(each["wait"] for each in steps if each["step_id"] == "research")
+
+
 def listed(caller: Caller, execution: Execution) -> bool:
     """Return whether the decision is in the caller's inbox."""
     rows = caller.get("/inbox/", {"kind": "acceptance"}).json()["data"]
@@ -65,6 +71,11 @@ def test_the_last_vote_decides_and_each_is_told(team: dict[str, Caller]) -> None
     assert [listed(each, execution) for each in (ben, cleo)] == [False, True]
     [entry] = cleo.get("/inbox/", {"kind": "acceptance", "assigned_to": "me"}).json()["data"]
     assert (entry["document"]["required_votes"], entry["document"]["voted_by"]) == (2, ["ben"])
+    assert wait_of(cleo, execution) == {
+        **{name: entry[name] for name in ("since", "due_at", "assignees")},
+        "required_votes": 2,
+        "voted_by": ["ben"],
+    }
     assert decide(cleo, execution, ACCEPT).json()["status"] == "running"
     assert told(execution)[-5:] == [
         *("acceptance_voted", "acceptance_voted", "acceptance_decided", "execution_resumed", "step_completed")
@@ -74,6 +85,7 @@ def test_the_last_vote_decides_and_each_is_told(team: dict[str, Caller]) -> None
         *(("ben", 1, 2), ("cleo", 2, 2))
     ]
     assert not InboxEntry.objects.filter(execution_id=execution.id).exists()
+    assert wait_of(cleo, execution) is None
 
 
 def test_one_rejection_decides(team: dict[str, Caller]) -> None:

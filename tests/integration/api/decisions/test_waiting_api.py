@@ -68,6 +68,12 @@ def test_each_kind_says_what_it_is_about_and_where_to_act(ada: Caller, four: lis
     assert asked["clarification"]["questions"][0]["text"] == "Who decides?"
     assert (asked["assignees"], asked["name"], asked["step_id"]) == (["ada"], "Research", "research")
     assert asked["since"] == asked["clarification"]["asked_at"] < asked["due_at"]
+    [step, *_] = ada.get(f"/executions/{four[0].id}/steps").json()["data"]
+    assert step["wait"] == {
+        **{name: asked[name] for name in ("since", "due_at", "assignees")},
+        "required_votes": 1,
+        "voted_by": [],
+    }
     document = handed_in["document"]
     assert (document["title"], document["version"], document["proposed"]) == ("The findings", 1, False)
     assert (document["required_votes"], document["voted_by"]) == (1, [])
