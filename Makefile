@@ -7,7 +7,7 @@ MANAGE := $(BIN)/python manage.py
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 3)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents check format migrate clean
+.PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents bench-inbox check format migrate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -108,6 +108,9 @@ bench-pushpin: $(DEV) ## many clients of one feed, directly and through Pushpin,
 
 bench-documents: $(DEV) ## lists and searches of ten thousand and of a million documents (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.scenarios.documents $(BENCH_FLAGS)
+
+bench-inbox: $(DEV) ## first page of the inbox with ten and with ten thousand waiting things (BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.scenarios.inbox $(BENCH_FLAGS)
 
 check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, settings
 	@$(BIN)/ruff check .
