@@ -50,15 +50,15 @@ def set_budget(
     Raises:
         PreconditionFailed: the budget's version is not in `expected_versions`.
     """
-    row = ScopeBudget.objects.select_for_update().filter(scope_id=scope_id).first()
-    if expected_versions is not None and (row is None or row.version not in expected_versions):
+    rows = ScopeBudget.objects.select_for_update().filter(scope_id=scope_id)
+    if expected_versions is not None and not rows.filter(version__in=expected_versions).exists():
         raise PreconditionFailed
     if max_cost_usd is None:
-        ScopeBudget.objects.filter(scope_id=scope_id).delete()
-    elif row is None:
-        ScopeBudget.objects.update_or_create(scope_id=scope_id, defaults={"max_cost_usd": max_cost_usd})
-    elif row.max_cost_usd != max_cost_usd:
-        row.max_cost_usd, row.version = max_cost_usd, row.version + 1
-        row.save(update_fields=["max_cost_usd", "version"])
+        rows.delete()
+    else:
+        row, is_new = rows.get_or_create(scope_id=scope_id, defaults={"max_cost_usd": max_cost_usd})
+        if not is_new and row.max_cost_usd != max_cost_usd:  # two may have set the first budget at once
+            row.max_cost_usd, row.version = max_cost_usd, row.version + 1
+            row.save(update_fields=["max_cost_usd", "version"])
     transaction.on_commit(BUDGETED_SCOPES.clear)
     return monthly_budget(scope_id, now=now)

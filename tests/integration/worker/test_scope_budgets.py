@@ -18,6 +18,7 @@ from executions.persistence import repositories
 from executions.worker import duties
 from telemetry import spending
 from telemetry.models import ModelCall, ScopeBudget
+from telemetry.scope_budgets import set_budget
 from tests.factories.engine import definition
 from tests.factories.executions import start, together
 from tests.integration.worker.test_budgets import DIME, begin_paid, started
@@ -99,3 +100,18 @@ def test_sums_are_made_for_scopes_with_a_budget_alone(ann: User) -> None:
     assert spending.lock_budgets([execution.scope.id]).value == {execution.scope.id: Decimal(3)}
     assert begin_paid(execution, "one").steps["one"].blocked_by_limit is None
     assert spending.monthly_spending(execution.scope.id, now=timezone.now()).value == DIME
+
+
+def test_two_first_budgets_at_once_are_two_versions(ann: User) -> None:
+    scope_id = started(ann, ONE).scope.id
+    for _ in range(5):
+        ScopeBudget.objects.all().delete()
+        amounts = (Decimal(5), Decimal(7))
+        stored = together(
+            *(
+                partial(set_budget, scope_id, max_cost_usd=each, expected_versions=None, now=timezone.now())
+                for each in amounts
+            )
+        )
+        assert sorted(each.version for each in stored) == [1, 2]  # type: ignore[attr-defined]
+        assert ScopeBudget.objects.get().version == 2
