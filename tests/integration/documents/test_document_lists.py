@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from access.models import Scope, ScopeRole
 from access.user import User
 from documents.models import Document
 from tests.factories.documents import NOW, scope_of, store
+from tests.support.rows_read import rows_read
 
 pytestmark = pytest.mark.django_db
 
@@ -133,24 +133,6 @@ def many(alice: User, bob: User) -> None:
         cursor.execute(_MANY, given)
 
 
-@contextmanager
-def rows_read() -> Iterator[list[int]]:
-    """Provide the number of rows of heads that the statements of the block read, once it has ended."""
-    read: list[int] = []
-    before = _rows_read_so_far()
-    yield read
-    read.append(_rows_read_so_far() - before)
-
-
-def _rows_read_so_far() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables"
-            " WHERE relname = 'documents_document'"
-        )
-        return int(cursor.fetchone()[0])
-
-
 def second(number: int) -> str:
     return (NOW + timedelta(seconds=number)).isoformat()
 
@@ -195,7 +177,7 @@ def test_a_page_reads_few_of_many_rows(
     client = api(user)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE documents_document")  # statistics of earlier tests would decide about the plan
-    with rows_read() as read:
+    with rows_read("documents_document") as read:
         response = client.get("/api/v1/documents/", query)
     assert response.status_code == 200, response.content
     found = [row["title"] for row in response.json()["data"]]

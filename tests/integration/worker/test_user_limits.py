@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 from pytest_django import Settings
@@ -23,6 +23,7 @@ from executions.worker import recovery
 from tests.factories.engine import Gate, document
 from tests.factories.executions import cancel, start, together
 from tests.integration.worker.test_worker import Plug, plug, until, working
+from tests.support.rows_read import rows_read
 
 __all__ = ["plug"]
 
@@ -127,10 +128,6 @@ def test_those_who_are_passed_cost_nothing_however_many_of_theirs_wait(ann: User
         )
         cursor.execute("ANALYZE procrastinate_jobs")
         assert len(take(per_user=2)) == 6
-        cursor.execute("BEGIN")
+    with transaction.atomic(), rows_read("procrastinate_jobs") as read:
         assert take(per_user=2) == []
-        cursor.execute(
-            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'procrastinate_jobs'"
-        )
-        assert cursor.fetchone()[0] < 100
-        cursor.execute("ROLLBACK")
+    assert read[0] < 100
