@@ -170,8 +170,10 @@ def issue_token(
 def store_login(request: HttpRequest) -> None:
     """Store the session of a user who has just logged in, and record it. Every login page calls this.
 
-    Until then the session in the database belongs to no user. If this fails, it stays so.
+    Until then the session in the database belongs to no user. If this fails, it stays so. A session that was to be kept
+    for the time of a log-in alone is kept as long as all others.
     """
+    request.session.set_expiry(None)
     request.session.modified = False  # keeps Django's middleware from storing it after a failure
     with transaction.atomic():
         request.session.save()

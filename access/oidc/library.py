@@ -30,6 +30,7 @@ from access.oidc.provider_session import DISCOVERY, ProviderSession, get_object
 from access.services import store_login
 
 _ID = "oidc"
+_LOGIN_SECONDS = 600  # for which the library keeps the state of a log-in
 _BACKEND = settings.AUTHENTICATION_BACKENDS[0]
 
 
@@ -82,7 +83,9 @@ class Provider(OpenIDConnectProvider):
         return Adapter(request)
 
     def begin(self, request: HttpRequest, *, next_url: str) -> HttpResponse:
-        """Lead to the provider. The session keeps state, verifier and nonce for ten minutes."""
+        """Lead to the provider. The session keeps state, verifier and nonce, and is gone if nobody comes back."""
+        if not request.user.is_authenticated:
+            request.session.set_expiry(_LOGIN_SECONDS)
         nonce = secrets.token_urlsafe(32)
         response: HttpResponse = self.redirect(
             request, process=AuthProcess.LOGIN, next_url=next_url, auth_params={"nonce": nonce}, nonce=nonce

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -128,6 +129,11 @@ class Person:
         """Log in by single sign-on, and return where we lead to."""
         return self.come_back(self.approve(self.begin()))
 
+    def session_seconds(self) -> float:
+        """Return for how long the browser keeps the session."""
+        [cookie] = (each for each in self.browser.cookies.jar if each.name == "sessionid")
+        return (cookie.expires or 0) - time.time()
+
     def is_logged_in(self) -> bool:
         """Whether a page opens."""
         return self.browser.get("/documents/").status_code == 200
@@ -168,7 +174,9 @@ def test_groups_give_roles_and_take_them(site: tuple[Machine, Provider], person:
     assert {"state", "nonce", "code_challenge"} <= set(sent)
     assert set(sent["scope"][0].split()) == {"openid", "profile", "email", "groups"}
 
+    assert ida.session_seconds() <= 600
     assert ida.log_in() == "/documents/"
+    assert ida.session_seconds() > 24 * 3600
     page = ida.browser.get("/documents/")
     assert page.status_code == 200
     assert "ida-2" in page.text, "another user has the name ida"
