@@ -27,10 +27,12 @@ from documents import selectors as documents
 from documents.comparison.merge import merge
 from executions.engine.domain.acceptance import AcceptanceAction, PassageComment
 from executions.selectors import executions
+from executions.selectors.permissions import refusal_of_vote
 from executions.services.acceptance import AcceptedEdit, PersonsDecision, decide_acceptance
 from executions.services.documents import replace_with
 
 _MAX_PASSAGES = 100
+_NO_ROLE = "Your role in this scope does not allow decisions."
 _DONE = {
     AcceptanceAction.ACCEPT: "accepted version {}",
     AcceptanceAction.REJECT: "rejected version {}",
@@ -46,7 +48,8 @@ class Waiting:
     row: Any  # the document version of the step
     head: Any  # the version that counts
     user: Any
-    may_decide: bool  # by the user's role
+    may_comment: bool
+    refusal: str  # why the user may not decide; empty: the user may
 
     @classmethod
     def of(cls, request: HttpRequest, execution_id: UUID, step_id: str) -> Waiting:
@@ -64,8 +67,15 @@ class Waiting:
         head = row = documents.version(user=request.user, document_id=document_id, number=number)
         if row.version != row.document.version:
             head = documents.version(user=request.user, document_id=document_id)
-        may_decide = allows(role_of(request.user, row.document.scope), Role.REVIEWER)
-        return cls(found[0], row, head, request.user, may_decide)
+        has_role = allows(role_of(request.user, row.document.scope), Role.REVIEWER)
+        refusal = refusal_of_vote(found[0].step, request.user) if has_role else _NO_ROLE
+        return cls(found[0], row, head, request.user, has_role, refusal)
+
+    @property
+    def needs_others(self) -> bool:
+        """Whether other users have to accept what the user changes in the document."""
+        wait = self.details.wait
+        return wait is not None and wait.needs_others
 
     @property
     def is_open(self) -> bool:
@@ -245,7 +255,7 @@ def _context(
         "passage_path": passage_path(row),
         "query": urlencode(_origin(back)),
         **_state(waiting, row.version),
-        **comments_of(request, row, may_comment=waiting.may_decide),
+        **comments_of(request, row, may_comment=waiting.may_comment),
         **shown,
     }
 

@@ -83,7 +83,7 @@ class Provider(OpenIDConnectProvider):
         return Adapter(request)
 
     def begin(self, request: HttpRequest, *, next_url: str) -> HttpResponse:
-        """Lead to the provider. The session keeps state, verifier and nonce, and is gone if nobody comes back."""
+        """Lead to the provider. The session keeps state, verifier and nonce, and is gone ten minutes later."""
         if not request.user.is_authenticated:
             request.session.set_expiry(_LOGIN_SECONDS)
         nonce = secrets.token_urlsafe(32)

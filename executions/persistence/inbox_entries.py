@@ -18,7 +18,7 @@ from executions.engine.domain.waits import Wait
 #: A changed step: the execution before and after, the step before and after.
 MovedStep = tuple[Execution, Execution, Step, Step]
 Key = tuple[UUID, InboxKind, str]
-UserRef = int | str  # the id of a user, which stays the same when the name changes; else the name
+UserKey = int | str  # the id of a user, which stays the same when the name changes; else the name
 
 #: Events of changes that may begin, change or end an entry.
 CHANGES = frozenset(
@@ -111,9 +111,9 @@ class Entry:
     due_at: datetime | None = None
     assignees: tuple[str, ...] = ()
     only_assignees: bool = False
-    excluded: tuple[UserRef, ...] = ()
+    excluded: tuple[UserKey, ...] = ()
     required_votes: int | None = None  # None: one reviewer is enough
-    barred: tuple[UserRef, ...] = ()
+    barred: tuple[UserKey, ...] = ()
 
 
 def entry_of_step(execution: Execution, step: Step) -> Entry | None:
@@ -142,7 +142,7 @@ def entry_of_step(execution: Execution, step: Step) -> Entry | None:
     )
 
 
-def _excluded(execution: Execution, step: Step) -> tuple[UserRef, ...]:
+def _excluded(execution: Execution, step: Step) -> tuple[UserKey, ...]:
     """Return the users who cannot vote about the step's document, or have voted: ids, or names if there is no id."""
     wait = step.wait
     if wait is None or wait.approvers is None:
@@ -151,7 +151,7 @@ def _excluded(execution: Execution, step: Step) -> tuple[UserRef, ...]:
     return tuple(dict.fromkeys((*_barred(execution, wait), *(each.voted_by_id or each.voted_by for each in voted))))
 
 
-def _barred(execution: Execution, wait: Wait) -> tuple[UserRef, ...]:
+def _barred(execution: Execution, wait: Wait) -> tuple[UserKey, ...]:
     """Return the users who cannot vote because of four eyes."""
     if not wait.has_four_eyes:
         return ()

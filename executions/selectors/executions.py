@@ -279,7 +279,7 @@ def step_details(rows: Iterable[models.ExecutionStep], *, user: Person) -> list[
             round=ClarificationRound.model_validate(row.rounds[-1]) if row.rounds else None,
             acceptance=policies[row.execution_id].get(slug_of(row.step_id)),
             deferred_because=reasons.get((row.execution_id, row.step_id)),
-            may=permitted(role, possible_in_step(row), limits=limits_of(user)),
+            may=permitted(role, possible_in_step(row, user), limits=limits_of(user)),
         )
         for row, pair in zip(page, made, strict=True)
     ]

@@ -6,9 +6,11 @@ Commands decide by the same parts: `NEEDED_ROLE`, `CANCELLABLE`, `RETRIABLE` and
 from __future__ import annotations
 
 from access.permissions.actions import Action
+from access.selectors import Person
 from executions import models
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CANCELLABLE, ENDED, RETRIABLE, ExecutionStatus, StepStatus, WaitingOn
+from executions.engine.domain.waits import UserRef, Wait
 
 
 def waits_for_decision(row: models.ExecutionStep) -> bool:
@@ -44,10 +46,18 @@ def possible_in_value(execution: Execution) -> set[Action]:
     )
 
 
-def possible_in_step(row: models.ExecutionStep) -> set[Action]:
-    """Return what the state of a step permits; the row is joined with its execution."""
+def possible_in_step(row: models.ExecutionStep, user: Person) -> set[Action]:
+    """Return what the state and the approvers of a step permit the user; the row is joined with its execution."""
     if ExecutionStatus(row.execution.status) in ENDED:
         return set()
     if row.asked_at is not None:
         return {Action.ANSWER}
-    return {Action.DECIDE} if waits_for_decision(row) else set()
+    return {Action.DECIDE} if waits_for_decision(row) and not refusal_of_vote(row, user) else set()
+
+
+def refusal_of_vote(row: models.ExecutionStep, user: Person) -> str:
+    """Return why the approvers of a step exclude the user; empty if they do not. The row is joined as above."""
+    if row.wait is None:
+        return ""
+    starter = UserRef(name=row.execution.requested_by_name, id=row.execution.requested_by_id)
+    return Wait.model_validate(row.wait).refusal(UserRef(name=user.get_username(), id=user.pk), starter=starter)

@@ -21,7 +21,7 @@ from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDeci
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import StepStatus, WaitingOn
-from executions.engine.domain.waits import Editor, Vote
+from executions.engine.domain.waits import UserRef, Vote
 from executions.engine.transitions import acceptance, core, waits
 from executions.persistence import repositories
 from executions.queue.jobs import enqueue_advance
@@ -189,8 +189,8 @@ def _target(
     )
 
 
-def _editors(head: Document) -> tuple[Editor, ...]:
-    return tuple(Editor(id=each, name=name) for each, name in documents.editors(head.id, head.version))
+def _editors(head: Document) -> tuple[UserRef, ...]:
+    return tuple(UserRef(id=each, name=name) for each, name in documents.editors(head.id, head.version))
 
 
 def _voted_version(read: Document, said: PersonsDecision) -> Document:

@@ -34,13 +34,19 @@ class Vote(BaseModel):
         return self.document_version == document_version and same_head
 
 
-class Editor(BaseModel):
-    """A user who has edited a document."""
+class UserRef(BaseModel):
+    """A user, such as one who has edited a document."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
-    id: int | None = None
+    id: int | None = None  # None: it was not recorded
+
+    def is_same(self, other: UserRef) -> bool:
+        """Return whether this is the other user. Names can change, so ids count where both are known."""
+        if self.id is not None and other.id is not None:
+            return self.id == other.id
+        return self.name == other.name
 
 
 class Wait(BaseModel):
@@ -57,7 +63,7 @@ class Wait(BaseModel):
     told_overdue: bool = False  # `wait_overdue` was written for this due date
     edited_by: str = ""  # user who made the version that waits; empty: a model made it
     edited_by_id: int | None = None
-    earlier_editors: tuple[Editor, ...] = ()  # users who made the versions between the model's and this one
+    earlier_editors: tuple[UserRef, ...] = ()  # users who made the versions between the model's and this one
     votes: tuple[Vote, ...] = ()  # oldest first, also those about earlier versions
 
     @property
@@ -92,15 +98,27 @@ class Wait(BaseModel):
         return self.has_four_eyes or self.required > 1
 
     @property
-    def editors(self) -> tuple[Editor, ...]:
+    def editors(self) -> tuple[UserRef, ...]:
         """Users whose text the version can hold: those who made it, and the versions since the model's."""
-        last = (Editor(name=self.edited_by, id=self.edited_by_id),) if self.edited_by else ()
+        last = (UserRef(name=self.edited_by, id=self.edited_by_id),) if self.edited_by else ()
         return (*self.earlier_editors, *last)
 
     @property
     def voters(self) -> tuple[str, ...] | None:
         """The only users who may vote; None: all reviewers may."""
         return self.assignees if self.approvers is not None and self.assignees else None
+
+    def refusal(self, user: UserRef, *, starter: UserRef) -> str:
+        """Return why a user may not vote about the document; empty if the user may."""
+        if self.approvers is None:
+            return ""
+        if self.voters is not None and user.name not in self.voters:
+            return f"Only its assignees decide about this document: {', '.join(self.voters)}."
+        if self.has_four_eyes and user.is_same(starter):
+            return "You started this execution, so another user has to decide about this document."
+        if self.has_four_eyes and any(map(user.is_same, self.editors)):
+            return "You edited this version, so another user has to decide about it."
+        return ""
 
     def votes_for(self, document_version: int, head_version: int | None) -> tuple[Vote, ...]:
         """Return the votes for this version, compared with this head, of users who may vote."""
@@ -146,11 +164,11 @@ class Wait(BaseModel):
 
     def edited(self, *, by: str, user_id: int | None) -> Wait:
         """Return the wait for a decision about a version that a person has made. Votes are cast again."""
-        return self.written_by((*self.editors, *([Editor(name=by, id=user_id)] if by else [])))
+        return self.written_by((*self.editors, *([UserRef(name=by, id=user_id)] if by else [])))
 
-    def written_by(self, editors: Sequence[Editor]) -> Wait:
+    def written_by(self, editors: Sequence[UserRef]) -> Wait:
         """Return the wait for a decision about a version that has these editors, oldest first. Votes are cast again."""
-        last = editors[-1] if editors else Editor(name="")
+        last = editors[-1] if editors else UserRef(name="")
         earlier = tuple(each for each in dict.fromkeys(editors) if each != last)
         changes = {"edited_by": last.name, "edited_by_id": last.id, "earlier_editors": earlier, "votes": ()}
         return self.model_copy(update=changes)

@@ -14,7 +14,7 @@ from executions.engine.domain.errors import IllegalTransition, NotWaiting, unkno
 from executions.engine.domain.events import AcceptanceDecided, AcceptanceNeeded, DocumentEdited, Event
 from executions.engine.domain.execution import Document, Execution, Failure, Pin, Step, step_transition, with_timers
 from executions.engine.domain.states import FailureCode, StepStatus, WaitingOn
-from executions.engine.domain.waits import Editor, new_wait
+from executions.engine.domain.waits import UserRef, new_wait
 from executions.engine.transitions import core, waits
 from executions.engine.transitions.core import Change, Context
 from executions.engine.transitions.for_each import Collections
@@ -78,7 +78,7 @@ class AcceptanceContext:
     #: The version with which the step completes: the one that was read, or one that the decision makes, with the
     #: person's changes or from a proposed version. For a rejected proposal it is the head.
     final: Document
-    editors: tuple[Editor, ...] = ()  # of that head since the last version of a model, oldest first
+    editors: tuple[UserRef, ...] = ()  # of that head since the last version of a model, oldest first
 
 
 def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from common.errors import FieldError, Invalid, NotFound
@@ -13,26 +12,12 @@ from executions.engine.domain.errors import MayNotVote, NotWaiting, unknown_step
 from executions.engine.domain.events import AcceptanceVoted, Event, WaitOverdue, WaitReminder
 from executions.engine.domain.execution import Execution, Step, with_timers
 from executions.engine.domain.states import WaitingOn
-from executions.engine.domain.waits import Vote, Wait, new_wait
+from executions.engine.domain.waits import UserRef, Vote, Wait, new_wait
 from executions.engine.transitions.core import Change, Context
 from executions.engine.transitions.planner import step_order
 from workflows.definitions.definition import ANY_REVIEWER
 
 _BY_PEOPLE = frozenset({WaitingOn.CLARIFICATION, WaitingOn.ACCEPTANCE})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voter:
-    """A user who votes."""
-
-    name: str
-    id: int | None = None
-
-    def is_user(self, name: str, user_id: int | None) -> bool:
-        """Return whether this is the voter. Names can change, so ids count where both are known."""
-        if user_id is not None and self.id is not None:
-            return user_id == self.id
-        return name == self.name
 
 
 def check_voter(execution: Execution, step: Step, decision: AcceptanceDecision) -> None:
@@ -44,13 +29,10 @@ def check_voter(execution: Execution, step: Step, decision: AcceptanceDecision) 
     wait = step.wait
     if wait is None or wait.approvers is None:
         return
-    voter = Voter(name=decision.decided_by, id=decision.decided_by_id)
-    if wait.voters is not None and voter.name not in wait.voters:
-        raise MayNotVote(f"Only its assignees decide about this document: {', '.join(wait.voters)}.")
-    if wait.has_four_eyes and voter.is_user(execution.requested_by_name, execution.requested_by):
-        raise MayNotVote("You started this execution, so another user has to decide about this document.")
-    if wait.has_four_eyes and any(voter.is_user(each.name, each.id) for each in wait.editors):
-        raise MayNotVote("You edited this version, so another user has to decide about it.")
+    user = UserRef(name=decision.decided_by, id=decision.decided_by_id)
+    starter = UserRef(name=execution.requested_by_name, id=execution.requested_by)
+    if refusal := wait.refusal(user, starter=starter):
+        raise MayNotVote(refusal)
     if decision.edit_hash and wait.needs_others:
         raise MayNotVote("Other users decide about your changes: edit the document, and let them accept it.")
 

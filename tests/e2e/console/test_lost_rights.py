@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 OWNER, PERSON = "will", "simon"
 OPEN_BRIEF = "# Ferry\n\nThe town runs one ferry. It is undecided how many boats are bought."
-TEXT = "Seven words that nobody else has typed"
+TEXT = "Seven words of a person who is typing"
 
 
 def log_in(context: BrowserContext, machine: Machine, session: str | None = None) -> None:

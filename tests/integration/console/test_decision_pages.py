@@ -22,6 +22,7 @@ from executions.services.acceptance import PersonsDecision, decide_acceptance
 from executions.services.documents import edit_document, replace_with
 from tests.factories import reports
 from tests.integration.console.test_edit_pages import HTMX, fields, text_of
+from workflows.definitions.definition import ApproversPolicy, WaitPolicy
 
 pytestmark = pytest.mark.django_db
 
@@ -243,3 +244,17 @@ def test_a_viewer_reads_and_cannot_decide(browser: Client, waiting: Execution) -
     sent = fields(browser.get(paths[0]), "/decision/") | {"decision": "reject"}
     assert eve.post(paths[0], sent, headers=HTMX).status_code == 403
     assert reports.read(waiting).steps["research"].decisions == ()
+
+
+def test_the_page_offers_only_what_the_approvers_permit(browser: Client, ada: User) -> None:
+    reports.publish(gated=True)
+    policy = WaitPolicy(approvers=ApproversPolicy(required=1, four_eyes=True))
+    of_ada = text_of(browser.get(path_of(reports.hand_in(reports.start(ada), policy))))
+    assert "You started this execution, so another user has to decide about this document." in of_ada
+    assert "Request changes" not in of_ada
+    of_ben = reports.hand_in(reports.start(ensure_user(name="ben"), key="of-ben"), policy)
+    ScopeRole.objects.create(scope_id=of_ben.scope.id, user=ada, role=Role.REVIEWER)
+    page = browser.get(path_of(of_ben))
+    assert "Request changes" in text_of(page)
+    assert f'href="/documents/{document_id_of(of_ben)}/edit/">Edit the document<' in page.content.decode()
+    assert "Edit, then accept" not in text_of(page)

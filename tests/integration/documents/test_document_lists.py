@@ -15,7 +15,7 @@ from access.models import Scope, ScopeRole
 from access.user import User
 from documents.models import Document
 from tests.factories.documents import NOW, scope_of, store
-from tests.support.rows_read import rows_read
+from tests.integration.rows_read import rows_read
 
 pytestmark = pytest.mark.django_db
 

@@ -21,7 +21,7 @@ from executions.queue import job_manager
 from executions.queue.job_manager import MAX_JOBS_PER_FETCH, worker_app
 from executions.queue.jobs import QUEUE, enqueue_prune
 from tests.factories.executions import outage, start
-from tests.support.rows_read import rows_read
+from tests.integration.rows_read import rows_read
 from tests.support.waiting import HANG_SECONDS
 
 _JOBS = """

@@ -22,8 +22,8 @@ from executions.queue.jobs import QUEUE
 from executions.worker import recovery
 from tests.factories.engine import Gate, document
 from tests.factories.executions import cancel, start, together
+from tests.integration.rows_read import rows_read
 from tests.integration.worker.test_worker import Plug, plug, until, working
-from tests.support.rows_read import rows_read
 
 __all__ = ["plug"]
 

@@ -46,10 +46,10 @@ def waiting(owner: Caller, **policy: Any) -> Execution:
     return reports.hand_in(reports.start(owner.user), wanted)
 
 
-def wait_of(caller: Caller, execution: Execution) -> Any:
-    """Return the wait of the step that writes the document."""
+def step_of(caller: Caller, execution: Execution) -> Any:
+    """Return the step that writes the document."""
     steps = caller.get(f"/executions/{execution.id}/steps").json()["data"]
-    return next(each["wait"] for each in steps if each["step_id"] == "research")
+    return next(each for each in steps if each["step_id"] == "research")
 
 
 def listed(caller: Caller, execution: Execution) -> bool:
@@ -62,6 +62,8 @@ def test_the_last_vote_decides_and_each_is_told(team: dict[str, Caller]) -> None
     ada, ben, cleo, dan = team.values()
     execution = waiting(ada, required="all", assignees=("ben", "cleo"))
     assert [listed(each, execution) for each in (ada, ben, cleo, dan)] == [False, True, True, False]
+    may = [step_of(each, execution)["may"] for each in (ada, ben, cleo, dan)]
+    assert may == [[], ["decide"], ["decide"], []]
     refused = decide(dan, execution, ACCEPT)
     assert (refused.status_code, refused.json()["code"]) == (403, "may-not-vote")
     assert refused.json()["detail"] == "Only its assignees decide about this document: ben, cleo."
@@ -71,7 +73,7 @@ def test_the_last_vote_decides_and_each_is_told(team: dict[str, Caller]) -> None
     assert [listed(each, execution) for each in (ben, cleo)] == [False, True]
     [entry] = cleo.get("/inbox/", {"kind": "acceptance", "assigned_to": "me"}).json()["data"]
     assert (entry["document"]["required_votes"], entry["document"]["voted_by"]) == (2, ["ben"])
-    assert wait_of(cleo, execution) == {
+    assert step_of(cleo, execution)["wait"] == {
         **{name: entry[name] for name in ("since", "due_at", "assignees")},
         "required_votes": 2,
         "voted_by": ["ben"],
@@ -85,7 +87,7 @@ def test_the_last_vote_decides_and_each_is_told(team: dict[str, Caller]) -> None
         *(("ben", 1, 2), ("cleo", 2, 2))
     ]
     assert not InboxEntry.objects.filter(execution_id=execution.id).exists()
-    assert wait_of(cleo, execution) is None
+    assert step_of(cleo, execution)["wait"] is None
 
 
 def test_one_rejection_decides(team: dict[str, Caller]) -> None:
@@ -111,6 +113,7 @@ def test_four_eyes_are_neither_the_starter_nor_the_editor(team: dict[str, Caller
     assert ben.put(f"/documents/{document}", {"content": {"title": "By Ben"}}, **headers).status_code == 200
     assert "You edited this version" in decide(ben, execution, {**ACCEPT, "document_version": 2}).json()["detail"]
     assert [listed(each, execution) for each in (ada, ben, cleo)] == [False, False, True]
+    assert [step_of(each, execution)["may"] for each in (ada, ben, cleo)] == [[], [], ["decide"]]
     assert decide(cleo, execution, {**ACCEPT, "document_version": 2}).json()["status"] == "running"
 
 
