@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -196,6 +197,16 @@ class _Files:
             raise SourceError(FileError(f"{name!r} is outside of the workflow's folder.", "outside_folder"))
         return path
 
+    def _wrong_name(self, name: str) -> FileError | None:
+        """Return why a name is of no file in the folder; None: there is such a file."""
+        try:
+            with suppress(ValueError, OSError):  # U+0000, or circular links: there is no such file
+                if self._path(name).is_file():
+                    return None
+        except SourceError as error:
+            return error.errors[0]
+        return FileError(f"There is no file {name[:200]!r} in the workflow's folder.", "missing_file")
+
     def _house(self, name: str) -> str:
         """Return the hash of a house file, which is kept aside."""
         data = read_bytes(self._path(name), max_bytes=limits().house_style_bytes, setting="MAX_HOUSE_STYLE_BYTES")
@@ -219,6 +230,9 @@ class _Files:
         if isinstance(value, dict):
             name = value.get("file")
             if len(value) == 1 and isinstance(name, str):
+                if wrong := self._wrong_name(name):  # a fault of the text that names it
+                    errors.append(FieldError(pointer=pointer(*where), code=wrong.code, detail=wrong.detail))
+                    return None
                 try:
                     return self._read(name, pointer(*where))
                 except SourceError as error:
@@ -232,13 +246,9 @@ class _Files:
     def _read(self, name: str, where: str) -> JsonValue:
         """Return the value of an included file; for a house file its hash."""
         self.included[where] = name
-        try:
-            if where == _HOUSE:
-                return self._house(name)
-            text = self._text(name)
-        except (ValueError, OSError) as error:  # U+0000, or circular links
-            raise SourceError(FileError(f"{name!r} is not a file.")) from error
-        return self._value_of(text, name, where)
+        if where == _HOUSE:
+            return self._house(name)
+        return self._value_of(self._text(name), name, where)
 
     def _value_of(self, text: str, name: str, where: str) -> JsonValue:
         """Return the value of an included text at a place of the definition."""

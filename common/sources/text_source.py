@@ -12,6 +12,7 @@ _LEVELS_AROUND_A_SCHEMA = 8  # levels of a definition that enclose a schema
 _MAX_NUMBER_LENGTH = 400  # characters
 _MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _SAMPLE = 512  # bytes that reveal the encoding of a text
+_SHARE_OF_NULS = 0.2  # of the bytes; a text of UTF-16 has more, in most languages half
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def decode(data: bytes) -> str:
         SourceError: the bytes are in another encoding.
     """
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "UTF-8")
-    if encoding != "UTF-8" or b"\0" in data[:_SAMPLE]:
+    if encoding != "UTF-8" or data[:_SAMPLE].count(b"\0") > len(data[:_SAMPLE]) * _SHARE_OF_NULS:
         raise SourceError(FileError("The encoding seems to be UTF-16, not UTF-8. Save it as UTF-8."))
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")

@@ -60,10 +60,19 @@ def read_yaml(text: str) -> YamlSource:
         line = None if mark is None else mark.line + 1
         raise SourceError(FileError(f"It is not valid YAML: {reason[:200]}.", line=line)) from error
     except yaml.YAMLError as error:
-        raise SourceError(FileError(f"It is not valid YAML: {' '.join(str(error).split())[:200]}.")) from error
+        raise SourceError(_character_error(text)) from error
     if builder.errors:
         raise SourceError(*builder.errors)
     return YamlSource(builder.value, tuple(builder.truncated), builder.values)
+
+
+def _character_error(text: str) -> FileError:
+    """Return the error of a text with a character that YAML does not have: the only one that has no mark."""
+    found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if found is None:
+        return FileError("It is not valid YAML.")
+    detail = f"It is not valid YAML: the character U+{ord(found[0]):04X} is not allowed."
+    return FileError(detail, line=text.count("\n", 0, found.start()) + 1)
 
 
 @dataclass(slots=True)

@@ -178,7 +178,7 @@ class StepStatusResponse(serializers.Serializer[Any]):
         wait = details.wait
         if wait is None:
             return None
-        told = {"since": wait.since, "due_at": wait.due_at, "assignees": wait.assignees}
+        told = {"since": wait.since, "due_at": details.due_at, "assignees": wait.assignees}
         return WaitResponse({**told, "required_votes": wait.required, "voted_by": details.voted_by}).data
 
     @extend_schema_field(FailureResponse(allow_null=True))

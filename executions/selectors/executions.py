@@ -64,7 +64,17 @@ class StepDetails:
     def wait(self) -> Wait | None:
         """Its wait for people; None: it waits for no person."""
         asks = self.step.status == StepStatus.WAITING.value and self.step.asked_at is not None
-        return Wait.model_validate(self.step.wait) if self.step.wait and (asks or self.needs_decision) else None
+        if not asks and not self.needs_decision:
+            return None
+        if self.step.wait is None:  # it began before waits were recorded
+            return Wait(since=self.step.asked_at or self.step.execution.updated_at)
+        return Wait.model_validate(self.step.wait)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When its wait for people is due; the deadline of its questions if it has no other due date."""
+        expires_at = None if self.round is None or self.step.asked_at is None else self.round.expires_at
+        return (None if self.wait is None else self.wait.due_at) or expires_at
 
     @property
     def voted_by(self) -> list[str]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from common.errors import FieldError
 from common.limits import limits
 from common.sources.json_source import read_json
 from common.sources.text_source import FileError, SourceError, decode
@@ -59,15 +60,16 @@ def _read(data: bytes, form: Form) -> Upload:
 
 
 def _with_lines(error: DefinitionError, form: Form) -> DefinitionError:
-    """Return an error whose parts about a whole text have its first line."""
-    return DefinitionError(
-        [
-            each.model_copy(update={"line": 1})
-            if isinstance(each, FieldErrorInFile) and each.line is None and each.file == form.value != Form.ZIP.value
-            else each
-            for each in error.errors
-        ]
-    )
+    """Return an error whose parts about a whole text have its first line, and which says how files are sent."""
+
+    def told(each: FieldError) -> FieldError:
+        if not isinstance(each, FieldErrorInFile) or each.file != form.value or form is Form.ZIP:
+            return each
+        hint = " A text has no folder: write the content here, or send the folder as zip."
+        is_missing = each.code == "missing_file"
+        return each.model_copy(update={"line": each.line or 1, "detail": each.detail + (hint if is_missing else "")})
+
+    return DefinitionError([told(each) for each in error.errors])
 
 
 def _bounded(data: bytes) -> bytes:

@@ -16,6 +16,7 @@ import yaml
 from common.limits import limits
 from tests.factories.workflows import plan, step
 from workflows.definitions.definition import DefinitionError
+from workflows.errors import FieldErrorInFile
 from workflows.exchange.uploads import Form, read_upload
 
 CPU_SECONDS = 2.0
@@ -95,8 +96,10 @@ CASES: dict[str, tuple[Form, Callable[[], bytes], str, str | None]] = {
     "a YAML bomb": (Form.YAML, lambda: aliases(12).encode(), "too_large", "workflow.yaml"),
     "deep YAML": (Form.YAML, lambda: b"[" * 500_000, "too_deep", "workflow.yaml"),
     "UTF-16": (Form.YAML, lambda: MAIN.encode("utf-16"), "unreadable_file", "workflow.yaml"),
-    "a file of the server": (Form.YAML, lambda: including("/etc/hostname").encode(), "outside_folder", "/etc/hostname"),
-    "a file above": (Form.YAML, lambda: including("../../etc/passwd").encode(), "outside_folder", "../../etc/passwd"),
+    "a file of the server": (Form.YAML, lambda: including("/etc/hostname").encode(), "outside_folder", "workflow.yaml"),
+    "a file above": (Form.YAML, lambda: including("../../etc/passwd").encode(), "outside_folder", "workflow.yaml"),
+    "a missing file": (Form.YAML, lambda: including("nope.json").encode(), "missing_file", "workflow.yaml"),
+    "U+0000": (Form.YAML, lambda: MAIN.replace("name", "na\0me", 1).encode(), "unreadable_file", "workflow.yaml"),
     "a deep schema": (
         Form.JSON,
         lambda: json.dumps(plan(steps=[step(output_schema=nested(60))])).encode(),
@@ -174,7 +177,46 @@ def test_a_hostile_definition_is_a_fault_soon(name: str) -> None:
     assert time.thread_time() - began < CPU_SECONDS
     first = caught.value.errors[0]
     assert (first.code, getattr(first, "file", None)) == (code, file)
-    assert form is Form.ZIP or code == "outside_folder" or first.line >= 1  # type: ignore[attr-defined]
+    assert form is Form.ZIP or first.line >= 1  # type: ignore[attr-defined]
+
+
+def fault_of(data: bytes, form: Form) -> tuple[str, int | None, str, str]:
+    """Return the file, line, place and sentence of the one fault of a definition."""
+    with pytest.raises(DefinitionError) as caught:
+        read_upload(data, form)
+    [fault] = caught.value.errors
+    assert isinstance(fault, FieldErrorInFile)
+    return fault.file, fault.line, fault.pointer, fault.detail
+
+
+def test_a_file_that_is_missing_is_a_fault_of_the_line_that_names_it() -> None:
+    text = including("nope.json")
+    line = text[: text.index("output_schema")].count("\n") + 1
+    place, missing = "/steps/0/output_schema", "There is no file 'nope.json' in the workflow's folder."
+    assert fault_of(packed({"workflow.yaml": text}), Form.ZIP) == ("workflow.yaml", line, place, missing)
+    hint = " A text has no folder: write the content here, or send the folder as zip."
+    assert fault_of(text.encode(), Form.YAML) == ("workflow.yaml", line, place, missing + hint)
+
+
+def test_a_character_that_yaml_does_not_have_is_named_with_its_line() -> None:
+    for text in ("a: b\nc: d\0", "a: b\n" * 500 + "c: \x07"):
+        number, character = text.count("\n") + 1, ord(text[-1])
+        detail = f"It is not valid YAML: the character U+{character:04X} is not allowed."
+        assert fault_of(text.encode(), Form.YAML) == ("workflow.yaml", number, "", detail)
+
+
+def test_faults_of_the_structure_are_told_in_words() -> None:
+    wrong = {"steps": [{**step(), "tsk": "x", "name": 3}], "roles": []}
+    with pytest.raises(DefinitionError) as caught:
+        read_upload(json.dumps({**plan(), **wrong}).encode(), Form.JSON)
+    assert {each.pointer: each.detail for each in caught.value.errors} == {
+        "/roles": "Expected a mapping of names to values.",
+        "/steps/0/name": "Expected a text.",
+        "/steps/0/tsk": "There is no field `tsk` here.",
+    }
+    for steps, detail in (("[]", "The least number of items is 1."), ("x", "Expected a list.")):
+        text = f"id: x\nname: x\ndescription: x\nroles: {{r: {{name: r, instructions: i}}}}\nsteps: {steps}"
+        assert fault_of(text.encode(), Form.YAML) == ("workflow.yaml", 5, "/steps", detail)
 
 
 def test_a_packed_folder_may_have_its_own_name_and_clutter() -> None:

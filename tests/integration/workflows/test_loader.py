@@ -60,12 +60,21 @@ def test_a_file_outside_the_folder_is_not_read(folder: Path, name: str) -> None:
     assert field_error(folder) == ("/steps/1/task", "outside_folder")
 
 
-@pytest.mark.parametrize("name", ["missing.md", ".", "broken.json", "latin.md", "nul\0.md"])
-def test_a_file_that_cannot_be_read_is_named_with_its_place(folder: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("missing.md", "missing_file"),
+        (".", "missing_file"),
+        ("nul\0.md", "missing_file"),
+        ("broken.json", "unreadable_file"),
+        ("latin.md", "unreadable_file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_its_place(folder: Path, name: str, code: str) -> None:
     (folder / "broken.json").write_text("{", encoding="utf-8")
     (folder / "latin.md").write_bytes(b"\xff\xfe")
     rewrite(folder, steps=[step(output_schema={"file": name})])
-    assert field_error(folder) == ("/steps/0/output_schema", "unreadable_file")
+    assert field_error(folder) == ("/steps/0/output_schema", code)
 
 
 @pytest.mark.parametrize("text", [b"a: [", b"\xff\xfe\x00", b"!!python/object:os.system {}"])

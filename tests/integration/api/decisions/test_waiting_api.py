@@ -15,13 +15,13 @@ from uuid_utils.compat import uuid7
 from access.models import Role
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.execution import Execution
-from executions.models import InboxEntry
+from executions.models import ExecutionStep, InboxEntry
 from executions.worker import duties
 from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.integration.api.checks import grant, pointers
 from tests.integration.api.costs.test_budget_api import begin_paid
-from workflows.definitions.definition import WaitPolicy
+from workflows.definitions.definition import ClarificationPolicy, OnDeadline, WaitPolicy
 
 pytestmark = pytest.mark.django_db
 
@@ -85,6 +85,18 @@ def test_each_kind_says_what_it_is_about_and_where_to_act(ada: Caller, four: lis
     )
     assert failed["error"] == {"code": "model_refused", "message": "The model refused."}
     assert [each["due_at"] for each in (handed_in, short, failed)] == [None] * 3
+
+
+def test_a_step_waits_until_the_deadline_of_its_questions_as_its_entry_does(ada: Caller) -> None:
+    reports.publish()
+    policy = ClarificationPolicy(deadline_seconds=3600, on_deadline=OnDeadline.FAIL)
+    execution = reports.ask(reports.start(ada.user), policy=policy)
+    [entry] = page(ada)["data"]
+    [step, *_] = ada.get(f"/executions/{execution.id}/steps").json()["data"]
+    assert step["wait"]["due_at"] == entry["due_at"] == step["clarification"]["expires_at"]
+    ExecutionStep.objects.filter(execution_id=execution.id).update(wait=None)  # it began before waits were recorded
+    [step, *_] = ada.get(f"/executions/{execution.id}/steps").json()["data"]
+    assert (step["wait"]["since"], step["wait"]["due_at"]) == (entry["since"], entry["due_at"])
 
 
 def test_what_is_settled_is_gone_and_what_waits_again_is_back(ada: Caller, four: list[Execution]) -> None:
