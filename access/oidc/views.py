@@ -39,7 +39,9 @@ def _or_login_page(answer: Callable[[], HttpResponse], *, wanted: Callable[[], s
         return answer()
     except LoginFailed as failure:
         _log.warning("single_sign_on_failed", fault=failure.fault.value, detail=failure.detail)
-        kept = {"fault": failure.fault.value, **({"next": wanted()} if wanted() else {})}
+        kept = {"fault": failure.fault.value}
+        if page := wanted():
+            kept["next"] = page
         return HttpResponseRedirect(f"{resolve_url(settings.LOGIN_URL)}?{urlencode(kept)}")
 
 

@@ -65,7 +65,7 @@ def count_attempt(*, network: str, name: str, now: datetime) -> Attempt:
 
 
 @contextmanager
-def counted_hash(*, network: str, name: str, now: datetime) -> Iterator[Attempt]:
+def counted_attempt(*, network: str, name: str, now: datetime) -> Iterator[Attempt]:
     """Count an attempt, and reserve the hash that it needs. An attempt whose hash finds no slot does not count.
 
     Raises:

@@ -13,7 +13,7 @@ from access import selectors, services
 from access.audit import Act, record_read
 from access.audit.origin import network_of as network_of
 from access.audit.recording import hidden_name
-from access.passwords.attempts import counted_hash, record_success
+from access.passwords.attempts import counted_attempt, record_success
 from access.user import User
 from common.database.connections import give_back
 from common.database.server import database_now
@@ -37,7 +37,7 @@ class PasswordBackend(ModelBackend):
         if request is None:  # a management command
             return self._check(name, password)
         network = network_of(request)
-        with counted_hash(network=network, name=name, now=database_now()) as counted:
+        with counted_attempt(network=network, name=name, now=database_now()) as counted:
             user = self._check(name, password)
         if user is None:
             record_read(Act.LOGIN_FAIL, "name", hidden_name(name))

@@ -8,7 +8,7 @@ from functools import partial
 from django.contrib.auth.hashers import make_password
 
 from access import services
-from access.passwords.attempts import counted_hash, record_success
+from access.passwords.attempts import counted_attempt, record_success
 from access.passwords.backend import network_of as network_of  # for pages
 from access.people import invitations
 from access.user import User
@@ -31,7 +31,7 @@ def join_as_new(*, name: str, password: str, token_hash: str, network: str, now:
         NotFound, InvitationEnded, InvitationForAnother: see `invitations.accept_as_new`.
     """
     name = services.check_new_account(name=name, password=password)
-    with counted_hash(network=network, name=name, now=now) as counted:
+    with counted_attempt(network=network, name=name, now=now) as counted:
         give_back()  # while this request waits for the hash
         hashed = make_password(password)  # before the transaction, because it takes long
     make_user = partial(services.create_user, name=name, password_hash=hashed)

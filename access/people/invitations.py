@@ -216,7 +216,7 @@ def _accept(user_of: Callable[[Invitation], User], token_hash: str, now: datetim
     row.scope = found.scope
     require_open(row, now=now)
     user = user_of(row)
-    if row.email and not _has_address(user, row.email):
+    if not is_for(row, user):
         raise InvitationForAnother
     role = raise_role(row.scope, user, Role(row.role))
     row.accepted_at, row.accepted_by = now, user
@@ -240,8 +240,9 @@ def _ended(status: InvitationStatus) -> InvitationEnded:
     return InvitationEnded(_ENDED[status], invitation=status.value)
 
 
-def _has_address(user: User, email: str) -> bool:
-    return user.email_verified_at is not None and _folded(user.email) == _folded(email)
+def is_for(row: Invitation, user: User) -> bool:
+    """Return whether the user may accept an invitation: it names no address, or one that is verified as the user's."""
+    return not row.email or (user.email_verified_at is not None and _folded(user.email) == _folded(row.email))
 
 
 def _folded(email: str) -> str:

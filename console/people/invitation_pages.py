@@ -187,6 +187,9 @@ def _page(request: HttpRequest, row: Invitation, *, status: int = 200, **faults:
         "provider": settings.OIDC_NAME if settings.OIDC_ENABLED else "",
         **faults,
     }
+    if isinstance(request.user, User) and not invitations.is_for(row, request.user):
+        context["fault"] = str(InvitationForAnother())
+        context["is_for_another"] = True
     return render(request, "console/invitation.html", context, status=status)
 
 

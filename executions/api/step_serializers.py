@@ -71,14 +71,14 @@ class AcceptanceResponse(serializers.Serializer[Any]):
 
 
 class WaitResponse(serializers.Serializer[Any]):
-    """The wait of a step for people: who acts, and until when."""
+    """The wait of a step for answers, or for a decision: who acts, and until when."""
 
     since = TimestampField()
-    due_at = TimestampField(allow_null=True, help_text="null: it has no due date.")
+    due_at = TimestampField(allow_null=True, help_text="The due date, or the deadline of questions. null: neither.")
     assignees = serializers.ListField(
         child=serializers.CharField(), help_text="User names; empty: all users with the role."
     )
-    required_votes = serializers.IntegerField(help_text="Number of votes that accept the document.")
+    required_votes = serializers.IntegerField(help_text="Number of votes that accept the document; 1 for questions.")
     voted_by = serializers.ListField(child=serializers.CharField(), help_text="Users who have accepted this version.")
 
 
@@ -174,12 +174,13 @@ class StepStatusResponse(serializers.Serializer[Any]):
 
     @extend_schema_field(WaitResponse(allow_null=True))
     def get_wait(self, details: StepDetails) -> dict[str, Any] | None:
-        """Return who acts and until when, null unless the step waits for people."""
+        """Return who acts and until when, null unless the step waits for answers or for a decision."""
         wait = details.wait
         if wait is None:
             return None
-        told = {"since": wait.since, "due_at": details.due_at, "assignees": wait.assignees}
-        return WaitResponse({**told, "required_votes": wait.required, "voted_by": details.voted_by}).data
+        told = {"since": wait.since, "due_at": wait.due_at or details.deadline, "assignees": wait.assignees}
+        votes = wait.voted_by(details.step.document_version or 0)
+        return WaitResponse({**told, "required_votes": wait.required, "voted_by": votes}).data
 
     @extend_schema_field(FailureResponse(allow_null=True))
     def get_error(self, details: StepDetails) -> dict[str, str] | None:

@@ -62,7 +62,7 @@ class StepDetails:
 
     @property
     def wait(self) -> Wait | None:
-        """Its wait for people; None: it waits for no person."""
+        """Its wait for answers or for a decision; None: it waits for neither."""
         asks = self.step.status == StepStatus.WAITING.value and self.step.asked_at is not None
         if not asks and not self.needs_decision:
             return None
@@ -71,15 +71,9 @@ class StepDetails:
         return Wait.model_validate(self.step.wait)
 
     @property
-    def due_at(self) -> datetime | None:
-        """When its wait for people is due; the deadline of its questions if it has no other due date."""
-        expires_at = None if self.round is None or self.step.asked_at is None else self.round.expires_at
-        return (None if self.wait is None else self.wait.due_at) or expires_at
-
-    @property
-    def voted_by(self) -> list[str]:
-        """The users who have accepted the version of its document that waits."""
-        return [] if self.wait is None else self.wait.voted_by(self.step.document_version or 0)
+    def deadline(self) -> datetime | None:
+        """The deadline of its open questions; None: there is none."""
+        return None if self.round is None or self.step.asked_at is None else self.round.expires_at
 
     @property
     def scope(self) -> ScopeRef:

@@ -152,7 +152,7 @@ def reach(user: Person, now: datetime) -> Reach:
     of_others = Q(only_assignees=True) & ~Q(assignees__contains=[name])
     votes = ~of_others & ~Q(excluded__contains=[name]) & ~Q(excluded__contains=[user.pk or 0])
     within = ~old & (votes | Q(blocked=True))
-    held = roots_with_roles(user, {*NEEDED.values(), Role.OPERATOR, Role.OWNER})
+    held = roots_with_roles(user, {*NEEDED.values(), Role.REVIEWER, Role.OPERATOR, Role.OWNER})
     for need in dict.fromkeys(NEEDED.values()):
         if (roots := held[need]) is not None:
             kinds = [kind.value for kind, role in NEEDED.items() if role is need]

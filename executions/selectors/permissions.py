@@ -10,7 +10,8 @@ from access.selectors import Person
 from executions import models
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CANCELLABLE, ENDED, RETRIABLE, ExecutionStatus, StepStatus, WaitingOn
-from executions.engine.domain.waits import UserRef, Wait
+from executions.engine.domain.users import UserRef
+from executions.engine.domain.waits import Wait
 
 
 def waits_for_decision(row: models.ExecutionStep) -> bool:

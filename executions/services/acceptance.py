@@ -21,7 +21,8 @@ from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDeci
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import StepStatus, WaitingOn
-from executions.engine.domain.waits import UserRef, Vote
+from executions.engine.domain.users import UserRef
+from executions.engine.domain.waits import Vote
 from executions.engine.transitions import acceptance, core, waits
 from executions.persistence import repositories
 from executions.queue.jobs import enqueue_advance

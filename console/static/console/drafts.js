@@ -127,6 +127,7 @@ document.addEventListener("click", ({ target }) => {
 for (const place of document.querySelectorAll("[data-draft]:not([data-sent])")) restore(place);
 
 // The answer to a form that was sent before this script was here: reloading it would send the old input once more.
-for (const { dataset } of document.querySelectorAll("[data-draft][data-sent]")) {
-  history.replaceState(null, "", dataset.page ?? location.href);
+for (const place of document.querySelectorAll("[data-draft][data-sent]")) {
+  save(place);
+  history.replaceState(null, "", place.dataset.page ?? location.href);
 }

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from common.errors import FieldError
+from executions.engine.domain.users import UserRef
 
 CHANGES_REQUESTED = "changes_requested"  # violation code that carries a person's comment
 
@@ -62,9 +63,14 @@ class AcceptanceDecision(BaseModel):
         return self.accepted_version or self.document_version  # decisions without it made no versions
 
     def is_repeated_by(self, later: AcceptanceDecision) -> bool:
-        """Return whether a person has sent the same again."""
+        """Return whether the same person has sent the same again."""
         sent = {"decision", "document_version", "comment", "comments", "only_commented", "head_version", "edit_hash"}
-        return self.model_dump(include=sent) == later.model_dump(include=sent)
+        return self.user.is_same(later.user) and self.model_dump(include=sent) == later.model_dump(include=sent)
+
+    @property
+    def user(self) -> UserRef:
+        """The user who has decided."""
+        return UserRef(name=self.decided_by, id=self.decided_by_id)
 
     @property
     def violations(self) -> tuple[FieldError, ...]:

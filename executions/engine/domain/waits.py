@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict
 
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
+from executions.engine.domain.users import UserRef
 from workflows.definitions.definition import ApproversPolicy, WaitPolicy
 
 
@@ -22,31 +23,14 @@ class Vote(BaseModel):
     voted_by_id: int | None = None  # None: the vote was cast before ids were recorded
     voted_at: datetime
 
-    def is_of(self, name: str, user_id: int | None) -> bool:
-        """Return whether the user has cast it. Names can change, so ids count where both are known."""
-        if self.voted_by_id is not None and user_id is not None:
-            return self.voted_by_id == user_id
-        return self.voted_by == name
+    def is_of(self, user: UserRef) -> bool:
+        """Return whether the user has cast it."""
+        return user.is_same(UserRef(name=self.voted_by, id=self.voted_by_id))
 
     def is_about(self, document_version: int, head_version: int | None) -> bool:
         """Return whether it is about this version, compared with this head. Only proposals need a head."""
         same_head = None in {self.head_version, head_version} or self.head_version == head_version
         return self.document_version == document_version and same_head
-
-
-class UserRef(BaseModel):
-    """A user, such as one who has edited a document."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    id: int | None = None  # None: it was not recorded
-
-    def is_same(self, other: UserRef) -> bool:
-        """Return whether this is the other user. Names can change, so ids count where both are known."""
-        if self.id is not None and other.id is not None:
-            return self.id == other.id
-        return self.name == other.name
 
 
 class Wait(BaseModel):
@@ -128,7 +112,7 @@ class Wait(BaseModel):
     def votes_beside(self, decision: AcceptanceDecision) -> tuple[Vote, ...]:
         """Return the votes of other users for the version of a decision."""
         cast = self.votes_for(decision.document_version, decision.head_version)
-        return tuple(each for each in cast if not each.is_of(decision.decided_by, decision.decided_by_id))
+        return tuple(each for each in cast if not each.is_of(decision.user))
 
     def voted_by(self, document_version: int) -> list[str]:
         """Return the users who have accepted this version, in order."""

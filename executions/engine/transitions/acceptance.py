@@ -14,7 +14,8 @@ from executions.engine.domain.errors import IllegalTransition, NotWaiting, unkno
 from executions.engine.domain.events import AcceptanceDecided, AcceptanceNeeded, DocumentEdited, Event
 from executions.engine.domain.execution import Document, Execution, Failure, Pin, Step, step_transition, with_timers
 from executions.engine.domain.states import FailureCode, StepStatus, WaitingOn
-from executions.engine.domain.waits import UserRef, new_wait
+from executions.engine.domain.users import UserRef
+from executions.engine.domain.waits import new_wait
 from executions.engine.transitions import core, waits
 from executions.engine.transitions.core import Change, Context
 from executions.engine.transitions.for_each import Collections

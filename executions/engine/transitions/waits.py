@@ -12,7 +12,8 @@ from executions.engine.domain.errors import MayNotVote, NotWaiting, unknown_step
 from executions.engine.domain.events import AcceptanceVoted, Event, WaitOverdue, WaitReminder
 from executions.engine.domain.execution import Execution, Step, with_timers
 from executions.engine.domain.states import WaitingOn
-from executions.engine.domain.waits import UserRef, Vote, Wait, new_wait
+from executions.engine.domain.users import UserRef
+from executions.engine.domain.waits import Vote, Wait, new_wait
 from executions.engine.transitions.core import Change, Context
 from executions.engine.transitions.planner import step_order
 from workflows.definitions.definition import ANY_REVIEWER
@@ -29,9 +30,8 @@ def check_voter(execution: Execution, step: Step, decision: AcceptanceDecision) 
     wait = step.wait
     if wait is None or wait.approvers is None:
         return
-    user = UserRef(name=decision.decided_by, id=decision.decided_by_id)
     starter = UserRef(name=execution.requested_by_name, id=execution.requested_by)
-    if refusal := wait.refusal(user, starter=starter):
+    if refusal := wait.refusal(decision.user, starter=starter):
         raise MayNotVote(refusal)
     if decision.edit_hash and wait.needs_others:
         raise MayNotVote("Other users decide about your changes: edit the document, and let them accept it.")
@@ -47,7 +47,7 @@ def has_voted(step: Step, decision: AcceptanceDecision) -> bool:
     if step.wait is None or step.waits_for is not WaitingOn.ACCEPTANCE or is_settled_by(step, decision):
         return False
     cast = step.wait.votes_for(decision.document_version, decision.head_version)
-    return any(each.is_of(decision.decided_by, decision.decided_by_id) for each in cast)
+    return any(each.is_of(decision.user) for each in cast)
 
 
 def vote_event(step: Step, decision: AcceptanceDecision) -> AcceptanceVoted | None:

@@ -70,13 +70,13 @@ def picture(page: Page, name: str) -> None:
 def test_input_survives_a_reload_after_a_form_was_sent_before_the_scripts_came(shared: Machine, page: Page) -> None:
     asks = waiting(shared, "slow-scripts")
     enter(page, shared, OWNER)
-    scripts = page.context
-    scripts.route("**/static/**/*.js", lambda route: None)  # they never come
+    page.route("**/static/**/*.js", lambda route: None)  # they do not come before the form is sent
     page.goto(f"{shared.url}/inbox/{asks}/question/discovery/", wait_until="commit")
     number = page.locator("form.answers input[inputmode=decimal]")
     number.fill("-1")
-    scripts.unroute("**/static/**/*.js")
-    number.press("Enter")
+    with page.expect_request(lambda sent: sent.method == "POST" and sent.is_navigation_request()):
+        number.press("Enter")
+    page.unroute("**/static/**/*.js")
     expect(page.get_by_text("Expected a number: at least 0.")).to_be_visible()
     page.wait_for_load_state("load")
     number.fill("2")

@@ -216,3 +216,15 @@ def test_the_page_leads_to_the_provider_and_back(ada: User, settings: Any) -> No
         text = opened(invite(ada, email=email)).get(PAGE).content.decode()
         assert '"/login/single-sign-on/?next=/invitations/">Log in with Harbour ID</a>' in text
         assert text.index("Harbour ID") < text.index("Log in and accept")
+
+
+def test_the_page_offers_nothing_to_a_person_for_whom_it_is_not(ada: User) -> None:
+    eve = User.objects.create_user("eve", email="eve@example.org")
+    browser = Client()
+    browser.force_login(eve)
+    browser.get(invite(ada, "eve@example.org"))
+    page = browser.get(PAGE).content.decode()
+    assert "This invitation is for another e-mail address." in page
+    assert "Accept as" not in page
+    User.objects.filter(pk=eve.pk).update(email_verified_at=timezone.now())
+    assert "Accept as eve" in browser.get(PAGE).content.decode()

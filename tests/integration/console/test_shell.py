@@ -221,3 +221,19 @@ def test_pages_load_nothing_from_elsewhere(ada: User, browser: Client) -> None:
 def test_a_page_asks_strangers_to_log_in(db: None, path: str) -> None:
     response = Client().get(path)
     assert (response.status_code, response["Location"]) == (302, f"/login/?next={path}")
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/account/tokens/", {"name": ""}),
+        ("/scopes/-/invitations/", {"scope_type": "project", "scope_id": "alpha", "role": "viewer", "email": "no"}),
+    ],
+)
+def test_the_answer_to_a_form_names_its_page_if_its_address_is_for_sending_alone(
+    ada: User, browser: Client, path: str, sent: dict[str, str]
+) -> None:
+    scope_of(ada)
+    refused = browser.post(path, sent)
+    [page] = re.findall(r'data-page="([^"]+)" data-sent>', refused.content.decode())
+    assert (refused.status_code, page == path, browser.get(page).status_code) == (422, False, 200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -102,7 +103,9 @@ def test_a_rejected_document_ends_the_execution_with_the_reason(ada: Caller, wai
     assert ProcrastinateJob.objects.count() == jobs
 
 
-def test_the_same_decision_again_changes_nothing_and_another_is_a_conflict(ada: Caller, waiting: Execution) -> None:
+def test_the_same_decision_again_changes_nothing_and_another_is_a_conflict(
+    ada: Caller, caller: Callable[..., Caller], waiting: Execution
+) -> None:
     body = {"decision": "accept", "document_version": 1}
     first = decide(ada, waiting, body)
     before = state(waiting)
@@ -110,6 +113,11 @@ def test_the_same_decision_again_changes_nothing_and_another_is_a_conflict(ada: 
     assert (again.status_code, again.json()) == (200, first.json())
     other = decide(ada, waiting, {"decision": "reject", "document_version": 1})
     assert (other.status_code, other.json()["code"]) == (409, "not-waiting")
+    bob = caller("bob")
+    grant(bob.user, waiting.scope.key, Role.REVIEWER)
+    before = state(waiting)
+    of_bob = decide(bob, waiting, body)
+    assert (of_bob.status_code, of_bob.json()["code"]) == (409, "not-waiting"), "it is the decision of another person"
     assert state(waiting) == before
 
 
