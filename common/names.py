@@ -26,20 +26,28 @@ def has_hidden_characters(name: str) -> bool:
     return bool(_IGNORABLE.search(name)) or any(unicodedata.category(each) in _HIDDEN_CATEGORIES for each in name)
 
 
+def has_dots(name: str) -> bool:
+    """Return whether a part between slashes is `.` or `..`: clients leave these out of addresses (RFC 3986, 5.2.4)."""
+    return not {".", ".."}.isdisjoint(name.split("/"))
+
+
 class NameField(serializers.CharField):
-    """A key or tag: trimmed, in NFC, without invisible characters."""
+    """A key or tag: trimmed, in NFC, without invisible characters, and with no part `.` or `..` between slashes."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
         "hidden_character": "Control, zero-width and text-direction characters are not allowed.",
+        "dots": "No part between slashes may be `.` or `..`: browsers leave these out of addresses.",
     }
 
     def to_internal_value(self, data: Any) -> str:
         """Return the normalized name.
 
         Raises:
-            ValidationError: the value is not a text, or has invisible characters.
+            ValidationError: the value is not a text, has invisible characters, or has a part `.` or `..`.
         """
         name = normalize_name(super().to_internal_value(data))
         if has_hidden_characters(name):
             self.fail("hidden_character")
+        if has_dots(name):
+            self.fail("dots")
         return name

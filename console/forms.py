@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from common.names import has_hidden_characters, normalize_name
+from common.names import has_dots, has_hidden_characters, normalize_name
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 POINTER = r"^(/([^~/]|~[01])*)*$"
@@ -26,6 +26,20 @@ def visible(text: str) -> str:
     if has_hidden_characters(text):
         raise forms.ValidationError("Control, zero-width and text-direction characters are not allowed.")
     return text
+
+
+def clean_key(text: str) -> str:
+    """Return the normalized key of a scope.
+
+    Raises:
+        ValidationError: it has invisible characters, or a part `.` or `..` between slashes.
+    """
+    key = visible(normalize_name(text))
+    if has_dots(key):
+        raise forms.ValidationError(
+            "No part between slashes may be “.” or “..”: browsers leave these out of addresses."
+        )
+    return key
 
 
 def plain_number(value: Any) -> str:
@@ -142,7 +156,7 @@ class NewDocumentForm(NoteForm):
         Raises:
             ValidationError: it has invisible characters.
         """
-        return visible(normalize_name(self.cleaned_data["scope_id"]))
+        return clean_key(self.cleaned_data["scope_id"])
 
 
 class RestoreForm(forms.Form):

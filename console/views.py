@@ -18,7 +18,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 
 from access.oidc.faults import sentence_of
 from access.services import record_logout, store_login
-from console.shell import waiting_text
+from console.shell import is_htmx, waiting_text
 
 #: Formats of an execution's documents, with their names for people.
 _DOWNLOADS = (("docx", "Word"), ("pdf", "PDF"), ("markdown", "Markdown"), ("html", "HTML"), ("zip", "everything (zip)"))
@@ -44,6 +44,13 @@ class LoginPage(auth.LoginView):
         response = super().form_valid(form)
         store_login(self.request)
         return response
+
+
+def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Say that a form is too old, or was sent from another site: Django's check has refused it."""
+    if is_htmx(request):
+        return HttpResponse("This page is too old: reload it.", status=403, content_type="text/plain")
+    return render(request, "console/stale_form.html", {"path": request.path}, status=403)
 
 
 def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:

@@ -173,6 +173,7 @@ if OIDC_ENABLED:  # otherwise no process imports the library
     SOCIALACCOUNT_ADAPTER = "access.oidc.library.SocialAdapter"
 
 # --- security -------------------------------------------------------------------------------------------------------
+CSRF_FAILURE_VIEW = "console.views.stale_form"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not LOCAL
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=not LOCAL)
 SECURE_REDIRECT_EXEMPT = [

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from access.idempotency import run_form_once
 from common.database.server import database_now
-from common.errors import Conflict, DomainError, Invalid, NotFound
+from common.errors import Conflict, DomainError, Invalid, NotFound, PreconditionFailed
 from common.limits import limits
 from console.edit_pages import person
 from console.inbox.answers import AnswerForm
@@ -23,13 +23,14 @@ from console.inbox.things import assign_initial, budget_of, find_item
 from console.shell import form_view, stored
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import InboxKind
-from executions.selectors import inbox
+from executions.selectors import executions, inbox
 from executions.services import inbox as services
 from executions.services.budgets import change_budget
 from executions.services.executions import retry_execution, submit_clarification
 from executions.services.inbox import Assignment, WaitingVersion
 
 _OVERTAKEN = "This was not sent."
+_NO_DECISION = "You may not decide about it any more."
 
 
 @form_view
@@ -202,9 +203,14 @@ def accept_many(request: HttpRequest) -> HttpResponse:
             for each, found in zip(chosen, outcomes, strict=True)
         ]
 
-    services.require_decisions(person(request), {each.execution_id for each in chosen})
+    barred = {str(each) for each in services.without_decisions(person(request), {each.execution_id for each in chosen})}
     outcomes = cast(list[list[str]], run_form_once(request, act))
-    refused = [f"{step_id}: {why}" for _, step_id, why in outcomes if why]
+    names = executions.document_names({(each.execution_id, each.step_id) for each in chosen}, user=request.user)
+    refused = [
+        f"{names.get((UUID(execution_id), step_id), step_id)}: {_NO_DECISION if execution_id in barred else why}"
+        for execution_id, step_id, why in outcomes
+        if why or execution_id in barred
+    ]
     if not refused:
         return stored(request, Board.read(request).back(request))
     accepted = len(chosen) - len(refused)
@@ -213,7 +219,9 @@ def accept_many(request: HttpRequest) -> HttpResponse:
 
 
 def _why(error: DomainError) -> str:
-    return " ".join(each.detail for each in error.errors) or str(error) or "This version does not wait any more."
+    if isinstance(error, PreconditionFailed):
+        return "Another version waits now."
+    return " ".join(each.detail for each in error.errors) or str(error)
 
 
 def _version_in(value: str) -> WaitingVersion | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from django import forms
 
-from common.names import normalize_name
-from console.forms import SLUG, SLUG_ONLY, visible
+from console.forms import SLUG, SLUG_ONLY, clean_key
 
 
 class WorkflowFilterForm(forms.Form):
@@ -38,9 +37,9 @@ class DefinitionForm(forms.Form):
         """Return the normalized key.
 
         Raises:
-            ValidationError: it has invisible characters.
+            ValidationError: see `clean_key`.
         """
-        return visible(normalize_name(self.cleaned_data["scope_id"]))
+        return clean_key(self.cleaned_data["scope_id"])
 
     @property
     def of_a_try(self) -> list[forms.BoundField]:

@@ -54,22 +54,28 @@ class _JsonField(serializers.Field):
             path, message = error
             raise serializers.ValidationError(_nested_at(path, [serializers.ErrorDetail(message, code="not_storable")]))
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        if len(text) > MAX_CHARACTERS:
-            self.fail("too_long", limit=MAX_CHARACTERS)
+        if len(text) > (most := self.max_characters()):
+            self.fail("too_long", limit=most)
+
+    def max_characters(self) -> int:
+        """Return the maximum number of characters of a text, or of an object's JSON."""
+        return MAX_CHARACTERS
 
     def to_representation(self, value: object) -> object:
         """Return the value unchanged."""
         return value
 
 
-_TEXT_OR_OBJECT: dict[str, list[dict[str, Any]]] = {
-    "oneOf": [
-        {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS, "pattern": r"\S"},
-        {"type": "object", "minProperties": 1, "additionalProperties": True},
-    ]
-}
+def _text_or_object(max_characters: int) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "oneOf": [
+            {"type": "string", "minLength": 1, "maxLength": max_characters, "pattern": r"\S"},
+            {"type": "object", "minProperties": 1, "additionalProperties": True},
+        ]
+    }
 
 
+_TEXT_OR_OBJECT = _text_or_object(MAX_CHARACTERS)
 _FILE_IDS = {
     "type": "array",
     "items": {"type": "string", "format": "uuid"},
@@ -102,6 +108,15 @@ class TextOrObjectField(_JsonField):
             self.fail("empty")
         self.check(data)
         return data
+
+
+@extend_schema_field(_text_or_object(limits().definition_bytes))
+class DefinitionField(TextOrObjectField):
+    """A definition of a workflow, as large as one that is published."""
+
+    def max_characters(self) -> int:
+        """Return the maximum number of characters of its JSON."""
+        return limits().definition_bytes
 
 
 @extend_schema_field(_BRIEF)

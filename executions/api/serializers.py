@@ -15,7 +15,7 @@ from common.api.serializers import StrictSerializer
 from common.canonical_json import digest
 from common.names import NameField
 from executions.api.budget_serializers import BudgetRequest, BudgetResponse
-from executions.api.fields import AnswersField, BriefField, ScriptField, TagsField, TextOrObjectField
+from executions.api.fields import AnswersField, BriefField, DefinitionField, ScriptField, TagsField, TextOrObjectField
 from executions.engine.domain.acceptance import AcceptanceAction, PassageComment
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.events import EventType
@@ -55,10 +55,10 @@ class StartExecutionRequest(StrictSerializer):
     workflow_id = serializers.RegexField(
         SLUG, max_length=63, required=False, help_text="Slug of a published workflow. Required without `definition`."
     )
-    definition = TextOrObjectField(
+    definition = DefinitionField(
         required=False,
-        help_text="In place of `workflow_id`: a definition that is not published, as an object. For authors, and only "
-        "with `dry_run`.",
+        help_text="In place of `workflow_id`: a definition that is not published, as an object or as a YAML text. For "
+        "authors, and only with `dry_run`.",
     )
     scope_type = serializers.RegexField(SLUG, max_length=63, help_text="Type of the scope, such as `project`.")
     scope_id = NameField(max_length=200, help_text="Key of the scope. The first user of a key owns the scope.")

@@ -204,6 +204,22 @@ def steps(
     return rows.defer("execution__workflow_version__definition").order_by("position", "item_order", "id")
 
 
+def document_names(keys: Collection[tuple[UUID, str]], *, user: Person) -> dict[tuple[UUID, str], str]:
+    """Return title and scope of the documents of steps, for those that the user may see, by two queries."""
+    rows = models.ExecutionStep.objects.filter(
+        execution__in=executions(user=user).filter(id__in={execution_id for execution_id, _ in keys}),
+        step_id__in={step_id for _, step_id in keys},
+    )
+    steps = [each for each in rows.select_related("execution__scope") if (each.execution_id, each.step_id) in keys]
+    headings = documents.headings((each.document_id, each.document_version) for each in steps)
+    names = {}
+    for each in steps:
+        heading, scope = headings.get((each.document_id, each.document_version)), each.execution.scope
+        title = each.name if heading is None else heading.title or each.name
+        names[each.execution_id, each.step_id] = f"{title} ({scope.type} / {scope.key})"
+    return names
+
+
 def decisions_of_steps(steps: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], list[AcceptanceDecision]]:
     """Return the decisions about the documents of steps, oldest first. Permissions are not checked."""
     rows = models.ExecutionStep.objects.filter(

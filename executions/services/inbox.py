@@ -15,7 +15,16 @@ from access.audit import Act, record
 from access.permissions.actions import NEEDED_ROLE, Action
 from access.selectors import Role
 from access.user import User
-from common.errors import Conflict, DomainError, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
+from common.errors import (
+    Conflict,
+    DomainError,
+    FieldError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    VersionConflict,
+)
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import InboxKind
@@ -167,6 +176,17 @@ def require_decisions(user: User, execution_ids: Collection[UUID]) -> None:
     """
     for execution_id in sorted(execution_ids):
         check_role(user, execution_id, NEEDED_ROLE[Action.DECIDE])
+
+
+def without_decisions(user: User, execution_ids: Collection[UUID]) -> set[UUID]:
+    """Return the executions in which the user may not decide, or which the user may not see."""
+    found = set()
+    for execution_id in execution_ids:
+        try:
+            check_role(user, execution_id, NEEDED_ROLE[Action.DECIDE])
+        except (NotFound, Forbidden):
+            found.add(execution_id)
+    return found
 
 
 def require_operator(user: User, execution_id: UUID) -> None:

@@ -8,6 +8,8 @@ import { make } from "./dom.js";
 import { setLost } from "./shell.js";
 import { forget, saved, store, unsent } from "./unsent.js";
 
+// Tells this tab from others, also after a reload.
+const TAB = (sessionStorage.tab ??= Math.random().toString(36));
 const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 const placeOf = (element) => element.closest?.("[data-draft]"); // htmx tells the document of a form that is gone
 
@@ -18,7 +20,7 @@ function pairsOf(form) {
 export function save(place) {
   const form = place.querySelector("form");
   if (!form || "unshown" in place.dataset || "stored" in place.dataset) return;
-  if (!store(place.dataset.draft, { pairs: pairsOf(form) })) return;
+  if (!store(place.dataset.draft, { pairs: pairsOf(form), tab: TAB })) return;
   for (const name of saved(beginning(place))) if (name !== place.dataset.draft) forget(name);
 }
 
@@ -30,6 +32,11 @@ const keptName = (place) => (unsent(place.dataset.draft) ? place.dataset.draft :
 
 function forgetAll(place) {
   for (const name of saved(beginning(place))) forget(name);
+}
+
+// What another tab has kept meanwhile stays: its text is still on the screen there.
+function forgetSent(place) {
+  for (const name of saved(beginning(place))) if (unsent(name).tab === TAB) forget(name);
 }
 
 // Returns the place with the kept input; null if the server did not make it.
@@ -108,7 +115,7 @@ document.addEventListener("htmx:after:request", ({ target, detail: { ctx } }) =>
   const place = placeOf(target);
   if (!place || ctx.hx?.trigger !== "stored") return;
   place.dataset.stored = ""; // until the next page is here, other parts of this one may still be swapped
-  forgetAll(place);
+  forgetSent(place);
 });
 document.addEventListener("htmx:finally:request", ({ target }) => {
   const place = placeOf(target);

@@ -94,10 +94,17 @@ def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin
     if step is None:
         raise NotFound(unknown_step_message(step_id, execution.steps))
     if execution.ended or step.waits_for is not WaitingOn.ACCEPTANCE or step.document_id is None:
-        raise NotWaiting(f"Step {step_id} does not wait for a decision.", status=step.status)
+        raise NotWaiting(f"Step {step_id} does not wait for a decision.{_last_decision(step)}", status=step.status)
     if step.document_version != version:
         raise VersionConflict("The document", expected=version)
     return Pin(type=step.produces, document_id=step.document_id, version=version)
+
+
+def _last_decision(step: Step) -> str:
+    if not step.decisions:
+        return ""
+    last = step.decisions[-1]
+    return f" {last.decided_by} has decided about version {last.document_version}: {last.decision}."
 
 
 def decide(

@@ -229,8 +229,28 @@ def test_several_documents_are_accepted_at_once_and_refusals_are_named(ada: User
     sent = fields(page, "/inbox/accept/") | {"items": [chosen[0], stale]}
     partly = browser.post("/inbox/accept/", sent, headers=HTMX)
     assert (partly.status_code, "1 of 2 documents are accepted." in text_of(partly)) == (422, True)
+    assert "The findings (project / c): Another version waits now." in text_of(partly)
     done = browser.post("/inbox/accept/", fields(page, "/inbox/accept/") | {"items": chosen[1:]}, headers=HTMX)
     assert (done.status_code, InboxEntry.objects.count()) == (204, 0)
+
+
+def test_a_role_that_is_lost_refuses_its_own_document_alone(ada: User) -> None:
+    reports.publish(gated=True)
+    found = [reports.hand_in(reports.start(ada, key=key)) for key in ("kept", "lost", "lowered")]
+    bob, browser = ensure_user(name="bob"), Client()
+    for each in found:
+        ScopeRole.objects.create(scope_id=each.scope.id, user=bob, role=Role.REVIEWER)
+    browser.force_login(bob)
+    sent = fields(browser.get("/inbox/"), "/inbox/accept/") | {"items": [f"{each.id}/1/research" for each in found]}
+    ScopeRole.objects.filter(scope__key="lost", user=bob).delete()
+    ScopeRole.objects.filter(scope__key="lowered", user=bob).update(role=Role.VIEWER)
+    for _ in range(2):  # sent again it says the same
+        told = browser.post("/inbox/accept/", sent, headers=HTMX)
+        assert (told.status_code, "1 of 3 documents are accepted." in text_of(told)) == (422, True)
+        assert "The findings (project / lowered): You may not decide about it any more." in text_of(told)
+        assert "research: You may not decide about it any more." in text_of(told)
+    statuses = [reports.read(each).steps["research"].status.value for each in found]
+    assert statuses == ["completed", "waiting", "waiting"]
 
 
 @pytest.mark.parametrize("kind", ["ask", "hand_in", "fail"])

@@ -237,3 +237,12 @@ def test_the_answer_to_a_form_names_its_page_if_its_address_is_for_sending_alone
     refused = browser.post(path, sent)
     [page] = re.findall(r'data-page="([^"]+)" data-sent>', refused.content.decode())
     assert (refused.status_code, page == path, browser.get(page).status_code) == (422, False, 200)
+
+
+def test_a_form_that_is_too_old_says_so_in_the_page_or_in_a_sentence(ada: User) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    page = browser.post("/login/", {"username": "ada", "password": "x"})
+    assert (page.status_code, "This form is too old" in page.content.decode()) == (403, True)
+    assert 'href="/login/"' in page.content.decode()
+    sentence = browser.post("/login/", {}, headers={"HX-Request": "true"})
+    assert (sentence.status_code, sentence.content.decode()) == (403, "This page is too old: reload it.")

@@ -73,6 +73,14 @@ def test_names_that_look_the_same_are_the_same(ada: Caller, report: int, name: s
     assert ada.post(f"/scopes/project/{quote(name)}/stream-tickets", {}).status_code == 201
 
 
+@pytest.mark.parametrize("key", [".", "..", "a/..", "../a", "a/./b", " .. "])
+def test_a_key_that_addresses_cannot_have_is_refused(ada: Caller, report: int, key: str) -> None:
+    refused = start(ada, key)
+    assert (refused.status_code, pointers(refused)) == (422, {"/scope_id"})
+    assert not Scope.objects.exists()
+    assert start(ada, "...a/b..c").status_code == 201
+
+
 @pytest.mark.parametrize("key", ["a b", "日本語", "ÅÄÖ/2", "Straße", "مشروع", "नमस्ते", "a-1_2.x", "🙂"])
 def test_a_name_in_any_script_is_taken(ada: Caller, report: int, key: str) -> None:
     assert start(ada, key, tags=[key]).json()["scope_id"] == normalize_name(key)
