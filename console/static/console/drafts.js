@@ -17,26 +17,34 @@ function pairsOf(form) {
   return [...new FormData(form)].filter(([name, value]) => typeof value === "string" && name !== "csrfmiddlewaretoken");
 }
 
+// Each tab keeps its own input. Returns whether it is kept.
 export function save(place) {
   const form = place.querySelector("form");
-  if (!form || "unshown" in place.dataset || "stored" in place.dataset) return;
-  if (!store(place.dataset.draft, { pairs: pairsOf(form), tab: TAB })) return;
-  for (const name of saved(beginning(place))) if (name !== place.dataset.draft) forget(name);
+  if (!form || "unshown" in place.dataset || "stored" in place.dataset) return false;
+  if (!store(ownName(place), { pairs: pairsOf(form) })) return false;
+  for (const name of saved(beginning(place))) if (isOwn(name) && name !== ownName(place)) forget(name);
+  return true;
 }
 
 // What names of kept input begin with, for all versions of what the place shows.
 const beginning = (place) => place.dataset.draft.replace(/[^/]*$/, "");
+const ownName = (place) => `${place.dataset.draft}#${TAB}`;
+const isOwn = (name) => name.endsWith(`#${TAB}`);
 
-// The name of the kept input: of this version, else of an earlier one.
-const keptName = (place) => (unsent(place.dataset.draft) ? place.dataset.draft : saved(beginning(place))[0]);
+// The name of the kept input: of this tab, else of one that may be closed; of this version, else of an earlier one.
+function keptName(place) {
+  const names = saved(beginning(place));
+  return names.find((name) => name === ownName(place)) ?? names.find(isOwn)
+    ?? names.find((name) => name.startsWith(`${place.dataset.draft}#`)) ?? names[0];
+}
 
 function forgetAll(place) {
   for (const name of saved(beginning(place))) forget(name);
 }
 
-// What another tab has kept meanwhile stays: its text is still on the screen there.
-function forgetSent(place) {
-  for (const name of saved(beginning(place))) if (unsent(name).tab === TAB) forget(name);
+// What this tab has kept. The input of another tab stays: it may still be on the screen there.
+export function forgetOwn(place) {
+  for (const name of saved(beginning(place)).filter(isOwn)) forget(name);
 }
 
 // Returns the place with the kept input; null if the server did not make it.
@@ -64,7 +72,7 @@ async function restore(place) {
   }
   place.replaceWith(fresh);
   htmx.process(fresh);
-  save(fresh);
+  if (save(fresh) && name !== ownName(fresh)) forget(name);
 }
 
 // Says that kept input could not be shown. The form stays closed: what is typed into it would replace the kept input.
@@ -115,7 +123,7 @@ document.addEventListener("htmx:after:request", ({ target, detail: { ctx } }) =>
   const place = placeOf(target);
   if (!place || ctx.hx?.trigger !== "stored") return;
   place.dataset.stored = ""; // until the next page is here, other parts of this one may still be swapped
-  forgetSent(place);
+  forgetOwn(place);
 });
 document.addEventListener("htmx:finally:request", ({ target }) => {
   const place = placeOf(target);

@@ -1,8 +1,6 @@
 // Remarks at passages: selected text becomes a form, which the server makes, and comments are shown at their text.
 
-import "./drafts.js";
-import { save } from "./drafts.js";
-import { forget } from "./unsent.js";
+import { forgetOwn, save } from "./drafts.js";
 
 const page = document.querySelector("[data-passages]");
 const content = document.querySelector(".doc-content");
@@ -79,7 +77,7 @@ if (page?.dataset.passages && content) {
     }
     const place = target.closest("[data-close-passage]")?.closest("[data-draft]");
     if (place) {
-      forget(place.dataset.draft);
+      forgetOwn(place);
       place.replaceChildren();
     }
   });

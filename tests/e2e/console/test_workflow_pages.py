@@ -142,3 +142,24 @@ def test_of_two_authors_the_second_is_told_and_loses_no_text(shared: Machine, op
     look(page, 360)
     press(page, "Bring it back")
     expect(page.get_by_text("The workflow is back.")).to_be_visible()
+
+
+def test_what_is_typed_in_another_tab_stays_when_this_one_is_published(
+    shared: Machine, open_page: Callable[[str], Page]
+) -> None:
+    page = open_page(AUTHOR)
+    another = page.context.new_page()
+    for each in (page, another):
+        each.goto(f"{shared.url}/workflows/meeting-minutes/edit/")
+    change(page, "name: Meeting minutes", "name: Minutes of one tab")
+    change(another, "name: Meeting minutes", "name: Minutes of another")
+    for act in ("Publish…", "Publish version 2"):
+        press(page, act)
+    page.wait_for_url("**/meeting-minutes/?done=published")
+    another.reload()
+    expect(another.get_by_role("heading", name="The workflow has changed meanwhile")).to_be_visible()
+    assert "name: Minutes of another" in another.get_by_label(TEXT).input_value()
+    another.close()
+    page.get_by_role("link", name="Version 1", exact=True).click()
+    press(page, "Make version 1 the current one")  # other tests start it
+    expect(page.get_by_text("Version 1 is the current one now.")).to_be_visible()
