@@ -19,7 +19,6 @@ const documents = new Map(); // document id → displayed version and its elemen
 const drafts = new Map(); // step id → live text
 const opened = new Set(); // ids of the steps with visible calls
 const FORMS = { discard: forget, after: at("name") }; // `after` gets the focus of a removed form
-const ENDED = new Set(["completed", "failed", "cancelled"]);
 const WRITING = new Set(["running", "remediating"]);
 const MAX_VIOLATIONS = 5; // on a card
 const RETRY_MS = 2000;
@@ -34,8 +33,8 @@ function showExecution(execution) {
     flag(execution) ?? "");
   at("dry-run").hidden = !execution.dry_run;
   morph(at("status"), badge(execution.status));
-  at("cancel").hidden = ENDED.has(execution.status);
-  at("retry").hidden = !["failed", "cancelled"].includes(execution.status);
+  at("cancel").hidden = !execution.may.includes("cancel");
+  at("retry").hidden = !execution.may.includes("retry");
   at("failure").hidden = !execution.error;
   at("failure").textContent = execution.error ? `${execution.error.message} (${execution.error.code})` : "";
 }
@@ -101,6 +100,10 @@ function itemsCard(steps) {
       `${step.status}: ${step.item.keys.join(" / ")} ${step.item.label}`), draftOf(step)]));
 }
 
+// Whether the person may act on a step. A form that holds typed text stays when a role is lost.
+const offers = (container, step, action) => step.may.includes(action)
+  || at(container).querySelector(`form[data-step="${CSS.escape(step.step_id)}"][data-edited]`) !== null;
+
 function showSteps(steps) {
   const levels = new Map();
   const cards = new Map();
@@ -110,9 +113,9 @@ function showSteps(steps) {
     .map((level) => make("div", { class: "level", id: `level-${level}` },
       levels.get(level).map((card) => card[0].item ? itemsCard(card) : stepCard(card[0])))));
   for (const place of at("pipeline").querySelectorAll(".draft")) place.scrollTop = place.scrollHeight;
-  const asking = steps.filter((step) => step.status === "waiting" && step.clarification?.answers === null);
+  const asking = steps.filter((step) => step.status === "waiting" && step.clarification?.answers === null && offers("questions", step, "answer"));
   showForms(at("questions"), new Map(asking.map((step) => [questionName(id, step), () => questionForm(id, step, update)])), FORMS);
-  const deciding = steps.filter((step) => step.acceptance?.needed);
+  const deciding = steps.filter((step) => step.acceptance?.needed && offers("acceptance", step, "decide"));
   showForms(at("acceptance"), new Map(deciding.map((step) => [acceptanceName(id, step), () => acceptanceForm(id, step, update)])), FORMS);
 }
 
@@ -120,7 +123,7 @@ function showBudget(execution, steps) {
   const lines = budgetLines(execution);
   morph(at("limits"), lines);
   at("limits").closest("section").hidden = lines.length === 0;
-  const wanted = waitsForBudget(execution) ? [[budgetName(execution), () => budgetForm(execution, steps, update)]] : [];
+  const wanted = waitsForBudget(execution) && execution.may.includes("budget") ? [[budgetName(execution), () => budgetForm(execution, steps, update)]] : [];
   showForms(at("budget"), new Map(wanted), FORMS);
 }
 

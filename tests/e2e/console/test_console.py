@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
-from orchestrator.embedded_postgres import instance
 from tests.e2e.console.browser import browsing, enter, log_in
 from tests.e2e.processes import CLOSED_BRIEF, PASSWORD, Machine, start_execution, wait_for_status, wait_until
 from tests.support.waiting import HANG_SECONDS
@@ -222,29 +220,32 @@ def test_a_deferred_step_says_when_it_goes_on_and_why_it_waits(shared: Machine, 
         expect(card).not_to_contain_text("delays it")
 
 
-@pytest.mark.torture
-def test_a_refusal_stays_until_it_is_read(shared: Machine, page: Page) -> None:
+def test_a_viewer_is_offered_no_act_and_a_refusal_stays_until_it_is_read(shared: Machine, page: Page) -> None:
     with shared.client("vera") as client:
         execution_id = waiting(client, "of-vera")
-        shared.token("will")
-        give = (
-            "INSERT INTO access_scoperole (scope_id, user_id, role, created_at)"
-            " SELECT scope.id, access_user.id, 'viewer', now()"
-            " FROM access_scope AS scope, access_user WHERE scope.key = 'of-vera' AND username = 'will'"
-        )
-        with psycopg.connect(instance.url(shared.data_dir)) as connection:
-            assert connection.execute(give).rowcount == 1
+        role = "/scopes/project/of-vera/roles/will"
+        assert client.put(role, json={"role": "operator"}).status_code == 201
         enter(page, shared, "will")
         opened(page, shared, execution_id)
         page.on("dialog", lambda dialog: dialog.accept())
+        expect(page.locator("form.questions")).to_be_visible()
+        page.route("**/api/v1/executions/*", lambda route: route.abort())  # the page does not learn of the other role
+        assert client.put(role, json={"role": "viewer"}).status_code == 200
         page.get_by_role("button", name="Cancel").click()
         fault = page.locator("#faults")
         expect(fault).to_contain_text("Cancel failed. This needs the role operator in the scope. Your role is viewer.")
+        page.unroute("**/api/v1/executions/*")
         answer(client, execution_id)
         expect(page.locator("#status")).to_have_text("completed")  # after many events
         expect(fault).to_contain_text("Cancel failed.")
         fault.get_by_role("button", name="Dismiss").click()
         expect(fault).to_be_empty()
+        another = waiting(client, "of-vera")
+        opened(page, shared, another)
+        expect(page.locator("#step-discovery")).to_be_visible()
+        expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+        expect(page.locator("form.questions")).to_have_count(0)
+        client.post(f"/executions/{another}/cancel")
 
 
 def test_what_fails_without_a_connection_says_so(shared: Machine, page: Page) -> None:
