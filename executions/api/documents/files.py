@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from functools import partial
 from os.path import splitext
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -165,8 +165,8 @@ def _uploaded(request: Request) -> tuple[str, UploadedFile]:
     Raises:
         Invalid: the form has other parts than one file.
     """
-    form = cast("QueryDict", request.data)
-    parts = [(name, each) for name, values in form.lists() for each in values]
+    form = request.data  # a request without a body has a plain dict
+    parts = [(name, each) for name, values in form.lists() for each in values] if isinstance(form, QueryDict) else []
     if len(parts) != 1 or parts[0][0] != _PART or not isinstance(parts[0][1], UploadedFile):
         detail = f"Send a form with exactly one part, named {_PART!r}, that is a file with a name."
         raise Invalid(detail, [FieldError(pointer=f"/{_PART}", code="one_file", detail=detail)])

@@ -83,7 +83,10 @@ def test_another_user_is_answered_as_if_there_were_nothing(server: Machine, plac
 
 def test_without_a_token_nothing_is_answered(server: Machine, place: dict[str, str]) -> None:
     with httpx.Client(timeout=HANG_SECONDS) as client:
-        assert {status for _, status in answers(server, place, client)} == {401}
+        found = list(answers(server, place, client))
+    tries = {status for path, status in found if path.endswith("/auth/token")}
+    assert tries <= {401, 429}  # the other tests have tried many passwords
+    assert {status for path, status in found if not path.endswith("/auth/token")} == {401}
 
 
 @pytest.mark.torture

@@ -15,6 +15,7 @@ from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.db.models.signals import post_save
 from django.utils import timezone
 
+from access.idempotency import HEADER
 from access.models import Role
 from common import limits as module
 from common.limits import limits
@@ -123,6 +124,12 @@ def test_a_form_has_exactly_one_file(ada: Caller) -> None:
         response = ada.send_form(form)
         assert (response.status_code, pointers(response)) == (422, {"/file"}), form
     assert ada.post("/files", {"file": "x"}).status_code == 415
+
+
+def test_a_request_without_a_body_has_no_file(ada: Caller) -> None:
+    headers = {"Authorization": f"Bearer {ada.token}", HEADER: "1" * 32}
+    refused = ada.http.generic("POST", "/api/v1/files", b"", content_type="", headers=headers)
+    assert (refused.status_code, pointers(refused)) == (422, {"/file"})
 
 
 def test_a_file_may_be_larger_than_other_bodies_and_has_a_limit(ada: Caller) -> None:
