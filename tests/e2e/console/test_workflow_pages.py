@@ -51,6 +51,13 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name).click()
 
 
+def publish(page: Page, workflow_id: str, version: int) -> None:
+    """Publish the text of the editor as the next version of a workflow."""
+    for act in ("Publish…", f"Publish version {version}"):
+        press(page, act)
+    page.wait_for_url(f"**/{workflow_id}/?done=published")
+
+
 @pytest.mark.parametrize("width", [1280, 360])
 def test_an_author_copies_checks_tries_publishes_and_starts(
     shared: Machine, open_page: Callable[[str], Page], width: int
@@ -114,9 +121,7 @@ def test_of_two_authors_the_second_is_told_and_loses_no_text(shared: Machine, op
         each.goto(f"{shared.url}/workflows/vendor-assessment/edit/")
     change(page, "name: Vendor assessment", "name: Vendor check")
     change(other, "name: Vendor assessment", "name: Vendor audit")
-    for act in ("Publish…", "Publish version 2"):
-        press(other, act)
-    other.wait_for_url("**/vendor-assessment/?done=published")
+    publish(other, "vendor-assessment", 2)
     page.evaluate(CHANGED)
     expect(page.locator("#newer")).to_contain_text("simon has published version 2")
     expect(page.get_by_label(TEXT)).to_be_visible()
@@ -126,9 +131,7 @@ def test_of_two_authors_the_second_is_told_and_loses_no_text(shared: Machine, op
     expect(page.locator(".moved ins")).to_contain_text("audit")
     for width in (1280, 360):
         look(page, width)
-    for act in ("Publish…", "Publish version 3"):
-        press(page, act)
-    page.wait_for_url("**/vendor-assessment/?done=published")
+    publish(page, "vendor-assessment", 3)
     page.get_by_role("link", name="Changes of version 3").click()
     expect(page.locator("ins").first).to_contain_text("check")
     look(page, 360)
@@ -153,9 +156,7 @@ def test_what_is_typed_in_another_tab_stays_when_this_one_is_published(
         each.goto(f"{shared.url}/workflows/meeting-minutes/edit/")
     change(page, "name: Meeting minutes", "name: Minutes of one tab")
     change(another, "name: Meeting minutes", "name: Minutes of another")
-    for act in ("Publish…", "Publish version 2"):
-        press(page, act)
-    page.wait_for_url("**/meeting-minutes/?done=published")
+    publish(page, "meeting-minutes", 2)
     another.reload()
     expect(another.get_by_role("heading", name="The workflow has changed meanwhile")).to_be_visible()
     assert "name: Minutes of another" in another.get_by_label(TEXT).input_value()
