@@ -41,6 +41,59 @@ def test_every_unknown_name_is_named_beside_everything_else_that_is_wrong() -> N
     }
 
 
+class Typed(StrictSerializer):
+    """A form with one field of each type."""
+
+    text = serializers.CharField(required=False, min_length=3)
+    word = serializers.RegexField(r"^\w+$", required=False)
+    address = serializers.EmailField(required=False)
+    key = serializers.UUIDField(required=False)
+    number = serializers.IntegerField(required=False)
+    flag = serializers.BooleanField(required=False)
+    moment = serializers.DateTimeField(required=False)
+    words = serializers.ListField(child=serializers.CharField(max_length=5), max_length=4, required=False)
+    forms = Form(many=True, required=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("text", [1234, 0.5, True, ["abc"], {"a": 1}]),
+        ("word", [0, 1.5, False]),
+        ("address", [1, True]),
+        ("key", [1, 1.0, True]),
+        ("number", ["1", " 1", True, 1.5, [1]]),
+        ("flag", ["true", "yes", 1, 0, 0.0, []]),
+        ("moment", [0, 1.5, True]),
+        ("words", [["a", 1], [0.5], [True], "a"]),
+        ("forms", [[{"size": "3"}], [{"size": 3, "tag": [1]}]]),
+    ],
+)
+def test_a_json_value_of_another_type_is_refused_and_not_converted(name: str, values: list[Any]) -> None:
+    accepted = [value for value in values if Typed(data={name: value}).is_valid()]
+    assert accepted == []
+
+
+def test_json_values_of_their_types_are_taken() -> None:
+    given = {"text": "123", "word": "1", "number": 1, "flag": False, "words": ["1"], "forms": [{"size": 1}]}
+    assert checked(Typed, given) == given
+    assert checked(Typed, {"number": 1.0}) == {"number": 1}  # one number in JSON
+
+
+def test_every_wrong_type_in_a_list_is_named_beside_other_errors_of_its_items() -> None:
+    with pytest.raises(serializers.ValidationError) as caught:
+        checked(Typed, {"words": [1, "longer than five", "a", 2], "text": 1})
+    found: Any = caught.value.get_codes()
+    assert found == {"words": {0: ["invalid"], 1: ["max_length"], 3: ["invalid"]}, "text": ["invalid"]}
+
+
+def test_a_list_that_is_too_long_has_one_error() -> None:
+    with pytest.raises(serializers.ValidationError) as caught:
+        checked(Typed, {"words": [1] * 5})
+    found: Any = caught.value.get_codes()
+    assert found == {"words": ["max_length"]}
+
+
 @pytest.mark.parametrize("data", [[], "text", 3, None, [{"size": 3}]])
 def test_what_is_no_object_is_refused(data: Any) -> None:
     with pytest.raises(serializers.ValidationError):
