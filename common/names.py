@@ -13,6 +13,9 @@ _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 #: Characters of other categories that Unicode displays as nothing (Default_Ignorable_Code_Point).
 _IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
 
+HIDDEN_CHARACTER = "Control, zero-width and text-direction characters are not allowed."
+DOTS = "No part between slashes may be `.` or `..`: browsers leave these out of addresses."
+
 
 def normalize_name(name: str) -> str:
     """Return the normalized form of a name: NFC, without surrounding white space."""
@@ -35,8 +38,8 @@ class NameField(serializers.CharField):
     """A key or tag: trimmed, in NFC, without invisible characters, and with no part `.` or `..` between slashes."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
-        "hidden_character": "Control, zero-width and text-direction characters are not allowed.",
-        "dots": "No part between slashes may be `.` or `..`: browsers leave these out of addresses.",
+        "hidden_character": HIDDEN_CHARACTER,
+        "dots": DOTS,
     }
 
     def to_internal_value(self, data: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from common.names import has_dots, has_hidden_characters, normalize_name
+from common.names import DOTS, HIDDEN_CHARACTER, has_dots, has_hidden_characters, normalize_name
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 POINTER = r"^(/([^~/]|~[01])*)*$"
@@ -24,7 +24,7 @@ def visible(text: str) -> str:
         ValidationError: it has some.
     """
     if has_hidden_characters(text):
-        raise forms.ValidationError("Control, zero-width and text-direction characters are not allowed.")
+        raise forms.ValidationError(HIDDEN_CHARACTER)
     return text
 
 
@@ -36,9 +36,7 @@ def clean_key(text: str) -> str:
     """
     key = visible(normalize_name(text))
     if has_dots(key):
-        raise forms.ValidationError(
-            "No part between slashes may be “.” or “..”: browsers leave these out of addresses."
-        )
+        raise forms.ValidationError(DOTS)
     return key
 
 

@@ -260,7 +260,7 @@ def retry_later_response(request: HttpRequest, problem: Problem) -> HttpResponse
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Respond to an unknown path."""
     if not _is_api(request):
-        return defaults.page_not_found(request, exception)
+        return HttpResponse(render_to_string("console/no_page.html"), status=404)
     return django_problem(request, problem_of(NotFound("There is nothing at this path.")))
 
 

@@ -25,6 +25,7 @@ from access.services import BadName, BadPassword, store_login
 from access.user import User
 from common.database.server import database_now
 from common.errors import Forbidden, NotFound
+from console.scopes.addresses import path_of_scope
 
 _KEY = "invitation"  # in the session
 _SALT = "console.invitation"
@@ -87,7 +88,7 @@ def _again(request: HttpRequest, row: Invitation | None) -> HttpResponse | None:
     if row is None or row.accepted_by_id is None:
         return None
     if isinstance(request.user, User):
-        return _leave(request) if request.user.pk == row.accepted_by_id else None
+        return _leave(request, row) if request.user.pk == row.accepted_by_id else None
     if request.POST.get("do") not in _ACTS:
         return None
     user = _checked_user(request)
@@ -95,7 +96,7 @@ def _again(request: HttpRequest, row: Invitation | None) -> HttpResponse | None:
         return None
     login(request, user)
     store_login(request)
-    return _leave(request)
+    return _leave(request, row)
 
 
 def _require_same_user(request: HttpRequest) -> None:
@@ -124,7 +125,7 @@ def _accept(request: HttpRequest, row: Invitation) -> HttpResponse:
     if not isinstance(request.user, User):
         return _page(request, row, status=403, fault="Your session has ended. Log in to accept the invitation.")
     invitations.accept_by_hash(user=request.user, token_hash=row.token_hash, now=database_now())
-    return _leave(request)
+    return _leave(request, row)
 
 
 def _log_in(request: HttpRequest, row: Invitation) -> HttpResponse:
@@ -162,7 +163,7 @@ def _create_account(request: HttpRequest, row: Invitation) -> HttpResponse:
         return _page(request, row, status=422, account_fault=str(error))
     login(request, user, backend=_BACKEND)
     store_login(request)
-    return _leave(request)
+    return _leave(request, row)
 
 
 #: What the page's forms ask for; any other value accepts as the user who is logged in.
@@ -172,9 +173,10 @@ _ACTS: Mapping[str, Callable[[HttpRequest, Invitation], HttpResponse]] = {
 }
 
 
-def _leave(request: HttpRequest) -> HttpResponse:
+def _leave(request: HttpRequest, row: Invitation) -> HttpResponse:
+    """Forget the invitation, and lead to its scope, whose page says what the user may do now."""
     request.session.pop(_KEY, None)  # a login in this browser may have ended that session
-    return HttpResponseRedirect(resolve_url(settings.LOGIN_REDIRECT_URL))
+    return HttpResponseRedirect(f"{path_of_scope(row.scope)}?joined=")
 
 
 def _page(request: HttpRequest, row: Invitation, *, status: int = 200, **faults: str) -> HttpResponse:

@@ -125,6 +125,7 @@ def _show(
         share=_share(details.budget),
         form=budget_form if failed else BudgetForm(initial=given),
         told=told,
+        has_joined="joined" in request.GET,
     )
 
 

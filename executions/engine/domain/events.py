@@ -66,10 +66,11 @@ class Event:
     step_id: str | None = None
 
     def data(self) -> dict[str, JsonValue]:
-        """Return the event's payload, ready for JSON: all fields but type and step."""
+        """Return the event's payload, ready for JSON: all fields but type and step. Times have milliseconds."""
         # a class is hashable
-        pairs = {name: getattr(self, name) for name in _payload_fields(type(self))}  # type: ignore[arg-type]
-        plain: dict[str, JsonValue] = _JSON.dump_python(pairs, mode="json")
+        pairs = ((name, getattr(self, name)) for name in _payload_fields(type(self)))  # type: ignore[arg-type]
+        given = {name: format_rfc3339(value) if isinstance(value, datetime) else value for name, value in pairs}
+        plain: dict[str, JsonValue] = _JSON.dump_python(given, mode="json")
         return plain
 
 

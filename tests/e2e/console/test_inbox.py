@@ -58,7 +58,7 @@ def come_in(page: Page, link: str, name: str) -> None:
     new.get_by_label("Password", exact=True).fill(PASSWORD)
     new.get_by_label("Password again").fill(PASSWORD)
     new.get_by_role("button").click()
-    page.wait_for_url("**/executions/")
+    page.wait_for_url("**/scopes/**/?joined=")
 
 
 def picture(page: Page, name: str) -> None:

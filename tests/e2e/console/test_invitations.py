@@ -29,11 +29,11 @@ def test_a_person_without_an_account_follows_the_link_and_comes_in(shared: Machi
         new.get_by_label("Password", exact=True).fill(PASSWORD)
         new.get_by_label("Password again").fill(PASSWORD)
         new.get_by_role("button").click()
-        page.wait_for_url("**/executions/")
+        page.wait_for_url("**/scopes/**/?joined=")
         scopes = page.evaluate("fetch('/api/v1/scopes/').then(response => response.json())")["data"]
         assert [(each["scope_id"], each["role"]) for each in scopes] == [("of-hedy", "reviewer")]
         page.goto(made["url"])
-        page.wait_for_url("**/executions/")  # it was this person
+        page.wait_for_url("**/scopes/**/?joined=")  # it was this person
     with browsing(browser) as another:
         page = another.new_page()
         page.goto(made["url"])

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.django_db
 PLACE: dict[str, Any] = {"scope_type": "project", "scope_key": "alpha"}
 PAGE = "/invitations/"
 PASSWORD = "a-long-Passphrase"
+JOINED = "/scopes/project/alpha/?joined="
 
 
 @pytest.fixture
@@ -76,9 +77,9 @@ def test_the_link_leads_to_a_page_whose_address_has_no_secret(link: str) -> None
 def test_a_person_without_an_account_makes_one_and_is_logged_in(link: str) -> None:
     stranger = opened(link)
     done = create(stranger, "eve")
-    assert (done.status_code, done["Location"]) == (302, "/executions/")
+    assert (done.status_code, done["Location"]) == (302, JOINED)
     assert roles() == {"eve": "reviewer"}
-    assert stranger.get("/executions/").status_code == 200
+    assert "You are reviewer in this scope now." in stranger.get(JOINED).content.decode()
     assert User.objects.get(username="eve").check_password(PASSWORD)
     assert stranger.get(PAGE).status_code == 404  # the browser has forgotten it
     assert Client().get(link, follow=True).status_code == 410
@@ -191,8 +192,8 @@ def test_a_form_that_is_sent_again_leads_on_and_others_are_told(link: str, do: s
     lost.cookies.load({name: each.value for name, each in before.items()})
     assert lost.post(PAGE, {**form, "password": "wrong"}).status_code == 404
     again = lost.post(PAGE, form)
-    assert (again.status_code, again["Location"]) == (302, "/executions/")
-    assert lost.get("/executions/").status_code == 200
+    assert (again.status_code, again["Location"]) == (302, JOINED)
+    assert lost.get(JOINED).status_code == 200
     assert roles() == {"eve": "reviewer"}
     stranger = opened(link).get(PAGE)
     assert (stranger.status_code, "log in</a>" in stranger.content.decode()) == (410, True)

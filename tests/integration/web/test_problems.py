@@ -149,6 +149,12 @@ def test_pages_fail_as_pages_do(path: str, status: int) -> None:
     assert b"hunter2" not in response.content
 
 
+def test_a_page_that_does_not_exist_leads_to_the_start_without_the_database() -> None:
+    text = Client().get("/page/none").content.decode()
+    assert "There is no page at this address." in text
+    assert '<a href="/">Start page</a>' in text
+
+
 def test_a_sane_request_id_is_kept(api: Api, alice: User) -> None:
     response = api(alice).get("/api/v1/private", HTTP_X_REQUEST_ID="from-the-proxy.1")
     assert response["X-Request-ID"] == "from-the-proxy.1"

@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import include, path
 from rest_framework import exceptions, serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -142,6 +142,7 @@ urlpatterns = [
     path("api/v1/bug", bug),
     path("api/v1/suspicious", suspicious),
     path("page/bug", bug),
+    path("", include("console.urls")),
 ]
 handler400 = "orchestrator.problems.bad_request"
 handler403 = "orchestrator.problems.permission_denied"
