@@ -250,8 +250,9 @@ def test_a_provider_that_is_away_is_a_sentence(site: tuple[Machine, Provider], p
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.torture), 360])
 def test_a_person_comes_from_the_login_page_to_a_role_by_group(
-    site: tuple[Machine, Provider], browser: Browser
+    site: tuple[Machine, Provider], browser: Browser, width: int
 ) -> None:
     installed, provider = site
     with installed.client("ada") as ada:
@@ -259,7 +260,9 @@ def test_a_person_comes_from_the_login_page_to_a_role_by_group(
     provider.change("vera", preferred_username="vera", groups=["editors"])
     with browsing(browser) as context:
         page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 800})
         page.goto(f"{installed.url}/documents/")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.get_by_role("link", name=f"Log in with {NAME}").click()
         page.locator("[name=username]").fill("vera")
         page.locator("[name=password]").fill(PASSWORD)
