@@ -70,5 +70,6 @@ def _cell(value: object) -> object:
 
 def file_renderer(name: str, media_type: str) -> type[FileRenderer]:
     """Return the renderer of a format: clients ask for it by `?format=name`, or by its media type."""
-    parameters = {"media_type": media_type.partition(";")[0], "format": name}
+    kind, _, charset = media_type.partition("; charset=")
+    parameters = {"media_type": kind, "charset": charset or None, "format": name}
     return type(f"{name.title()}FileRenderer", (FileRenderer,), parameters)

@@ -202,7 +202,8 @@ class AcceptanceRequest(StrictSerializer):
         min_value=1,
         max_value=MAX_INTEGER,
         help_text="The document's version with which you compared. It is required to accept a proposed version, and to "
-        "edit a version that is not the newest. If another one is the newest, the answer is 412.",
+        "edit a version that is not the newest; to reject, it is optional. If another one is the newest, the answer is "
+        "412.",
     )
 
     def validate_decision(self, value: str) -> AcceptanceAction:
@@ -221,7 +222,7 @@ class AcceptanceRequest(StrictSerializer):
         """
         accepts = attrs["decision"] is AcceptanceAction.ACCEPT
         asks = attrs["decision"] is AcceptanceAction.REQUEST_CHANGES
-        allowed = {"content": accepts, "patch": accepts, "note": accepts, "head_version": accepts, "comments": asks}
+        allowed = {"content": accepts, "patch": accepts, "note": accepts, "head_version": not asks, "comments": asks}
         refused = {name: "This does not belong to the decision." for name in attrs if not allowed.get(name, True)}
         edits = attrs.keys() & {"content", "patch"}
         if len(edits) > 1:

@@ -60,6 +60,16 @@ class _Read:
         return [each for each in self.steps if each.status == StepStatus.COMPLETED.value and each.document_id]
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the execution has all its documents."""
+        return bool(self.execution.status == ExecutionStatus.COMPLETED.value)
+
+    @property
+    def count(self) -> str:
+        """How many steps have a final document."""
+        return f"{len(self.done)} of {len(self.steps)} steps have a document"
+
+    @property
     def undecided(self) -> list[models.ExecutionStep]:
         """The steps whose document waits for a decision."""
         return [each for each in self.steps if selectors.waits_for_decision(each)]
@@ -187,6 +197,8 @@ def _facts(read: _Read) -> Iterator[tuple[str, str]]:
     yield "Started", f"{format_rfc3339(row.created_at)}{by}"
     ended = f", {format_rfc3339(row.finished_at)}" if row.finished_at else ""
     yield "Status", f"{row.status}{ended}"
+    if not read.is_complete:
+        yield "Not complete", read.count
     for name, steps in (("a decision is missing", read.undecided), ("not final", read.unfinished)):
         if steps:
             shown = [f"{each.name}{f' ({each.label})' if each.label else ''}" for each in steps]
@@ -198,7 +210,7 @@ def _provenance(read: _Read) -> Iterator[str]:
     row = read.execution
     if row.script is not None:
         yield "Dry run: the rehearsal model wrote the documents"
-    if row.status != ExecutionStatus.COMPLETED.value:
-        yield f"Not complete: {len(read.done)} of {len(read.steps)} steps have a document, {row.status}"
+    if not read.is_complete:
+        yield f"Not complete: {read.count}, {row.status}"
     yield f"Execution {row.id}"
     yield f"Workflow {row.workflow_id}, version {row.workflow_version.version}"

@@ -202,16 +202,21 @@ def _voted_version(read: Document, said: PersonsDecision) -> Document:
 
 
 def _final_version(read: Document, said: PersonsDecision, *, root_id: UUID, user: User, now: datetime) -> Document:
-    """Return the version with which the step completes, and store it if the decision makes one."""
+    """Return the version with which the step completes, and store it if the decision makes one.
+
+    A rejection may name the head, too: a rejected proposal completes the step with it.
+    """
     if read.proposed:
         head = lock_head(read)
         if said.decision is AcceptanceAction.REJECT:
+            if said.head_version is not None:
+                _check_head(head, said.head_version)
             _check_content(head, read.schema)  # the steps after this one read it
             return head
         if said.decision is AcceptanceAction.REQUEST_CHANGES:
             return read
         _check_head(head, said.head_version)
-    elif said.may_make_version:
+    elif said.may_make_version or said.head_version is not None:
         head = lock_head(read)
         if said.head_version is not None or head.version != read.version:
             _check_head(head, said.head_version)  # an edit would replace a version that the person has not read

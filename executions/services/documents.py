@@ -135,12 +135,15 @@ def restore_document(
     """Store the content of an earlier version as the next version.
 
     Raises:
-        NotFound: there is no such document or version, or none that the user may see.
+        NotFound: there is no such document, or none that the user may see.
         Forbidden: the user's role does not permit it.
         PreconditionFailed: the head's version is not in `expected_versions`.
-        Invalid: the old content is not valid against the present schema.
+        Invalid: there is no such version, or its content is not valid against the present schema.
     """
-    earlier = document_selectors.version(user=user, document_id=document_id, number=version)
+    earlier = document_selectors.versions(user=user, document_id=document_id).filter(version=version).first()
+    if earlier is None:
+        detail = f"The document has no version {version}."
+        raise Invalid(detail, [FieldError(pointer="/version", code="unknown_version", detail=detail)])
     return edit_document(
         user=user,
         document_id=document_id,

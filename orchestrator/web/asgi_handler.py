@@ -36,8 +36,8 @@ class Handler(ASGIHandler):
         """Answer one request."""
         try:
             return await super().handle(scope, _limited(scope, receive), send)
-        except TooLarge:
-            await _refuse(scope, send)
+        except TooLarge as error:
+            await _refuse(scope, send, error)
             return None
 
     def create_request(
@@ -56,17 +56,18 @@ def _limited(scope: dict[str, Any], receive: Receive) -> Receive:
 
     The returned function raises TooLarge if the announced or the received length exceeds the limit.
     """
-    maximum, received = max_body_bytes(scope["method"], scope["path"], usual=limits().request_bytes), 0
+    method, path, usual, received = scope["method"], scope["path"], limits().request_bytes, 0
+    maximum = max_body_bytes(method, path, usual=usual)
     announced = next((value for name, value in scope["headers"] if name == _LENGTH), b"0")
 
     async def receive_limited() -> Message:
         nonlocal received
         if _is_above(announced, maximum):
-            raise TooLarge
+            raise too_large(method, path, usual=usual)
         message = await receive()
         received += len(message.get("body", b""))
         if received > maximum:
-            raise TooLarge
+            raise too_large(method, path, usual=usual)
         return message
 
     return receive_limited
@@ -78,13 +79,13 @@ def _is_above(length: bytes, maximum: int) -> bool:
     return digits.isdigit() and (len(digits) > len(str(maximum)) or int(digits) > maximum)
 
 
-async def _refuse(scope: dict[str, Any], send: Send) -> None:
+async def _refuse(scope: dict[str, Any], send: Send, error: TooLarge) -> None:
     """Send 413."""
     client_id = next(
         (value.decode("latin-1") for name, value in scope["headers"] if name == HEADER.lower().encode()), None
     )
     identity = request_id(client_id)
-    problem = problem_of(TooLarge())
+    problem = problem_of(error)
     body = json.dumps(problem.body(instance=scope["path"], request_id=identity)).encode()
     headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body)), HEADER: identity}
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
@@ -104,5 +105,15 @@ def max_body_bytes(method: str, path: str, *, usual: int) -> int:
         path: Its path, without a query.
         usual: The limit on bodies that are no upload.
     """
-    is_upload = method == "POST" and path.rstrip("/") == _UPLOADS
-    return max(usual, limits().file_bytes + _FORM_BYTES) if is_upload else usual
+    return max(usual, limits().file_bytes + _FORM_BYTES) if _is_upload(method, path) else usual
+
+
+def too_large(method: str, path: str, *, usual: int) -> TooLarge:
+    """Return the error that names the limit on a body; the arguments are those of `max_body_bytes`."""
+    if _is_upload(method, path):
+        return TooLarge(f"The request body is too large: a file may have at most {limits().file_bytes:,} bytes.")
+    return TooLarge(f"The request body is too large: it may have at most {usual:,} bytes.")
+
+
+def _is_upload(method: str, path: str) -> bool:
+    return method == "POST" and path.rstrip("/") == _UPLOADS

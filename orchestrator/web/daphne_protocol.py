@@ -16,9 +16,8 @@ from uuid_utils.compat import uuid7
 from zope.interface import implementer
 
 from access.people.links import hide_token
-from common.errors import TooLarge
 from orchestrator.problems import CONTENT_TYPE, problem_of
-from orchestrator.web.asgi_handler import max_body_bytes
+from orchestrator.web.asgi_handler import max_body_bytes, too_large
 
 SMALL_BYTES = 16_384  # larger parts, such as replayed logs, use the reactor's buffer
 LINGER_SECONDS = 2.0  # for a client to read a response that was sent before the end of its request
@@ -162,15 +161,20 @@ class BoundedRequest(WebRequest):
 
     def _max_body_bytes(self) -> int:
         """Return the limit on the body of this request."""
+        return max_body_bytes(*self._method_and_path(), usual=self.server.max_body_bytes)
+
+    def _method_and_path(self) -> tuple[str, str]:
+        """Return what is known before the whole request has arrived."""
         method, path = self.channel._command, self.channel._path.partition(b"?")[0]  # noqa: SLF001 - there is no public way
-        return max_body_bytes(method.decode("latin-1"), path.decode("latin-1"), usual=self.server.max_body_bytes)
+        return method.decode("latin-1"), path.decode("latin-1")
 
     def _reject(self) -> None:
         """Send 413 immediately, then keep reading briefly: closing while the client sends would lose the response."""
         self._is_rejected = True
         request_id = str(uuid7())
-        path = self.channel._path.partition(b"?")[0].decode("latin-1")  # noqa: SLF001 - there is no public way
-        body = json.dumps(problem_of(TooLarge()).body(instance=path, request_id=request_id)).encode()
+        method, path = self._method_and_path()
+        problem = problem_of(too_large(method, path, usual=self.server.max_body_bytes))
+        body = json.dumps(problem.body(instance=path, request_id=request_id)).encode()
         head = (
             f"HTTP/1.1 413 Content Too Large\r\nContent-Type: {CONTENT_TYPE}\r\n"
             f"X-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"

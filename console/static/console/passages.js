@@ -50,7 +50,7 @@ function offer() {
   button.hidden = range === null;
   if (range === null) return;
   const box = range.getBoundingClientRect();
-  button.style.top = `${Math.min(box.bottom + 8, innerHeight - 48)}px`;
+  button.style.top = `${Math.max(8, Math.min(box.bottom + 8, innerHeight - 48))}px`;
   button.style.left = `${Math.max(8, Math.min(box.left, innerWidth - 140))}px`;
 }
 

@@ -245,6 +245,8 @@ def test_a_comment_stands_at_its_passage_and_is_resolved(shared: Machine, page: 
     document_id = add(shared, "remarks")
     page.goto(f"{shared.url}/documents/{document_id}/")
     select(page, ".doc-content td, .doc-content p, .doc-content dd", "opens at nine")
+    page.evaluate("document.body.style.paddingBottom = '3000px'; scrollTo(0, 2500)")  # the passage is above the window
+    expect(page.get_by_role("button", name="Comment", exact=True)).to_be_in_viewport(ratio=1)
     page.get_by_role("button", name="Comment", exact=True).click()
     page.get_by_label("Comment", exact=True).fill("Why so late?")
     page.locator("form.comment").get_by_role("button", name="Comment").click()

@@ -149,6 +149,7 @@ def test_a_body_above_the_limit_is_refused(served: Machine, path: str, length: b
     assert (response.status_code, response.json()["code"]) == (413, "too-large")
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.json()["request_id"] == response.headers["X-Request-ID"]
+    assert response.json()["detail"].endswith("it may have at most 2,097,152 bytes.")
 
 
 @pytest.mark.parametrize("kind", [FORM, "multipart/form-data; boundary=b"])
@@ -242,4 +243,6 @@ def test_an_upload_has_a_limit_of_its_own(client: httpx.Client) -> None:
     refused = upload(3 * 1024 * 1024)  # above the limit of other bodies
     assert refused.status_code == 422, refused.text
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "too-large")
-    assert upload(21 * 1024 * 1024).status_code == 413
+    above = upload(21 * 1024 * 1024)
+    assert (above.status_code, above.json()["code"]) == (413, "too-large")
+    assert above.json()["detail"].endswith("a file may have at most 20,971,520 bytes.")

@@ -159,6 +159,20 @@ def test_a_rejected_proposal_keeps_the_persons_version(ada: Caller, proposed: Ex
     assert proposals(ada) == (None, None)
 
 
+def test_a_rejection_keeps_the_version_that_it_names(ada: Caller, proposed: Execution) -> None:
+    reject = {"decision": "reject", "document_version": 3}
+    assert decide(ada, proposed, {**reject, "head_version": 1}).status_code == 412
+    assert decide(ada, proposed, {**reject, "head_version": 2}).status_code == 200
+    asked = {**ASK, "comment": "Shorter.", "head_version": 2}
+    assert pointers(decide(ada, proposed, asked)) == {"/head_version"}
+
+
+def test_a_rejection_without_a_proposal_may_name_the_newest_version(ada: Caller, waiting: Execution) -> None:
+    reject = {"decision": "reject", "document_version": 1}
+    assert decide(ada, waiting, {**reject, "head_version": 2}).status_code == 412
+    assert decide(ada, waiting, {**reject, "head_version": 1}).status_code == 200
+
+
 @pytest.fixture
 def edited_after_the_end(ada: Caller) -> Execution:
     """An execution that waits again for a decision about version 1, after a person has made version 2."""

@@ -183,7 +183,14 @@ def test_an_earlier_version_can_be_restored(ada: Caller) -> None:
     response = ada.post(f"/documents/{made['id']}/restore", {"version": 1}, If_Match='"2"')
     assert (response.json()["version"], response.json()["content"]) == (3, NOTE["content"])
     assert DocumentVersion.objects.get(version=3).note == "Restored version 1."
-    assert ada.post(f"/documents/{made['id']}/restore", {"version": 9}, If_Match='"3"').status_code == 404
+
+
+def test_a_version_that_a_document_lacks_cannot_be_restored(ada: Caller, eve: Caller) -> None:
+    path = f"/documents/{add(ada)['id']}/restore"
+    response = ada.post(path, {"version": 9}, If_Match='"1"')
+    assert (response.status_code, pointers(response)) == (422, {"/version"})
+    assert response.json()["errors"][0]["detail"] == "The document has no version 9."
+    assert eve.post(path, {"version": 9}, If_Match='"1"').status_code == 404
 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.VIEWER, 403), (Role.REVIEWER, 200)])

@@ -21,8 +21,8 @@ from tests.factories.rendering import docx_headings, zip_entries
 pytestmark = pytest.mark.django_db
 
 TYPES = {
-    "markdown": ("text/markdown", b"# report: alpha", "md"),
-    "html": ("text/html", b"<!doctype html>", "html"),
+    "markdown": ("text/markdown; charset=utf-8", b"# report: alpha", "md"),
+    "html": ("text/html; charset=utf-8", b"<!doctype html>", "html"),
     "docx": ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", b"pk", "docx"),
     "pdf": ("application/pdf", b"%pdf-", "pdf"),
     "zip": ("application/zip", b"pk", "zip"),
@@ -41,7 +41,7 @@ def test_an_execution_is_one_file_in_every_format(ada: Caller, eve: Caller) -> N
     made = {}
     for name, (media_type, beginning, extension) in TYPES.items():
         response = made[name] = read(ada, done, name)
-        assert response.headers["Content-Type"].partition(";")[0] == media_type
+        assert response.headers["Content-Type"] == media_type
         assert response.content.lower().startswith(beginning)
         assert response.headers["Content-Disposition"] == f'attachment; filename="Report-alpha.{extension}"'
         assert response.headers["X-Content-Type-Options"] == "nosniff"
@@ -96,6 +96,7 @@ def test_what_is_not_final_is_left_out_and_told(ada: Caller) -> None:
     text = read(ada, begun, "markdown").content.decode()
     assert "The findings" in text
     assert "Not complete: 1 of 2 steps have a document, running" in text
+    assert "- **Not complete:** 1 of 2 steps have a document\n" in text.partition("# The findings")[0]
     begun, call = reports.begin(begun, "summary")
     waiting = reports.move(
         begun,
