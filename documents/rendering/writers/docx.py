@@ -33,6 +33,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 _PAGE = {"page_width": 11906, "page_height": 16838, "left_margin": 1361, "right_margin": 1361}  # A4, in twips
 _MARGINS = {"top_margin": 1247, "bottom_margin": 1474}
 _FLAT = '<w:spacing w:before="0" w:after="0" w:line="20" w:lineRule="exact"/>'
+_APART = '<w:spacing w:before="360"/>'  # from the text before
 _EMU = 635  # of a twip
 
 
@@ -162,7 +163,11 @@ def _headings(book: Book, shift: int) -> list[tuple[int, Runs]]:
 
 
 def _provenance(lines: Sequence[str], styles: dict[str, str]) -> str:
-    return "".join(paragraph_xml(text_xml(line), style=styles["Document Provenance"]) for line in lines)
+    style = styles["Document Provenance"]
+    return "".join(
+        paragraph_xml(text_xml(line), style=style, properties="" if number else _APART)
+        for number, line in enumerate(lines)
+    )
 
 
 # --- around the body --------------------------------------------------------------------------------------------------

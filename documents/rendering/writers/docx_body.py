@@ -28,6 +28,8 @@ _ROLES = {"": "", "label": "Document Label", "intro": "Document Intro", "note": 
 _BULLETS = ("•", "\N{EN DASH}", "▪")
 _LAST_LEVEL = 8  # of lists, counted from 0
 _INDENT = 360  # twips of one level of a list
+_WIDE_LETTER = 1.4  # bold, or in a font of the reader's
+_WITH_NEXT = "<w:keepNext/>"  # on the same page
 _ALIGNS = {"center": "center", "right": "end", "left": "start"}
 
 
@@ -189,7 +191,8 @@ class BodyWriter:
                 return self.heading(block, shift=around.shift)
             case Paragraph():
                 style = self.styles[_ROLES[block.role]] if block.role else around.style
-                properties = _direction(block.text) + _indentation(around.indent)
+                with_next = _WITH_NEXT if block.role == "intro" else ""
+                properties = with_next + _direction(block.text) + _indentation(around.indent)
                 return paragraph_xml(self._runs(block.text), style=style, properties=properties)
             case CodeBlock():
                 properties = _indentation(around.indent)
@@ -215,7 +218,7 @@ class BodyWriter:
         return "".join(parts)
 
     def _table(self, table: Table) -> str:
-        widths = [int(share * self._width) for share in column_widths(table)]
+        widths = [int(share * self._width) for share in column_widths(table, letter=_WIDE_LETTER)]
         grid = "".join(f'<w:gridCol w:w="{width}"/>' for width in widths)
         rows = [self._row(table.header, table, widths, is_header=True)]
         rows += [self._row(row, table, widths) for row in table.rows]
@@ -229,9 +232,11 @@ class BodyWriter:
 
     def _row(self, cells: Sequence[Runs], table: Table, widths: Sequence[int], *, is_header: bool = False) -> str:
         parts: list[str] = []
+        with_next = _WITH_NEXT if is_header else ""  # LibreOffice loses the rows after a header that ends a page
         for runs, align, width in zip(cells, table.aligns, widths, strict=True):
+            properties = with_next + _direction(runs)
             inner = paragraph_xml(
-                self._runs(runs), style=self.styles["Document Cell"], properties=_direction(runs), align=align
+                self._runs(runs), style=self.styles["Document Cell"], properties=properties, align=align
             )
             parts.append(f'<w:tc><w:tcPr><w:tcW w:w="{width}" w:type="dxa"/></w:tcPr>{inner}</w:tc>')
         header = "<w:tblHeader/>" if is_header else ""

@@ -51,7 +51,7 @@ _PARAGRAPHS: dict[str, tuple[str, str]] = {
     "Document Contents": (f"<w:keepNext/>{_spacing(120, 60)}", _BOLD + _size(26)),
     "Document Label": (f"<w:keepNext/>{_spacing(120, 40)}", _BOLD),
     "Document Intro": (_spacing(0, 120), _ITALIC + _MUTED),
-    "Document Field": (_spacing(0, 60), ""),
+    "Document Field": (_spacing(60, 60), ""),
     "Document Cell": (_spacing(0, 0), _size(19)),
     "Document Gap": (_spacing(0, 0), _size(12)),
     "Document Code": ('<w:shd w:val="clear" w:color="auto" w:fill="F3F5F7"/>' + _spacing(60, 120), _MONO + _size(17)),

@@ -14,22 +14,32 @@ _LINE = 95  # characters of a table's row that fit beside each other
 _MAX_FOOTER = 180  # characters
 _WIDEST = 60  # characters of a column that are worth their width
 _LONGEST_WORD = 18  # characters of a word that should not be broken in a table
+_MARGIN = 3  # characters of a column beside a word
 _LETTER = re.compile(r"[^\W\d_]")
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufefc]")
 _FIRST_ROWS = 500  # of a table, by which its columns are measured
 
 
-def column_widths(table: Table) -> list[float]:
-    """Return the share of each column in the width of the page; they sum up to 1."""
+def column_widths(table: Table, *, letter: float = 1.0) -> list[float]:
+    """Return the share of each column in the width of the page; they sum up to 1.
+
+    Args:
+        table: the table.
+        letter: how wide a letter may be, in parts of the usual width, where short words have to stay whole.
+    """
     rows = [table.header, *table.rows[:_FIRST_ROWS]]
     texts = [[text_of(row[column]) for row in rows] for column in range(len(table.header))]
-    least = [
-        2 + min(_LONGEST_WORD, max((len(word) for text in each for word in text.split()), default=0)) for each in texts
+    longest = [
+        min(_LONGEST_WORD, max((len(word) for text in each for word in text.split()), default=0)) for each in texts
     ]
+    least: list[float] = [2 + each for each in longest]
+    roomy = [_MARGIN + letter * each for each in longest]
+    if letter > 1.0 and sum(roomy) <= _LINE:
+        least = roomy
     ideal = [max(low, min(_WIDEST, max(map(len, each)))) for low, each in zip(least, texts, strict=True)]
     if sum(ideal) > _LINE > sum(least):
         spare = (_LINE - sum(least)) / (sum(ideal) - sum(least))
-        ideal = [low + spare * (high - low) for low, high in zip(least, ideal, strict=True)]  # type: ignore[misc]
+        ideal = [low + spare * (high - low) for low, high in zip(least, ideal, strict=True)]
     elif sum(least) >= _LINE:
         ideal = least
     return [width / sum(ideal) for width in ideal]

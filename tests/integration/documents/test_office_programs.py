@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import docx
 import pytest
 
 from documents.rendering.formats import render_here
 from documents.rendering.sources import ExecutionSource
+from documents.rendering.writers.docx_body import MAIN
 from executions.llm.rehearsal.document_generator import DocumentGenerator
 from executions.llm.rehearsal.extraction import Facts
 from tests.factories.rendering import document, execution, flat, heading_texts, hostile_document
+from tests.unit.rendering.test_house_style import usual_house
 from workflows.loader import folders, load_folder
 
 pytestmark = pytest.mark.office
@@ -50,6 +54,15 @@ def test_every_heading_is_found_by_other_programs(tmp_path: Path) -> None:
     for path in (tmp_path / "ours.pdf", converted(tmp_path / "written.docx")):
         text = text_of_pdf(path)
         assert [heading for heading in headings if heading not in text] == []
+
+
+@pytest.mark.parametrize("house", [None, usual_house()], ids=["plain", "house"])
+def test_no_row_is_lost_where_a_page_ends(tmp_path: Path, house: bytes | None) -> None:
+    written = render_here(catalog(), "docx", house=house)
+    (tmp_path / "written.docx").write_bytes(written)
+    texts = [each.text or "" for each in docx.Document(io.BytesIO(written)).element.body.iter(f"{{{MAIN}}}t")]
+    word = "rehearsal"  # in almost every cell
+    assert text_of_pdf(converted(tmp_path / "written.docx")).count(word) == "".join(texts).count(word) > 200
 
 
 def test_a_hostile_document_is_converted(tmp_path: Path) -> None:

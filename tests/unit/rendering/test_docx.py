@@ -45,6 +45,8 @@ def test_tables_repeat_their_header_and_fit_the_page() -> None:
         ["What", "Eur"], [("x " * 40).strip(), "5"], ["y", "7"],
     ]  # fmt: skip
     assert len(table._tbl.findall(f".//{WORD}tblHeader")) == 1
+    kept = [bool(row._tr.findall(f".//{WORD}keepNext")) for row in table.rows]
+    assert kept == [True, False, False]  # the header never stands alone at the end of a page
     section = opened.sections[0]
     widths = [int(each.get(f"{WORD}w")) for each in table._tbl.iter(f"{WORD}gridCol")]
     assert widths[0] > widths[1]
