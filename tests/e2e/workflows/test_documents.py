@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, stream, wait_for_status, wait_until
+from tests.e2e.processes import (
+    CLOSED_BRIEF,
+    Machine,
+    copy_of,
+    machine,
+    start_execution,
+    stream,
+    wait_for_status,
+    wait_until,
+)
 from tests.factories.files import pdfs
+from tests.factories.files.workbooks import picture
+from tests.factories.workflows import plan, step
 from tests.integration.llm import wire_formats
-from tests.integration.llm.model_server import Answer, model_server
+from tests.integration.llm.calls.test_files import as_sent
+from tests.integration.llm.model_server import Answer, ModelServer, model_server
 
 pytestmark = pytest.mark.e2e
 
 QUICK_RECOVERY = {"WORKER_SILENT_SECONDS": "2", "RECOVERY_INTERVAL_SECONDS": "0.5", "HEARTBEAT_SECONDS": "0.5"}
+PDF = pdfs.simple("The city lends 400 tools.", "The budget is 20,000 EUR.")
+SEES, READS = "model-that-sees", "model-that-reads"
 MINUTES = {
     "title": "Tool library",
     "date": "not said",
@@ -129,21 +146,59 @@ def _calls(client: httpx.Client, execution_id: str) -> list[str]:
     return [call["status"] for step in costs["steps"] for each in step["attempts"] for call in each["calls"]]
 
 
-def test_a_page_of_a_pdf_brief_is_cited_and_a_page_that_is_missing_is_sent_back(fresh: Machine) -> None:
-    with model_server(_minutes("page=9"), _minutes("page=2")) as server:
-        fresh.environment |= {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": f"{server.url}/v1"}
-        fresh.serve(MODEL_FAST="openai:gpt-5")
-        with fresh.client() as client:
-            pdf = pdfs.simple("The city lends 400 tools.", "The budget is 20,000 EUR.")
-            uploaded = client.post("/files", files={"file": ("brief.pdf", pdf, "application/pdf")})
-            assert uploaded.status_code == 201, uploaded.text
-            brief = {"text": "Write minutes.", "files": [uploaded.json()["id"]]}
-            execution_id = _start(client, workflow_id="meeting-minutes", input=brief)
-            wait_for_status(client, execution_id, "completed")
-            [found] = client.get("/documents/", params={"execution_id": execution_id}).json()["data"]
-            content = client.get(f"/documents/{found['id']}").json()["content"]
-        first, second = (str(asked) for asked in server.asked)
-        fresh.stop()
+@pytest.fixture(scope="module")
+def models() -> Iterator[ModelServer]:
+    """A server of models: one for minutes, and two for anything, of which one reads files."""
+    scripts = {f'"{name}"': [Answer()] for name in (SEES, READS)}
+    with model_server(_minutes("page=9"), _minutes("page=2"), scripts=scripts) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def asking(models: ModelServer, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A running server and worker that ask these models."""
+    at = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": f"{models.url}/v1", "MODEL_FAST": "openai:gpt-5"}
+    with machine(copy_of(prepared, tmp_path_factory.mktemp("asking")), **at) as installed:
+        installed.serve(MODEL_FILES=f"openai:{SEES}=all")
+        yield installed
+
+
+def _upload(client: httpx.Client, name: str, data: bytes) -> str:
+    uploaded = client.post("/files", files={"file": (name, data)})
+    assert uploaded.status_code == 201, uploaded.text
+    return str(uploaded.json()["id"])
+
+
+def test_a_model_that_reads_files_gets_their_bytes_and_another_their_text(asking: Machine, models: ModelServer) -> None:
+    flow = plan(id="see", steps=[step(1, model=f"openai:{SEES}"), step(2, model=f"openai:{READS}")])
+    files = {"brief.pdf": PDF, "site.png": picture("PNG")}
+    with asking.client("rosa") as client:
+        assert client.post("/workflows/", json=flow).status_code == 201
+        brief = {"text": "Look.", "files": [_upload(client, name, data) for name, data in files.items()]}
+        execution_id = _start(client, workflow_id="see", scope_id="seen", input=brief)
+        wait_for_status(client, execution_id, "completed")
+    said = {each["model"]: each["messages"][-1]["content"] for each in models.asked if each["model"] in (SEES, READS)}
+    sent = [as_sent(each) for each in said[SEES]]
+    assert [each for each in sent if each[0] != "text"] == [("application/pdf", PDF), ("image/png", files["site.png"])]
+    seen, read = "".join(str(text) for kind, text in sent if kind == "text"), str(said[READS])
+    assert "The file is attached, as it is. Cite its pages as brief.pdf#page=1 to brief.pdf#page=2." in seen
+    assert "The budget is 20,000 EUR." not in seen
+    assert "The budget is 20,000 EUR." in read
+    assert "[Only the text of this file is shown: this model does not read PDFs.]" in read
+    assert "The picture cannot be shown to this model." in read
+    assert not any(base64.b64encode(data).decode() in read for data in files.values())
+
+
+def test_a_page_of_a_pdf_brief_is_cited_and_a_page_that_is_missing_is_sent_back(
+    asking: Machine, models: ModelServer
+) -> None:
+    with asking.client() as client:
+        brief = {"text": "Write minutes.", "files": [_upload(client, "brief.pdf", PDF)]}
+        execution_id = _start(client, workflow_id="meeting-minutes", input=brief)
+        wait_for_status(client, execution_id, "completed")
+        [found] = client.get("/documents/", params={"execution_id": execution_id}).json()["data"]
+        content = client.get(f"/documents/{found['id']}").json()["content"]
+    first, second = (str(asked) for asked in models.asked if asked["model"] == "gpt-5")
     assert "[brief.pdf#page=2]" in first and "The budget is 20,000 EUR." in first
     assert "brief.pdf has 2 pages; page 9 does not exist" in second
     assert "brief.pdf#page=2" in content["summary"]
