@@ -1,4 +1,4 @@
-"""Request bodies over real HTTP on each server: without a length, empty, and too large."""
+"""Request bodies over real HTTP on each server: without a length, empty, too large, and hostile."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,19 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.e2e.processes import ON_EITHER, PASSWORD, Machine, copy_of, machine, start_execution
+from tests.e2e.memory import file_readers, resident, watched
+from tests.e2e.processes import ON_EITHER, PASSWORD, Machine, copy_of, machine, start_execution, wait_until
+from tests.factories.files import pdfs
+from tests.integration.documents.extraction.test_process import HOSTILE
 from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.e2e
 
 START = b'{"workflow_id": "vendor-assessment", "scope_type": "project", "scope_id": "chunks", "input": "A brief."}'
 JSON = {"Content-Type": "application/json"}
+READERS, MEMORY = 2, 256 * 1024 * 1024  # processes that read files, and the most that each has
+GROWTH = 128 * 1024 * 1024  # of the web process
+BOMBS = {"bomb.docx", "nested.zip", "laughs.docx", "endless.pdf", "expanding.pdf", "huge.png"}
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -29,7 +36,8 @@ def served(
     request: pytest.FixtureRequest, prepared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
     """A running server without a worker: executions stay `pending`."""
-    with machine(copy_of(prepared, tmp_path_factory.mktemp("bodies")), server=request.param) as installed:
+    limits = {"FILE_READERS": str(READERS), "FILE_MEMORY_BYTES": str(MEMORY), "FILE_SECONDS": "3600"}
+    with machine(copy_of(prepared, tmp_path_factory.mktemp("bodies")), server=request.param, **limits) as installed:
         installed.serve("--no-worker")
         yield installed
 
@@ -246,3 +254,30 @@ def test_an_upload_has_a_limit_of_its_own(client: httpx.Client) -> None:
     above = upload(21 * 1024 * 1024)
     assert (above.status_code, above.json()["code"]) == (413, "too-large")
     assert above.json()["detail"].endswith("a file may have at most 20,971,520 bytes.")
+
+
+def test_hostile_files_harm_no_other_user(served: Machine, client: httpx.Client) -> None:
+    pid = served.processes[-1].pid
+    before = resident(pid)
+    endless = client.build_request("POST", "/files", files={"file": ("a.pdf", pdfs.with_forms_in_forms(12))})
+    head = "".join(f"{name}: {value}\r\n" for name, value in endless.headers.items())
+
+    def upload(name: str, data: bytes) -> int:
+        return client.post("/files", files={"file": (name, data)}).status_code
+
+    with watched(pid) as most, served.client("bob") as other, ExitStack() as lines:
+        with ThreadPoolExecutor() as threads:
+            attacks = [threads.submit(upload, name, data) for name, data, _ in HOSTILE if name in BOMBS]
+            while not all(each.done() for each in attacks):
+                assert other.get("/documents/").status_code == 200
+        assert {each.result() for each in attacks} <= {422, 503}  # 503: others were read for too long
+        for _ in range(READERS):
+            line = lines.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+            line.sendall(f"POST /api/v1/files HTTP/1.1\r\n{head}\r\n".encode() + endless.read())
+        wait_until(lambda: len(file_readers(pid)) == READERS, what="the reading of two files")
+        start_execution(other, "A brief.", workflow_id="vendor-assessment", key="bystander")
+        assert len(file_readers(pid)) == READERS  # the files are still read
+    wait_until(lambda: not file_readers(pid), what="the end of the reading: the clients have left")
+    assert most.number == READERS
+    assert most.readers <= READERS * MEMORY
+    assert most.web - before <= GROWTH, most
