@@ -18,6 +18,7 @@ from executions.engine.domain.execution import Execution
 from executions.engine.transitions import acceptance
 from tests.factories import reports
 from tests.factories.callers import Caller
+from tests.support.fuzzing import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -116,7 +117,7 @@ def undone() -> Iterator[None]:
         transaction.set_rollback(True)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves=HISTORIES)
 def test_no_version_is_lost_in_any_order(ada: Caller, moves: list[tuple[str, int, bool]]) -> None:
     with undone():
