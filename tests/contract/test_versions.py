@@ -33,7 +33,9 @@ _numbers = count(1)
 @pytest.fixture
 async def world(world_of: WorldOf) -> AnyWorld:
     """A world with a scope."""
-    return await world_of(LINE).start()
+    made = world_of(LINE)
+    await made.start()
+    return made
 
 
 class History:
