@@ -53,15 +53,15 @@ MIDDLEWARE = [
     "orchestrator.web.middleware.DatabaseMiddleware",
     "orchestrator.web.middleware.NulPathMiddleware",
     "orchestrator.web.middleware.BodyEncodingMiddleware",
-    "django.middleware.security.SecurityMiddleware",
+    "orchestrator.web.django_middleware.SecurityMiddleware",
     "orchestrator.web.static_files.StaticFilesMiddleware",
     "orchestrator.web.caller_queue.CallerQueueMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "orchestrator.web.django_middleware.SessionMiddleware",
+    "orchestrator.web.django_middleware.CommonMiddleware",
+    "orchestrator.web.django_middleware.CsrfViewMiddleware",
+    "orchestrator.web.django_middleware.AuthenticationMiddleware",
+    "orchestrator.web.django_middleware.MessageMiddleware",
+    "orchestrator.web.django_middleware.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "orchestrator.urls"
 ASGI_APPLICATION = "orchestrator.asgi.application"
