@@ -20,8 +20,7 @@ from access import selectors, tickets
 from access.credentials.last_use import LAST_USES
 from access.errors import BadTicket, RightMissing
 from access.rights import ALL_RIGHTS, Right, missing_right
-from access.selectors import Token
-from access.stream_grants import Credential
+from access.selectors import Credential, Token
 from access.tickets import TicketText
 from access.user import User
 from common.database.server import database_now

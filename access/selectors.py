@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,6 @@ from access.errors import AuthorRequired, ScopeForbidden
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
 from access.permissions.actions import NEEDED_ROLE, Action, allows
 from access.rights import TokenLimits
-from access.stream_grants import Grant
 from access.user import User
 from common.database import bulk
 from common.errors import Forbidden, NotFound
@@ -318,6 +318,26 @@ def kept_answers(*, user_id: int, method: str, path: str, key: str, since: datet
     """Return body hash, status, headers and body of a stored response; no row if there is none since then."""
     rows = KeptAnswer.objects.filter(user_id=user_id, method=method, path=path, key=key, kept_at__gt=since)
     return rows.values_list("body_hash", "status", "headers", "answer").order_by("id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A user, and the token or session that proves it. Its repr, and so every log, hides the secrets."""
+
+    user_id: int
+    token: str | None = field(default=None, repr=False)  # digest of the token
+    session: str | None = field(default=None, repr=False)  # key of the session
+    password: str | None = field(
+        default=None, repr=False
+    )  # with a session: the password hash at login; a new password ends the session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """Authorization of an open stream: a credential, and a role in a root scope, if the stream is of one."""
+
+    credential: Credential
+    root_id: UUID | None  # None: the stream has only what the user may see anyway
 
 
 def valid_grants(grants: Collection[Grant], *, now: datetime) -> set[Grant]:

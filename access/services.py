@@ -24,8 +24,7 @@ from access.errors import BadCredentials, NameTaken, ScopeForbidden
 from access.models import ExternalAccount, KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
 from access.permissions.actions import NEEDED_ROLE, Action, allows
 from access.rights import ALL_RIGHTS, Right
-from access.selectors import is_reached, named_root_scopes, only_root, role_of, scope_forbidden
-from access.stream_grants import Credential
+from access.selectors import Credential, is_reached, named_root_scopes, only_root, role_of, scope_forbidden
 from access.tickets import Ticket, sign
 from access.user import User
 from common.database import bulk

@@ -11,8 +11,7 @@ from django_eventstream.utils import get_channelmanager
 
 from access.authentication import identify, require_rights
 from access.rights import Right, TokenLimits
-from access.selectors import limits_of, root_scope_id
-from access.stream_grants import Grant
+from access.selectors import Grant, limits_of, root_scope_id
 from access.tickets import TicketText, ticket_target
 from common.api.fields import CommaSeparatedChoiceField
 from common.api.serializers import StrictSerializer, checked

@@ -23,7 +23,7 @@ from access import selectors, services
 from access.errors import BadCredentials, BadTicket
 from access.models import Role, Scope, ScopeRole, SessionName
 from access.passwords import hashers
-from access.stream_grants import Credential, Grant
+from access.selectors import Credential, Grant
 from access.user import User
 from tests.support.waiting import HANG_SECONDS
 
