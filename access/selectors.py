@@ -13,7 +13,7 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
 from access.errors import AuthorRequired, ScopeForbidden
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
-from access.permissions.actions import NEEDED_ROLE, Action, allows
+from access.permissions import NEEDED_ROLE, Action, allows
 from access.rights import TokenLimits
 from access.user import User
 from common.database import bulk

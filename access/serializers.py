@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from access.permissions.actions import ACTION_CHOICES
+from access.permissions import ACTION_CHOICES
 from access.tickets import DEFAULT_SECONDS, MAX_SECONDS
 from access.user import User
 from common.api.fields import TimestampField

@@ -234,7 +234,7 @@ SPECTACULAR_SETTINGS = {
         "ChangeKind": "documents.comparison.diff.ChangeKind",
         "Right": "access.rights.Right",
         "StaleReasonKind": "documents.staleness.ReasonKind",
-        "Action": "access.permissions.actions.ACTION_CHOICES",
+        "Action": "access.permissions.ACTION_CHOICES",
         "Role": "access.models.Role",
         "InvitationStatus": "access.people.invitations.InvitationStatus",
     },

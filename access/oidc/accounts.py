@@ -12,7 +12,7 @@ from access.models import ExternalAccount, Role, Scope, ScopeRole
 from access.oidc.faults import Fault, LoginFailed
 from access.oidc.groups import RIGHTS, Given, ScopeName
 from access.oidc.identity import Identity, numbered_names
-from access.permissions.actions import allows
+from access.permissions import allows
 from access.services import lock_scopes
 from access.user import User
 from common.database.server import database_now

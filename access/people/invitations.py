@@ -21,7 +21,7 @@ from access.errors import InvitationEnded, InvitationForAnother, TooManyInvitati
 from access.models import Invitation as Invitation
 from access.models import Role, Scope, ScopeRole
 from access.people.roles import locked_scope, raise_role
-from access.permissions.actions import NEEDED_ROLE, Action, allows
+from access.permissions import NEEDED_ROLE, Action, allows
 from access.selectors import Person, scope_for
 from access.services import lock_scopes
 from access.user import User

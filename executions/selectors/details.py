@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
-from access.permissions.actions import NEEDED_ROLE, Action, permitted
+from access.permissions import NEEDED_ROLE, Action, permitted
 from access.selectors import Person, effective_roles, limits_of, roles_in
 from common.database.joint_queries import SqlQuery
 from common.database.server import database_now

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Max, Q, QuerySet
 
-from access.permissions.actions import Action, permitted
+from access.permissions import Action, permitted
 from access.selectors import Person, limits_of, role_of, root_of, root_scope, visible_scopes
 from common.database.joint_queries import run_together
 from common.errors import NotFound

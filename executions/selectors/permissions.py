@@ -5,7 +5,7 @@ Commands decide by the same parts: `NEEDED_ROLE`, `CANCELLABLE`, `RETRIABLE` and
 
 from __future__ import annotations
 
-from access.permissions.actions import Action
+from access.permissions import Action
 from access.selectors import Person
 from executions import models
 from executions.engine.domain.execution import Execution

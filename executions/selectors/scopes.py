@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
-from access.permissions.actions import SCOPE_ACTIONS, Action, permitted
+from access.permissions import SCOPE_ACTIONS, Action, permitted
 from access.selectors import (
     Person,
     Role,

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from access.audit import Act
-from access.permissions.actions import NEEDED_ROLE, Action
+from access.permissions import NEEDED_ROLE, Action
 from access.services import claim_root_scope
 from access.user import User
 from documents import selectors as documents_read
