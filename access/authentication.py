@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from access import selectors, tickets
 from access.credentials.last_use import LAST_USES
 from access.errors import BadTicket, RightMissing
-from access.rights import ALL_RIGHTS, Right, missing_right
+from access.permissions import ALL_RIGHTS, Right, missing_right
 from access.selectors import Credential, Token
 from access.tickets import TicketText
 from access.user import User

@@ -12,9 +12,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
 from access.errors import AuthorRequired, ScopeForbidden
-from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
-from access.permissions import NEEDED_ROLE, Action, allows
-from access.rights import TokenLimits
+from access.models import KeptAnswer, Scope, ScopeRole, SessionName, Token
+from access.permissions import NEEDED_ROLE, Action, Role, TokenLimits, allows
 from access.user import User
 from common.database import bulk
 from common.errors import Forbidden, NotFound
@@ -381,11 +380,8 @@ def find_session_key(name: UUID) -> str | None:
 
 
 __all__ = [
-    "Action",
     "Person",
-    "Role",
     "Token",
-    "allows",
     "find_session_key",
     "find_token",
     "find_user",

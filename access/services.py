@@ -21,9 +21,8 @@ from uuid_utils.compat import uuid7
 
 from access.audit import Act, Subject, record, record_each, right_part
 from access.errors import BadCredentials, NameTaken, ScopeForbidden
-from access.models import ExternalAccount, KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
-from access.permissions import NEEDED_ROLE, Action, allows
-from access.rights import ALL_RIGHTS, Right
+from access.models import ExternalAccount, KeptAnswer, Scope, ScopeRole, SessionName, Token
+from access.permissions import ALL_RIGHTS, NEEDED_ROLE, Action, Right, Role, allows
 from access.selectors import Credential, is_reached, named_root_scopes, only_root, role_of, scope_forbidden
 from access.tickets import Ticket, sign
 from access.user import User

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from access.rights import Right
+from access.permissions import Right
 from common.api.fields import ListedChoiceField, TimestampField
 from common.api.serializers import StrictSerializer
 from common.names import NameField

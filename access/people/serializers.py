@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from access.people.invitations import InvitationStatus
-from access.selectors import Role
+from access.permissions import Role
 from common.api.fields import ListedChoiceField, TimestampField
 from common.api.serializers import StrictSerializer
 

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.rights import Right
+from access.permissions import Right
 from common.api.fields import ListedChoiceField, MoneyField
 from common.api.serializers import StrictSerializer, checked
 from common.api.views import ApiView

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django_eventstream.utils import get_channelmanager
 
 from access.authentication import identify, require_rights
-from access.rights import Right, TokenLimits
+from access.permissions import Right, TokenLimits
 from access.selectors import Grant, limits_of, root_scope_id
 from access.tickets import TicketText, ticket_target
 from common.api.fields import CommaSeparatedChoiceField

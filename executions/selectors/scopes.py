@@ -11,10 +11,9 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
-from access.permissions import SCOPE_ACTIONS, Action, permitted
+from access.permissions import SCOPE_ACTIONS, Action, Role, permitted
 from access.selectors import (
     Person,
-    Role,
     child_counts,
     children_of,
     effective_roles,

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from access.selectors import Role
+from access.permissions import Role
 from access.serializers import MayField
 from common.api.fields import MoneyField, TimestampField
 from common.api.serializers import StrictSerializer

@@ -13,7 +13,8 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from knox.models import AuthToken
 
-from access.models import Role, ScopeRole
+from access.models import ScopeRole
+from access.permissions import Role
 from access.selectors import Credential, Grant, valid_grants
 from access.services import claim_root_scope, issue_token
 from access.user import User

@@ -21,8 +21,9 @@ from rest_framework.test import APIClient
 
 from access import selectors, services
 from access.errors import BadCredentials, BadTicket
-from access.models import Role, Scope, ScopeRole, SessionName
+from access.models import Scope, ScopeRole, SessionName
 from access.passwords import hashers
+from access.permissions import Role
 from access.selectors import Credential, Grant
 from access.user import User
 from tests.support.waiting import HANG_SECONDS

@@ -15,9 +15,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from access.errors import InvitationEnded
-from access.models import Invitation, KeptAnswer, Role, ScopeRole
+from access.models import Invitation, KeptAnswer, ScopeRole
 from access.people import invitations, links
 from access.people.roles import give_role, take_role
+from access.permissions import Role
 from access.services import claim_root_scope, set_active
 from access.user import User
 from common.errors import NotFound
