@@ -16,12 +16,12 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from access import selectors, tickets
+from access import selectors, url_secrets
 from access.credentials.last_use import LAST_USES
 from access.errors import BadTicket, RightMissing
 from access.permissions import ALL_RIGHTS, Right, missing_right
 from access.selectors import Credential, Token
-from access.tickets import TicketText
+from access.url_secrets import TicketText
 from access.user import User
 from common.database.server import database_now
 
@@ -115,7 +115,7 @@ def identify(request: HttpRequest, *, ticket: TicketText, opens: str, now: datet
         if isinstance(found := tokens.authenticate(request), tuple):
             return _token_user(found[1])
         if ticket.text is not None:
-            return _ticket_user(request, tickets.read(ticket.text, opens=opens, now=now), now)
+            return _ticket_user(request, url_secrets.read(ticket.text, opens=opens, now=now), now)
         return _session_user(request, request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     except (AuthenticationFailed, NotAuthenticated) as error:
         error.auth_header = tokens.authenticate_header(request)  # type: ignore[union-attr]
@@ -134,7 +134,7 @@ def _session_user(request: HttpRequest, key: str | None) -> tuple[User, Credenti
     return user, Credential(user_id=user.pk, session=key, password=user.password)
 
 
-def _ticket_user(request: HttpRequest, ticket: tickets.Ticket, now: datetime) -> tuple[User, Credential]:
+def _ticket_user(request: HttpRequest, ticket: url_secrets.Ticket, now: datetime) -> tuple[User, Credential]:
     """Return the user of the token or session that a ticket was issued with.
 
     Raises:

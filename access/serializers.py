@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from access.permissions import ACTION_CHOICES
-from access.tickets import DEFAULT_SECONDS, MAX_SECONDS
+from access.url_secrets import DEFAULT_SECONDS, MAX_SECONDS
 from access.user import User
 from common.api.fields import TimestampField
 from common.api.serializers import StrictSerializer

@@ -24,7 +24,7 @@ from access.errors import BadCredentials, NameTaken, ScopeForbidden
 from access.models import ExternalAccount, KeptAnswer, Scope, ScopeRole, SessionName, Token
 from access.permissions import ALL_RIGHTS, NEEDED_ROLE, Action, Right, Role, allows
 from access.selectors import Credential, is_reached, named_root_scopes, only_root, role_of, scope_forbidden
-from access.tickets import Ticket, sign
+from access.url_secrets import Ticket, sign
 from access.user import User
 from common.database import bulk
 from common.database.server import database_now

@@ -12,7 +12,7 @@ from django_eventstream.utils import get_channelmanager
 from access.authentication import identify, require_rights
 from access.permissions import Right, TokenLimits
 from access.selectors import Grant, limits_of, root_scope_id
-from access.tickets import TicketText, ticket_target
+from access.url_secrets import TicketText, ticket_target
 from common.api.fields import CommaSeparatedChoiceField
 from common.api.serializers import StrictSerializer, checked
 from common.database.server import database_now

@@ -176,7 +176,7 @@ def _identified(path: str, text: str) -> object:
     from django.test import RequestFactory
 
     from access.authentication import identify
-    from access.tickets import TicketText
+    from access.url_secrets import TicketText
 
     return identify(RequestFactory().get(path), ticket=TicketText(text), opens="execution:x", now=timezone.now())
 
