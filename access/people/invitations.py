@@ -24,6 +24,7 @@ from access.people.roles import locked_scope, raise_role
 from access.permissions import NEEDED_ROLE, Action, Role, allows
 from access.selectors import Person, scope_for
 from access.services import lock_scopes
+from access.url_secrets import invitation_token as invitation_token  # for pages
 from access.user import User
 from common.errors import NotFound
 from common.limits import limits
