@@ -7,14 +7,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from django.conf import settings
-from django.http import HttpRequest
-
 from access.audit.acts import Via
 from access.models import Token
 from access.user import User
-from common.addresses import client_network
-from common.present_request import present_request
+from common.present_request import network_of, present_request
 
 _for_provider: ContextVar[bool] = ContextVar("acting for the provider", default=False)
 
@@ -62,12 +58,6 @@ def present_origin() -> Origin:
         address=network_of(request),
         request_id=getattr(request, "request_id", ""),
     )
-
-
-def network_of(request: HttpRequest) -> str:
-    """Return the client's network, as reported by the trusted proxies."""
-    peer, forwarded = request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
-    return client_network(peer, forwarded, trusted=settings.TRUSTED_PROXIES)
 
 
 def _way_of(path: str) -> Via:

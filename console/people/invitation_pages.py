@@ -24,6 +24,7 @@ from access.services import BadName, BadPassword, store_login
 from access.user import User
 from common.database.server import database_now
 from common.errors import Forbidden, NotFound
+from common.present_request import network_of
 
 _KEY = "invitation"  # in the session
 _SALT = "console.invitation"
@@ -154,7 +155,7 @@ def _create_account(request: HttpRequest, row: Invitation) -> HttpResponse:
             name=name,
             password=password,
             token_hash=row.token_hash,
-            network=accounts.network_of(request),
+            network=network_of(request),
             now=database_now(),
         )
     except (BadName, BadPassword, NameTaken) as error:
