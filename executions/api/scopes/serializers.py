@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from access.permissions import Role
-from access.serializers import MayField
+from access.serializers import may_field
 from common.api.fields import MoneyField, TimestampField
 from common.api.serializers import StrictSerializer
 from common.names import NameField
@@ -47,7 +47,7 @@ class RootScopeResponse(serializers.Serializer[Any]):
     scope_id = serializers.CharField(source="scope.key", help_text="Its key.")
     created_at = TimestampField(source="scope.created_at")
     role = serializers.ChoiceField(choices=Role.choices, help_text="Your role; staff are owners everywhere.")
-    may = MayField()
+    may = may_field()
     executions = StatusCounts()
     documents = serializers.IntegerField()
     waiting = serializers.IntegerField(help_text="Questions, decisions and budgets that wait for people.")
