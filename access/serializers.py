@@ -9,8 +9,7 @@ from rest_framework import serializers
 from access.permissions import ACTION_CHOICES
 from access.url_secrets import DEFAULT_SECONDS, MAX_SECONDS
 from access.user import User
-from common.api.fields import TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import StrictSerializer, TimestampField
 
 
 def may_field(*, source: str | None = None) -> serializers.ListField:

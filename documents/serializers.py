@@ -7,8 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from access.serializers import may_field
-from common.api.fields import ListedChoiceField, TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import ListedChoiceField, StrictSerializer, TimestampField
 from common.names import NameField
 from documents.comments import LocatedComment
 from documents.comparison.diff import Change, ChangeKind

@@ -8,8 +8,7 @@ from rest_framework import serializers
 
 from access.people.invitations import InvitationStatus
 from access.permissions import Role
-from common.api.fields import ListedChoiceField, TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import ListedChoiceField, StrictSerializer, TimestampField
 
 _STATUSES = [(each.value, each.name) for each in InvitationStatus]
 

@@ -10,8 +10,13 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 
 from access.serializers import may_field
-from common.api.fields import CommaSeparatedChoiceField, ListedChoiceField, MoneyField, TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import (
+    CommaSeparatedChoiceField,
+    ListedChoiceField,
+    MoneyField,
+    StrictSerializer,
+    TimestampField,
+)
 from common.canonical_json import digest
 from common.names import NameField
 from executions.api.budget_serializers import BudgetRequest, BudgetResponse

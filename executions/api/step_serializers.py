@@ -8,8 +8,13 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
 from access.serializers import may_field
-from common.api.fields import CURSOR_PATTERN, CommaSeparatedChoiceField, ListedChoiceField, TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import (
+    CURSOR_PATTERN,
+    CommaSeparatedChoiceField,
+    ListedChoiceField,
+    StrictSerializer,
+    TimestampField,
+)
 from executions.api.clarification_serializers import ClarificationResponse, ItemResponse, item
 from executions.api.serializers import MAX_INTEGER, FailureResponse, failure, values
 from executions.engine.domain.acceptance import AcceptanceAction

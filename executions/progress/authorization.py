@@ -13,8 +13,7 @@ from access.authentication import identify, require_rights
 from access.permissions import Right, TokenLimits
 from access.selectors import Grant, limits_of, root_scope_id
 from access.url_secrets import TicketText, ticket_target
-from common.api.fields import CommaSeparatedChoiceField
-from common.api.serializers import StrictSerializer, checked
+from common.api.serializers import CommaSeparatedChoiceField, StrictSerializer, checked
 from common.database.server import database_now
 from common.errors import Malformed, NotFound
 from executions.engine.domain.events import DELTA, EventType

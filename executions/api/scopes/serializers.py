@@ -8,8 +8,7 @@ from rest_framework import serializers
 
 from access.permissions import Role
 from access.serializers import may_field
-from common.api.fields import MoneyField, TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import MoneyField, StrictSerializer, TimestampField
 from common.names import NameField
 from executions.api.budget_serializers import AmountField
 from executions.engine.domain.states import ExecutionStatus
