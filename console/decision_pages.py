@@ -28,7 +28,7 @@ from documents import selectors as documents
 from documents.comparison.merge import merge
 from executions.engine.domain.acceptance import AcceptanceAction, PassageComment
 from executions.selectors import executions
-from executions.selectors.permissions import refusal_of_vote
+from executions.selectors.details import refusal_of_vote
 from executions.services.acceptance import AcceptedEdit, PersonsDecision, decide_acceptance
 from executions.services.documents import replace_with
 

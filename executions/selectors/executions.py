@@ -21,9 +21,8 @@ from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Execution, ScopeRef, slug_of
 from executions.engine.domain.states import ACTIVE, ENDED, Reuse, StepStatus
 from executions.engine.domain.waits import Wait
-from executions.selectors.details import DetailQueries, ExecutionDetails
-from executions.selectors.permissions import possible_in_step
-from executions.selectors.permissions import waits_for_decision as waits_for_decision
+from executions.selectors.details import DetailQueries, ExecutionDetails, possible_in_step
+from executions.selectors.details import waits_for_decision as waits_for_decision
 from telemetry import selectors as telemetry
 from workflows import repository as workflows
 from workflows.definitions.definition import AcceptancePolicy
