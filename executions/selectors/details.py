@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
-from access.permissions import NEEDED_ROLE, Action, permitted
+from access.permissions import NEEDED_ROLE, Action, Role, permitted
 from access.selectors import Person, effective_roles, limits_of, roles_in
 from common.database.joint_queries import SqlQuery
 from common.database.server import database_now
@@ -112,18 +112,7 @@ class DetailQueries:
         """Return an execution given as engine value, with its query results."""
         [costs] = self._costs([value])
         role = effective_roles(self._user, [value.scope.id], self._roles).get(value.scope.id)
-        if value.version == 1:
-            role = NEEDED_ROLE[Action.START]  # of the user who has just started it
-        return ExecutionDetails(
-            execution=value,
-            workflow_version=value.workflow_version,
-            done_steps=value.done_steps,
-            total_steps=len(value.steps),
-            failure_code=value.failure.code if value.failure else "",
-            failure_message=value.failure.message if value.failure else "",
-            may=permitted(role, possible_in_value(value), limits=limits_of(self._user)),
-            **costs,
-        )
+        return _value_details(value, role, user=self._user, **costs)
 
     def _costs(self, executions: Sequence[models.Execution | Execution]) -> list[dict[str, Any]]:
         spent, providers = telemetry.totals_by_execution(self._sums), telemetry.providers_of(self._models)
@@ -136,6 +125,26 @@ class DetailQueries:
             }
             for execution in executions
         ]
+
+
+def new_details(value: Execution, *, user: Person) -> ExecutionDetails:
+    """Return an execution that the user has just started, without a query: it has no calls, and the role is known."""
+    use = usage_by_execution([value], (), now=value.created_at).get(value.id)
+    role = NEEDED_ROLE[Action.START]
+    return _value_details(value, role, user=user, spent=telemetry.Totals(), rehearsal=False, use=use)
+
+
+def _value_details(value: Execution, role: Role | None, *, user: Person, **costs: Any) -> ExecutionDetails:
+    return ExecutionDetails(
+        execution=value,
+        workflow_version=value.workflow_version,
+        done_steps=value.done_steps,
+        total_steps=len(value.steps),
+        failure_code=value.failure.code if value.failure else "",
+        failure_message=value.failure.message if value.failure else "",
+        may=permitted(role, possible_in_value(value), limits=limits_of(user)),
+        **costs,
+    )
 
 
 class HasBudget(budgets.HasRunTime, Protocol):
