@@ -17,7 +17,7 @@ from django.db.models import Count, Q, QuerySet
 
 from access.permissions import NEEDED_ROLE, Action, Role, permitted
 from access.selectors import Person, effective_roles, limits_of, roles_in
-from common.database.joint_queries import SqlQuery
+from common.database.bulk import SqlQuery
 from common.database.server import database_now
 from executions import models
 from executions.engine.domain.execution import Execution

@@ -11,7 +11,7 @@ from django.db.models import Max, Q, QuerySet
 
 from access.permissions import Action, permitted
 from access.selectors import Person, limits_of, role_of, root_of, root_scope, visible_scopes
-from common.database.joint_queries import run_together
+from common.database.bulk import run_together
 from common.errors import NotFound
 from documents import selectors as documents
 from executions import models

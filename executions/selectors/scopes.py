@@ -23,7 +23,7 @@ from access.selectors import (
     root_in_path,
     visible_scopes,
 )
-from common.database.joint_queries import run_together
+from common.database.bulk import run_together
 from common.errors import NotFound
 from common.names import normalize_name
 from documents import selectors as documents
