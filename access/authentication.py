@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from access import selectors, url_secrets
 from access.credentials.last_use import LAST_USES
 from access.errors import BadTicket, RightMissing
-from access.permissions import ALL_RIGHTS, Right, missing_right
+from access.permissions import ALL_RIGHTS, Right, TokenLimits, missing_right
 from access.selectors import Credential, Token
 from access.url_secrets import TicketText
 from access.user import User
@@ -53,7 +53,7 @@ class TokenAuthentication(KnoxTokenAuthentication):
         if not row.user.is_active:
             raise AuthenticationFailed("User inactive or deleted.")
         LAST_USES.note(row.digest, written=row.last_used_at, now=now)
-        return row.bearer(), row
+        return _bearer(row), row
 
     def authenticate_header(self, request: Request | HttpRequest) -> str:
         """Return the value of `WWW-Authenticate`: the scheme."""
@@ -123,7 +123,13 @@ def identify(request: HttpRequest, *, ticket: TicketText, opens: str, now: datet
 
 
 def _token_user(token: Token) -> tuple[User, Credential]:
-    return token.bearer(), Credential(user_id=token.user.pk, token=token.digest)
+    return _bearer(token), Credential(user_id=token.user.pk, token=token.digest)
+
+
+def _bearer(token: Token) -> User:
+    """Return the token's user, with the limits of the token."""
+    token.user.token_limits = TokenLimits(rights=frozenset(map(Right, token.rights)), root_id=token.scope_id)
+    return token.user
 
 
 def _session_user(request: HttpRequest, key: str | None) -> tuple[User, Credential]:

@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
-from access.permissions import Right, Role, TokenLimits
+from access.permissions import Role
 from access.user import User as User  # Django looks for models in this module
 from common.database.json_field import JsonTextField
 
@@ -156,16 +156,6 @@ class Token(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
-
-    @property
-    def limits(self) -> TokenLimits:
-        """Return the limits of the token."""
-        return TokenLimits(rights=frozenset(map(Right, self.rights)), root_id=self.scope_id)
-
-    def bearer(self) -> User:
-        """Return the token's user, with the limits of the token."""
-        self.user.token_limits = self.limits
-        return self.user
 
 
 class KeptAnswer(models.Model):
