@@ -53,15 +53,15 @@ MIDDLEWARE = [
     "orchestrator.web.middleware.DatabaseMiddleware",
     "orchestrator.web.middleware.NulPathMiddleware",
     "orchestrator.web.middleware.BodyEncodingMiddleware",
-    "orchestrator.web.django_middleware.SecurityMiddleware",
-    "orchestrator.web.static_files.StaticFilesMiddleware",
+    "orchestrator.web.library_middleware.SecurityMiddleware",
+    "orchestrator.web.library_middleware.StaticFilesMiddleware",
     "orchestrator.web.caller_queue.CallerQueueMiddleware",
-    "orchestrator.web.django_middleware.SessionMiddleware",
-    "orchestrator.web.django_middleware.CommonMiddleware",
-    "orchestrator.web.django_middleware.CsrfViewMiddleware",
-    "orchestrator.web.django_middleware.AuthenticationMiddleware",
-    "orchestrator.web.django_middleware.MessageMiddleware",
-    "orchestrator.web.django_middleware.XFrameOptionsMiddleware",
+    "orchestrator.web.library_middleware.SessionMiddleware",
+    "orchestrator.web.library_middleware.CommonMiddleware",
+    "orchestrator.web.library_middleware.CsrfViewMiddleware",
+    "orchestrator.web.library_middleware.AuthenticationMiddleware",
+    "orchestrator.web.library_middleware.MessageMiddleware",
+    "orchestrator.web.library_middleware.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "orchestrator.urls"
 ASGI_APPLICATION = "orchestrator.asgi.application"
