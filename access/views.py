@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from access import services
 from access.errors import BadCredentials
-from access.rights import NO_RIGHT
+from access.permissions import NO_RIGHT
 from access.selectors import Token
 from access.serializers import TokenRequest, TokenResponse
 from access.user import User

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.rights import Right
+from access.permissions import Right
 from common.api.serializers import checked
 from common.api.views import ApiView
 from telemetry import selectors

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
-from access.rights import Right
+from access.permissions import Right
 from common.api.renderers import file_renderer
 from common.api.serializers import checked
 from common.api.views import PagedViewSet

@@ -26,7 +26,7 @@ from access.account.serializers import (
 from access.authentication import authenticated_user
 from access.idempotency import run_once
 from access.openapi import RUNS_ONCE
-from access.rights import ALL_RIGHTS, NO_RIGHT
+from access.permissions import ALL_RIGHTS, NO_RIGHT
 from access.selectors import Token
 from access.user import User
 from common.api.serializers import checked

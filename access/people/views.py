@@ -26,8 +26,8 @@ from access.people.serializers import (
     RoleRequest,
     RoleResponse,
 )
-from access.rights import ALL_RIGHTS, Right
-from access.selectors import Action, root_scope, scope_for
+from access.permissions import ALL_RIGHTS, Action, Right
+from access.selectors import root_scope, scope_for
 from common.api.serializers import checked
 from common.api.views import ApiView, PagedViewSet
 from common.database.server import database_now

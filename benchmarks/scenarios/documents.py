@@ -1,4 +1,4 @@
-"""`make bench-documents`: lists and searches of ten thousand and of a million documents."""
+"""`make bench-documents`: lists and searches of ten thousand and of a million documents, and work on single ones."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -21,20 +20,6 @@ FILL_MINUTES = 15.0
 WITHOUT_GOAL = frozenset({"search, word in one of 20", "search, phrase", "search, only without a word"})
 
 _SIZE = "SELECT pg_database_size(current_database()) / 1048576"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """One piece of work with a goal: a function that does it once, and the longest median in milliseconds."""
-
-    name: str
-    once: Callable[[], object]
-    goal_ms: float
-    tries: int = 5
-
-
-#: Work on single documents. Each needs a function without arguments that does it once.
-WORKS: Sequence[Work] = ()
 
 
 def fill(target: database.Database, documents: int) -> float:
@@ -72,21 +57,23 @@ def row_of(result: dict[str, Any]) -> list[str]:
     return [result["read"], result["user"], f"{small:.1f}", f"{large:.1f}", f"{ratio:.2f}", goal]
 
 
-def time_works() -> list[list[str]]:
-    """Return a row for each of `WORKS`."""
-    rows = []
-    for work in WORKS:
-        took = []
-        for _ in range(work.tries):
-            began = time.perf_counter()
-            work.once()
-            took.append((time.perf_counter() - began) * 1000)
-        p50 = median(took)
-        rows.append([work.name, f"{p50:.0f}", f"{work.goal_ms:.0f}", "yes" if p50 <= work.goal_ms else "**no**"])
-    return rows
+def time_works(target: database.Database, *, tries: int) -> list[dict[str, Any]]:
+    """Return the median durations of work on single documents."""
+    measured: list[dict[str, Any]] = json.loads(
+        processes.run("benchmarks.systems.documents.works", tries, target=target).splitlines()[-1]
+    )
+    return measured
 
 
-def text_of(results: Sequence[dict[str, Any]], *, sizes: tuple[int, int], minutes: float) -> str:
+def row_of_work(result: dict[str, Any]) -> list[str]:
+    """Return a row of the table of work on single documents."""
+    took, goal = result["p50_ms"], result["goal_ms"]
+    return [result["work"], f"{took:.0f}", f"{goal:.0f}", "yes" if took <= goal else "**no**"]
+
+
+def text_of(
+    results: Sequence[dict[str, Any]], works: Sequence[dict[str, Any]], *, sizes: tuple[int, int], minutes: float
+) -> str:
     """Return the tables with an explanation."""
     columns = ("read", "user", f"p50 ms, {sizes[0]:,}", f"p50 ms, {sizes[1]:,}", "ratio", "goal met")
     about = (
@@ -95,9 +82,8 @@ def text_of(results: Sequence[dict[str, Any]], *, sizes: tuple[int, int], minute
         f"Goals: a ratio of at most {MAX_RATIO}, and for searches at most {SEARCH_MS:.0f} ms. "
         f"The documents were filled in {minutes:.1f} minutes (goal: {FILL_MINUTES:.0f})."
     )
-    parts = [about, report.table(columns, map(row_of, results))]
-    if works := time_works():
-        parts.append(report.table(("work", "p50 ms", "goal ms", "goal met"), works))
+    work_columns = ("work", "p50 ms", "goal ms", "goal met")
+    parts = [about, report.table(columns, map(row_of, results)), report.table(work_columns, map(row_of_work, works))]
     return "\n\n".join(parts)
 
 
@@ -120,9 +106,10 @@ def main() -> int:
         for number in range(options.rounds):
             runs.append([read(target, size, tries=options.tries) for target, size in zip(targets, sizes, strict=True)])
             report.say(f"round {number + 1} of {options.rounds}")
-        results = compare(runs)
-        text = text_of(results, sizes=sizes, minutes=minutes[1])
-        report.write(options.name, text, {"machine": report.machine(), "runs": runs, "minutes": minutes})
+        works = time_works(targets[0], tries=options.tries)
+        text = text_of(compare(runs), works, sizes=sizes, minutes=minutes[1])
+        values = {"machine": report.machine(), "runs": runs, "works": works, "minutes": minutes}
+        report.write(options.name, text, values)
     return 0
 
 

@@ -22,7 +22,8 @@ from documents.comparison.words import Run, tokens
 
 _CONTEXT = 300  # characters of unchanged text that are shown before and after a change
 _MAX_ITEMS = 200  # of one list or object that are shown
-_MAX_DEPTH = 64
+_JSON = json.JSONEncoder(ensure_ascii=False)
+_MAX_DEPTH = 8  # of a value; what nests deeper is shown as JSON
 #: Characters that HTML does not allow, and halves of pairs, which UTF-8 does not allow.
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _VERBS = {
@@ -159,7 +160,7 @@ def _add_value(pieces: list[str], value: MaybeValue, view: SchemaView, *, depth:
             pieces.append("</li>")
         pieces.append(f"<li>{_more(value)}</li></ol>" if len(value) > _MAX_ITEMS else "</ol>")
     else:
-        pieces.append(f"<code>{_escaped(json.dumps(value, ensure_ascii=False))}</code>")
+        pieces.append(f"<code>{_escaped(_JSON.encode(value))}</code>")
 
 
 def _more(value: dict[str, JsonValue] | list[JsonValue]) -> str:

@@ -18,8 +18,7 @@ from rest_framework.response import Response
 
 from access.authentication import authenticated_user
 from access.idempotency import run_once
-from access.rights import Right
-from access.selectors import Role
+from access.permissions import Right, Role
 from access.user import User
 from common.api.pagination import KeysetPagination
 from common.api.serializers import checked

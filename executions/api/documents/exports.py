@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from access.audit import Act, record_read
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
-from access.rights import Right
+from access.permissions import Right
 from common.api.renderers import SANDBOX, file_renderer
 from common.api.views import ApiView
 from documents.downloads import write_source

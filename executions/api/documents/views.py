@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from access.authentication import authenticated_user
 from access.idempotency import run_once
-from access.rights import Right
+from access.permissions import Right
 from access.selectors import require_edit
 from common.api.pagination import KeysetPagination
 from common.api.parsers import JSONPatchParser, StrictJSONParser

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.authentication import authenticated_user
-from access.rights import Right
+from access.permissions import Right
 from common.api.serializers import checked
 from common.api.views import ApiView, PagedViewSet
 from common.database.server import database_now

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from access.authentication import authenticated_user
 from access.idempotency import run_once
-from access.rights import Right
+from access.permissions import Right
 from access.selectors import require_author
 from common.api.parsers import StrictJSONParser
 from common.api.serializers import StrictSerializer, checked

@@ -130,4 +130,7 @@ def test_long_and_deep_values_are_cut() -> None:
     deep: Any = 1
     for _ in range(90):
         deep = [deep]
-    assert rendered({}, {"a": deep, "b": {f"k{n}": n for n in range(500)}}).count("[… 300 more …]") == 1
+    source = rendered({}, {"a": deep, "b": {f"k{n}": n for n in range(500)}})
+    assert source.count("[… 300 more …]") == 1
+    assert source.count('class="diff-items"') == 8
+    assert f"<code>{'[' * 82}1{']' * 82}</code>" in source
