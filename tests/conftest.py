@@ -19,6 +19,7 @@ from typing import Any
 import django
 import hypothesis
 import pytest
+from pytest_django import DjangoDbBlocker
 
 from tests.support import fuzzing
 
@@ -94,9 +95,9 @@ from telemetry.pricing import prices  # noqa: E402
 from telemetry.rate_limits import store  # noqa: E402
 from tests.factories import reports  # noqa: E402
 from tests.factories.callers import Caller, make_caller  # noqa: E402
-from tests.support import database_reset, openapi_answers, postgresql_servers  # noqa: E402
+from tests.support import databases, openapi_answers, postgresql_servers  # noqa: E402
 
-database_reset.install()
+databases.install()
 BoundedPBKDF2PasswordHasher.iterations = 1_000  # of a million; real processes keep theirs
 
 
@@ -136,8 +137,12 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
-    """The test database, which can only be dropped once no thread of ours is connected to it."""
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """The test database, which goes with the server that it is on."""
+    with django_db_blocker.unblock():
+        databases.make()
     yield
     notifier.stop()
     connection.close()
