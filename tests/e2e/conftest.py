@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,56 @@ from orchestrator.embedded_postgres import instance
 from tests.e2e.console.browser import chromium
 from tests.e2e.processes import ON_EITHER, ROOT, STOP_SECONDS, Machine, copy_of, machine
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+
+HERE = Path(__file__).parent
+
+
+class Chromium:
+    """Chromium, started once for tests that follow each other."""
+
+    def __init__(self) -> None:
+        self._browser: Browser | None = None
+        self._end = ExitStack()
+
+    def running(self) -> Browser:
+        """Return Chromium, which is started when it does not run."""
+        if self._browser is None or not self._browser.is_connected():
+            self.end()
+            self._browser = self._end.enter_context(chromium())
+        return self._browser
+
+    def end(self) -> None:
+        """End it."""
+        self._browser = None
+        self._end.close()
+
+
+CHROMIUM = Chromium()
+
+
+def rank(item: pytest.Item) -> int:
+    """Return when a test comes: those with Chromium first, then others of the shared installation, then the rest."""
+    names = getattr(item, "fixturenames", ()) if HERE in item.path.parents else ()
+    return 0 if "browser" in names else 1 if "shared" in names else 2
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have tests that share an installation and Chromium follow each other, so that few workers start them."""
+    items.sort(key=rank)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """End Chromium before a test that does not use it: its loop would be in the way of an asynchronous one."""
+    yield
+    if nextitem is None or rank(nextitem) > 0:
+        CHROMIUM.end()
+
+
+def pytest_sessionfinish() -> None:
+    """End Chromium also when the tests were stopped."""
+    CHROMIUM.end()
 
 
 @pytest.fixture(scope="session")
@@ -42,11 +93,10 @@ def prepared() -> Path:
     return made
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium, started once for a module: its loop would be in the way of asynchronous tests of other ones."""
-    with chromium() as started:
-        yield started
+@pytest.fixture
+def browser() -> Browser:
+    """Chromium, which stays for the next test."""
+    return CHROMIUM.running()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from access.models import AuditEntry
 from access.user import User
 from tests.factories import reports
 from tests.factories.callers import Caller
-from tests.support.database_reset import filled_tables
+from tests.support.databases import filled_tables
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,7 +9,7 @@ from django.test import TransactionTestCase
 
 from access.user import User
 from executions.models import Execution
-from tests.support.database_reset import empty_tables, filled_tables
+from tests.support.databases import empty_tables, filled_tables
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,4 +1,4 @@
-"""Empties the tables after a test that commits.
+"""The database of each process that runs tests: a copy of one that was migrated once, emptied after tests that commit.
 
 Django's `flush` empties all tables, and then makes the content types and permissions of every model again, which takes
 most of its time. Here these stay, and a table that is empty is left alone. Few rows are deleted: TRUNCATE makes new
@@ -7,13 +7,19 @@ files for a table and for each of its indexes. That needs a superuser, because t
 
 from __future__ import annotations
 
+import fcntl
+import os
 from functools import cache
+from pathlib import Path
+from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 from psycopg import sql
 
 KEPT = frozenset({"django_content_type", "auth_permission", "django_migrations"})  # what migrations write
+TEMPLATE = "test_template"  # the name of the database that was migrated
 SMALL_BYTES = 262_144  # of a table; the rows of a larger one are not deleted one by one
 
 
@@ -55,6 +61,24 @@ def _looks() -> sql.Composed:
         )
         for name in tables
     )
+
+
+def make() -> None:
+    """Make this process its database, and use it from now on."""
+    creation: Any = connection.creation
+    configured = connection.settings_dict["TEST"]
+    own, configured["NAME"] = creation._get_test_db_name(), TEMPLATE
+    migrated = Path(os.environ["DATA_DIR"]) / "migrated"
+    with migrated.with_suffix(".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not migrated.exists():
+            creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+            connection.close()
+            connection.close_pool()  # type: ignore[attr-defined]
+            migrated.touch()
+        configured.update(NAME=own, TEMPLATE=TEMPLATE)
+        creation._create_test_db(verbosity=0, autoclobber=True)
+    settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = own
 
 
 def install() -> None:
