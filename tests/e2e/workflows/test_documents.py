@@ -81,7 +81,8 @@ def test_an_edit_while_a_model_writes_survives_a_killed_worker_and_only_stale_st
         assert head["content"] == edited["content"]
 
         # The person merges both.
-        proposed = client.get(f"/documents/{head['id']}", params={"version": 3}).json()["content"]
+        proposed = client.get(f"/documents/{head['id']}/versions/3").json()["content"]
+        assert proposed["title"] != edited["content"]["title"]
         merged = {"document_version": 3, "head_version": 2, "decision": "accept"}
         merged |= {"content": proposed | {"title": "Merged by a person"}}
         response = client.post(f"/executions/{second}/steps/cost/acceptance", json=merged)
