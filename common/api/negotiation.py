@@ -12,6 +12,6 @@ class ContentNegotiation(DefaultContentNegotiation):
     """By `?format=`, else by `Accept`. An unknown `format` counts as none: the check of the query refuses it."""
 
     def filter_renderers(self, renderers: Iterable[BaseRenderer], format: str) -> list[BaseRenderer]:
-        """Return the renderers of a format; all of them if none has it."""
+        """Return the renderers of a format; without such a renderer all."""
         known = list(renderers)
         return [each for each in known if each.format == format] or known

@@ -113,8 +113,7 @@ def decide_acceptance(
     Raises:
         NotFound: there is no such execution or step, or none that the user may see.
         Forbidden: the user's role does not permit it.
-        Invalid: a request for changes has no comment, or one about a passage that the version does not have; the edit
-            is not valid; or `head_version` is missing.
+        Invalid: a request for changes has no comment, or the version has no such passage; or the edit is not valid.
         NotWaiting: the step does not wait for a decision, or no longer does.
         VersionConflict: another version waits, or the execution has another one.
         PreconditionFailed: the head is no longer `head_version`.
