@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ from executions.services.acceptance import AcceptedEdit, PersonsDecision, decide
 from executions.services.documents import replace_with
 
 _MAX_PASSAGES = 100
+_ABOUT_PASSAGE = re.compile(r"/comments/([0-9]+)/")  # the pointer of a fault
 _NO_ROLE = "Your role in this scope does not allow decisions."
 _DONE = {
     AcceptanceAction.ACCEPT: "accepted version {}",
@@ -152,7 +154,7 @@ def decide(request: HttpRequest, execution_id: UUID, step_id: str) -> HttpRespon
         if refusal is None and said is not None:
             return stored(request, _after(request, waiting))
         if refusal is not None:
-            form.add_error(None, " ".join(each.detail for each in refusal.errors) or str(refusal))
+            _tell(refusal, form, passages)
     return _page(request, Waiting.of(request, execution_id, step_id), form, passages=passages, is_sent=True, status=422)
 
 
@@ -199,6 +201,19 @@ def _refusal(request: HttpRequest, waiting: Waiting, said: PersonsDecision) -> D
     except Conflict as error:
         return Conflict(f"This was not sent. {error}")
     return None
+
+
+def _tell(refusal: DomainError, form: DecisionForm, passages: list[PassageForm]) -> None:
+    """Add why a decision was refused to the passages that it is about, else to the form."""
+    others = list[str]()
+    for each in refusal.errors:
+        found = _ABOUT_PASSAGE.match(each.pointer)
+        if found is None:
+            others.append(each.detail)
+        else:
+            passages[int(found[1])].add_error("text", each.detail)
+    if others or not refusal.errors:
+        form.add_error(None, " ".join(others) or str(refusal))
 
 
 def _passages(sent: Mapping[str, Any]) -> list[PassageForm]:

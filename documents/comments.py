@@ -33,6 +33,9 @@ MAX_COMMENTS = 2_000  # of one document
 MAX_LOCATED, MAX_COMPARED_VERSIONS, MAX_SECONDS = 50, 10, 1.0
 
 
+_NO_PASSAGE = "There is no such passage."
+
+
 class TooManyComments(Conflict):
     """The document has as many comments as it may have."""
 
@@ -220,8 +223,29 @@ def _anchor(content: JsonValue, pointer: str, *, quote: str, start: int) -> Anch
         Invalid: the content has no such passage.
     """
     found = anchor_of(content, pointer, quote, near=start)
-    if found is not None:
-        return replace(found, prefix=_UNSTORABLE.split(found.prefix)[-1], suffix=_UNSTORABLE.split(found.suffix)[0])
+    if found is None:
+        raise Invalid(_NO_PASSAGE, [_missing(content, pointer, quote)])
+    return replace(found, prefix=_UNSTORABLE.split(found.prefix)[-1], suffix=_UNSTORABLE.split(found.suffix)[0])
+
+
+def check_passages(content: JsonValue, passages: Iterable[tuple[str, str]], *, at: str) -> None:
+    """Check that a version has these passages: pointers and quotes. Errors point below `at`.
+
+    Raises:
+        Invalid: the content lacks a passage.
+    """
+    errors = [
+        error.model_copy(update={"pointer": f"{at}/{index}{error.pointer}"})
+        for index, (pointer, quote) in enumerate(passages)
+        if anchor_of(content, pointer, quote) is None
+        for error in [_missing(content, pointer, quote)]
+    ]
+    if errors:
+        raise Invalid(_NO_PASSAGE, errors)
+
+
+def _missing(content: JsonValue, pointer: str, quote: str) -> FieldError:
+    """Return the error of a passage that the content does not have."""
     place = "/pointer" if anchor_of(content, pointer) is None else "/quote"
     detail = "The document has no such value." if place == "/pointer" else "The text has no such quote."
-    raise Invalid("There is no such passage.", [FieldError(pointer=place, code="not_found", detail=detail)])
+    return FieldError(pointer=place, code="not_found", detail=detail)

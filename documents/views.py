@@ -86,6 +86,7 @@ class DocumentViewSet(PagedViewSet):
         "diff": Right.READ,
     }
 
+    queried = frozenset({"list", "versions", "diff"})
     serializer_class = DocumentSummary
     lookup_value_regex = UUID_PATTERN
     pagination_class = DocumentPagination

@@ -18,6 +18,7 @@ class SummaryView(ApiView):
     """Usage and cost of all executions."""
 
     required_rights = {"get": Right.READ}
+    queried = frozenset({"get"})
 
     @extend_schema(
         tags=["telemetry"],

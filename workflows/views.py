@@ -52,6 +52,7 @@ class WorkflowViewSet(PagedViewSet):
         "schema_of_step": Right.READ,
     }
 
+    queried = frozenset({"list", "versions", "diff", "graph", "export"})
     serializer_class = WorkflowSummary
     lookup_value_regex = r"[a-z0-9-]+"
 

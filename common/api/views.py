@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from adrf.views import APIView
@@ -24,7 +25,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from common.api.serializers import StrictSerializer, checked
+from common.api.serializers import ListedChoiceField, StrictSerializer, checked
 from common.errors import Malformed
 
 #: Form of an id in a path; other paths get 404.
@@ -99,24 +100,35 @@ METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 class ApiMixin:
     """Parses the body in the authentication thread, so that a large body does not block the event loop.
 
-    A response with an entity tag becomes 304 if the client has that version already.
+    A response with an entity tag becomes 304 if the client has that version already. A query parameter that the
+    operation does not know is refused.
     """
+
+    #: Actions that check their own query, or methods of a view without actions. The others take no parameters but the
+    #: `format` of a view with several renderers.
+    queried: frozenset[str] = frozenset()
 
     http_method_names = ("get", "post", "put", "patch", "delete", "head")  # OPTIONS has nothing to say
     _known_to_client = EntityTags()
 
     def initial(self, request: Request, *arguments: Any, **options: Any) -> None:
-        """Authenticate the caller, then parse the body.
+        """Authenticate the caller, then check the query and parse the body.
 
         Raises:
-            APIException: the caller lacks the permission, or the body is invalid.
+            APIException: the caller lacks the permission, or the query or the body is invalid.
             BadPrecondition: `If-None-Match` contains no valid entity tags.
         """
         super().initial(request, *arguments, **options)  # type: ignore[misc]
+        self._check_query(request)
         if request.method in SAFE_METHODS and (header := request.headers.get("If-None-Match")) is not None:
             self._known_to_client = parse_entity_tags("If-None-Match", header)
         if request.method in METHODS_WITH_BODY and hasattr(self, request.method.lower()):
             _ = request.data
+
+    def _check_query(self, request: Request) -> None:
+        method = {"HEAD": "get"}.get(str(request.method), str(request.method).lower())
+        if request.query_params and getattr(self, "action", method) not in self.queried:
+            checked(query_form(tuple(each.format for each in self.get_renderers())), request.query_params)  # type: ignore[attr-defined]
 
     def finalize_response(self, *arguments: Any, **options: Any) -> Response:
         """Return the response; rendering completes its entity tag."""
@@ -140,10 +152,25 @@ class NoFilters(StrictSerializer):
     """The query of a list without filters."""
 
 
+class NoParameters(StrictSerializer):
+    """The query of an operation without parameters."""
+
+    page_parameters = frozenset()
+
+
+@cache
+def query_form(formats: tuple[str, ...]) -> type[StrictSerializer]:
+    """Return the form of the query of an operation that answers in these formats."""
+    if len(formats) < 2:
+        return NoParameters
+    return type("FormatParameter", (NoParameters,), {"format": ListedChoiceField(choices=formats, required=False)})
+
+
 class PagedViewSet(ApiMixin, GenericViewSet):
     """A view set with paged lists. `ordering` names the fields of the keyset; the last one is unique."""
 
     ordering: tuple[str, ...] = ("id",)
+    queried = frozenset({"list"})
 
     async def page(
         self,

@@ -138,6 +138,11 @@ def usable_files(*, user: Person, file_ids: Collection[UUID], root_id: UUID | No
     return _described(_usable(user, root_id).filter(id__in=file_ids))
 
 
+def readable_files(*, user: Person, file_ids: Collection[UUID]) -> dict[UUID, UsableFile]:
+    """Return the files that the user may read, of whatever scope, by id."""
+    return _described(_visible(user).filter(id__in=file_ids))
+
+
 def use_files(*, user: Person, file_ids: Collection[UUID], root_id: UUID) -> dict[UUID, UsableFile]:
     """Lock the files, give the unused ones the scope, and return all usable files by id.
 

@@ -45,6 +45,7 @@ class ExecutionComparisonView(ApiView):
     """Two executions side by side."""
 
     required_rights = {"get": Right.READ}
+    queried = frozenset({"get"})
 
     @extend_schema(
         tags=["executions"],

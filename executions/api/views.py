@@ -170,6 +170,7 @@ class ExecutionViewSet(PagedViewSet):
         "retry": Right.OPERATE,
     }
 
+    queried = frozenset({"list", "steps", "prompt", "events"})
     serializer_class = ExecutionResponse
     lookup_url_kwarg = "execution_id"
     lookup_value_regex = UUID_PATTERN

@@ -17,6 +17,7 @@ from access.permissions import NEEDED_ROLE, Action
 from access.user import User
 from common.errors import FieldError, Invalid, PreconditionFailed
 from documents import repository as documents
+from documents.comments import check_passages
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision, PassageComment
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
@@ -112,7 +113,7 @@ def decide_acceptance(
     Raises:
         NotFound: there is no such execution or step, or none that the user may see.
         Forbidden: the user's role does not permit it.
-        Invalid: a request for changes has no comment, the edit is not valid, or `head_version` is missing.
+        Invalid: a request for changes has no comment, or the version has no such passage; or the edit is not valid.
         NotWaiting: the step does not wait for a decision, or no longer does.
         VersionConflict: another version waits, or the execution has another one.
         PreconditionFailed: the head is no longer `head_version`.
@@ -178,6 +179,9 @@ def _target(
     step = execution.steps[step_id]
     waits.check_voter(execution, step, made)
     read = repositories.get_document(pin.document_id, pin.version)
+    check_passages(
+        cast(JsonValue, read.content), [(each.pointer, each.quote) for each in said.comments], at="/comments"
+    )
     if waits.is_settled_by(step, made):
         final = _final_version(read, said, root_id=execution.scope.id, user=user, now=made.decided_at)
     else:

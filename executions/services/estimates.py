@@ -74,17 +74,17 @@ def estimate(
     require_brief(definition, input)
     prices.CONFIGURED.get()
     past = usage_history.step_histories(user=user, workflow_id=workflow_id, excluded_providers=FREE_PROVIDERS)
-    root = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
-    heads = {} if root is None else _scope_documents(definition, root.id)
+    root_id = _root_id(user, scope_type, scope_id)
+    heads = {} if root_id is None else _scope_documents(definition, root_id)
     sizes = {kind: len(shown(head.content).encode()) for kind, head in heads.items()}
     basis = Basis(
         definition=definition,
         brief=input,
-        files=read_files(user=user, brief=input, root_id=None if root is None else root.id),
+        files=read_files(user=user, brief=input, root_id=root_id, of_any_scope=scope_id is None),
         models=_models(definition),
         past={step: StepHistory(**values) for step, values in past.items()},
         scope_documents=sizes | dict(reuse.sizes),
-        document_files={} if root is None else _files_of(heads, root.id),
+        document_files={} if root_id is None else _files_of(heads, root_id),
         reading=build_ports().models.reading,
         reused=reuse.reused,
         runs=reuse.runs,
@@ -134,6 +134,13 @@ def _scope_to_start_in(user: Person, scope_type: str, scope_id: str) -> ScopeRef
     if root is not None and not allows(have := access.role_of(user, root), need):
         raise access.scope_forbidden(root, have=have, need=need)
     return None if root is None else ScopeRef(id=root.id, type=root.type, key=root.key)
+
+
+def _root_id(user: Person, scope_type: str | None, scope_id: str | None) -> UUID | None:
+    if scope_type is None or scope_id is None:
+        return None
+    root = access.root_scope(user, scope_type=scope_type, scope_key=scope_id)
+    return None if root is None else root.id
 
 
 def _whole(workflow_id: str, version: int, steps: list[StepForecast], *, now: datetime, executions: int) -> Estimate:

@@ -35,8 +35,16 @@ def use_files(*, user: Person, brief: Brief | None, root_id: UUID) -> None:
         _check_scope(found, root_id, at=pointer("input", FILES))
 
 
-def read_files(*, user: Person, brief: Brief | None, root_id: UUID | None) -> list[BriefFile]:
+def read_files(
+    *, user: Person, brief: Brief | None, root_id: UUID | None, of_any_scope: bool = False
+) -> list[BriefFile]:
     """Return the files of a brief, in its order.
+
+    Args:
+        user: The user who may use them in the scope.
+        brief: The brief.
+        root_id: The scope; None: a new one.
+        of_any_scope: No scope is named yet. So the user only has to be able to read the files.
 
     Raises:
         Invalid: as `use_files`, without the limit of the scope.
@@ -44,7 +52,10 @@ def read_files(*, user: Person, brief: Brief | None, root_id: UUID | None) -> li
     ids = file_ids(brief)
     if not ids:
         return []
-    _check(ids, storage.usable_files(user=user, file_ids=ids, root_id=root_id))
+    if of_any_scope:
+        _check(ids, storage.readable_files(user=user, file_ids=ids))
+    else:
+        _check(ids, storage.usable_files(user=user, file_ids=ids, root_id=root_id))
     return get_files(ids)
 
 

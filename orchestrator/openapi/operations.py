@@ -132,7 +132,7 @@ def _add_error_responses(operation: Json) -> None:
     places = {each["in"] for each in operation.get("parameters", [])}
     has_body = "requestBody" in operation
     with_token = {"bearerAuth": []} in operation.get("security", [])
-    expected = {401: True, 403: with_token, 404: "path" in places, 422: has_body or "query" in places}
+    expected = {401: True, 403: with_token, 404: "path" in places, 422: True}
     expected |= dict.fromkeys((400, 413, 415), has_body)
     for status, may_be in expected.items():
         if may_be:

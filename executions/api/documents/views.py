@@ -80,6 +80,7 @@ class DocumentViewSet(views.DocumentViewSet):
         "add_comment": Right.ANSWER,
         "resolve_comment": Right.ANSWER,
     }
+    queried = views.DocumentViewSet.queried | {"comments", "partial_update"}
 
     parser_classes = (StrictJSONParser, JSONPatchParser)
 

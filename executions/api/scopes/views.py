@@ -60,6 +60,7 @@ class ScopeView(PagedViewSet):
     """One root scope."""
 
     required_rights = {"retrieve": Right.READ}
+    queried = frozenset({"retrieve"})
 
     ordering = ("type", "key")  # unique below one parent
 

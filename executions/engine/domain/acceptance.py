@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from common.errors import FieldError
 from executions.engine.domain.users import UserRef
 
 CHANGES_REQUESTED = "changes_requested"  # violation code that carries a person's comment
+CHANGED_ELSEWHERE = "changed_elsewhere"  # violation code of a place that has to stay as a person has read it
 
 
 class AcceptanceAction(StrEnum):
@@ -82,6 +85,14 @@ class AcceptanceDecision(BaseModel):
     def request(self) -> str:
         """The requested changes as one text, for the model."""
         return "\n".join(each for each in (self.comment, *map(_remark, self.comments)) if each)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A version that a person has read, and the request for changes that the next version follows."""
+
+    content: Mapping[str, JsonValue]
+    request: AcceptanceDecision
 
 
 def _violation(comment: PassageComment) -> FieldError:

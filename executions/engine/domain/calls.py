@@ -15,6 +15,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from executions.engine.domain.acceptance import Revision
 from executions.engine.domain.copying import IdentityKey, replace
 from executions.engine.domain.dry_run import Fault, StepScript
 from executions.engine.domain.states import CallKind, CallStatus
@@ -145,6 +146,7 @@ class ModelRequest:
     attempt: int = 1
     ordinal: int = 1  # number of the call within its attempt
     script: StepScript | None = None  # what the rehearsal simulates in a dry run
+    revision: Revision | None = None  # the version to change; the prompt shows it
     has_waited: bool = False  # the scripted latency has passed already, while the step was deferred
     shared: tuple[str, ...] = ()  # prefix of the prompt that the provider should cache for other prompts
     offers_questions: bool = False  # the tool is offered because other steps of the workflow use it

@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from common.errors import FieldError
-from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
+from executions.engine.domain.acceptance import CHANGED_ELSEWHERE, AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.copying import replace
 from executions.engine.domain.dry_run import DryRunScript
@@ -123,6 +123,16 @@ class Step:
         if last is None or last.decision is not AcceptanceAction.REQUEST_CHANGES:
             return None
         return last if last.document_version == self.document_version else None
+
+    @property
+    def violations_at_start(self) -> tuple[FieldError, ...]:
+        """What the step's next start has to mend: the requested changes, and what a failed revision changed elsewhere.
+
+        Empty if the step revises no version.
+        """
+        if self.revision is None:
+            return ()
+        return (*self.revision.violations, *(each for each in self.violations if each.code == CHANGED_ELSEWHERE))
 
     @property
     def open_round(self) -> ClarificationRound | None:

@@ -12,7 +12,12 @@ from pydantic import JsonValue
 
 from common.canonical_json import digest
 from common.errors import FieldError
-from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision
+from executions.engine.domain.acceptance import (
+    CHANGED_ELSEWHERE,
+    CHANGES_REQUESTED,
+    AcceptanceAction,
+    AcceptanceDecision,
+)
 from executions.engine.domain.brief import BriefFile
 from executions.engine.domain.calls import TEXT_ONLY, Attachment, Material, ModelRequest, Reading
 from executions.engine.domain.clarification import AnswerType, ClarificationRound, Question
@@ -51,6 +56,9 @@ _ASK_FOR_BRIEF = " As there is no brief, ask for what it should have said."
 _MAY_CITE = """\
 Where a statement comes from a file, cite the place as it stands in brackets above its text, such as `brief.pdf#page=7`.
 Cite only places that exist."""
+_ONLY_COMMENTED = """\
+Change only the passages that the newest change request names. All else stays as the person has read it, to the letter:
+any other change makes the document invalid."""
 _MAY_NOT_ASK = "You cannot ask questions in this step: say what you assume, and go on."
 
 
@@ -60,6 +68,7 @@ class RejectedOutput:
 
     output: str
     violations: tuple[FieldError, ...]
+    kept: str = ""  # the version that may change only at commented passages; empty: all may change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,13 +214,14 @@ def _corrections(rejected: RejectedOutput | None) -> Iterator[str]:
 def correction_section(rejected: RejectedOutput) -> str:
     """Return the prompt section about rejected output."""
     # Violations quote the output, which may quote the brief, so they are marked as data, too.
-    details = "\n".join(f"- at `{each.pointer or '/'}`: {each.detail}" for each in rejected.violations)
+    details = _listed(rejected.violations)
     output = Material(kind="rejected", name="your last output", text=rejected.output)
     if any(each.code == CHANGES_REQUESTED for each in rejected.violations):
-        return (
-            f"# A person has read your last output and asks for changes\n\n{as_data(output)}\n\n"
-            "Hand in the whole document again with the newest change request met, and keep the rest."
-        )
+        parts = ["# A person has read your last output and asks for changes", as_data(output)]
+        if strayed := [each for each in rejected.violations if each.code == CHANGED_ELSEWHERE]:
+            parts.append(as_data(Material(kind="violations", name="what you changed before", text=_listed(strayed))))
+        parts.append("Hand in the whole document again with the newest change request met, and keep the rest.")
+        return "\n\n".join([*parts, *([_ONLY_COMMENTED] if rejected.kept else [])])
     if any(each.code == FOUND_BY_REVIEW for each in rejected.violations):
         findings = Material(kind="findings", name="what the review found", text=details)
         return (
@@ -219,10 +229,16 @@ def correction_section(rejected: RejectedOutput) -> str:
             f"{as_data(findings)}\n\nHand in the whole document again with these faults mended, and keep the rest."
         )
     violations = Material(kind="violations", name="exactly what is wrong with it", text=details)
-    return (
-        f"# Your last output was not valid\n\n{as_data(output)}\n\n{as_data(violations)}\n\n"
-        "Hand in the whole document again with these faults mended, and change nothing else."
-    )
+    parts = ["# Your last output was not valid", as_data(output), as_data(violations)]
+    if rejected.kept:
+        read = Material(kind="version", name="the version that a person has read", text=rejected.kept)
+        parts += [as_data(read), f"{_ONLY_COMMENTED} Begin with that version."]
+    parts.append("Hand in the whole document again with these faults mended, and change nothing else.")
+    return "\n\n".join(parts)
+
+
+def _listed(violations: Iterable[FieldError]) -> str:
+    return "\n".join(f"- at `{each.pointer or '/'}`: {each.detail}" for each in violations)
 
 
 def as_data(material: Material) -> str:

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from common.errors import FieldError
 from documents.comparison.passages import Anchor, unchanged_elsewhere
-from executions.engine.domain.acceptance import CHANGES_REQUESTED
+from executions.engine.domain.acceptance import CHANGED_ELSEWHERE, CHANGES_REQUESTED, AcceptanceAction, Revision
 from executions.engine.domain.brief import (
     BriefFile,
     answered_files,
@@ -54,6 +54,7 @@ class Plan:
     inputs: tuple[Document, ...]
     ordinal: int = 1  # number of the call within the attempt
     rejected: RejectedOutput | None = None  # output that has to be corrected
+    revision: Revision | None = None  # the version that it follows, with the requested changes
     candidate: Candidate | None = None  # document that has to be reviewed
     unclear: int = 0  # reviews of it without a valid verdict
     condensed: bool = False  # the materials are shortened, because they were too long for the model
@@ -165,15 +166,17 @@ class Attempts:
         if len(self._items(inputs)) < len(keys_of(self.step_id)):
             return None
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
-        rejected = None
+        rejected = revision = None
         if step.revision is not None:
-            rejected = await self._rejected(replace(step, violations=step.revision.violations), ())
+            revision = await self._revision(step)
+            rejected = self._rejected(replace(step, violations=step.violations_at_start), (), revision)
         plan = Plan(
             number=step.attempt + 1,
             kind=kind if rejected is None else CallKind.REMEDIATE,
             model=self.model,
             inputs=inputs,
             rejected=rejected,
+            revision=revision,
         )
         return self.build(execution, plan)
 
@@ -181,7 +184,14 @@ class Attempts:
         """Return the attempt that corrects rejected output, with the model that wrote it."""
         number = earlier.number + 1
         model = earlier.model if earlier.candidate is None else earlier.candidate.call.model
-        plan = Plan(number=number, kind=CallKind.REMEDIATE, model=model, inputs=earlier.inputs, rejected=rejected)
+        plan = Plan(
+            number=number,
+            kind=CallKind.REMEDIATE,
+            model=model,
+            inputs=earlier.inputs,
+            rejected=_with_kept(rejected, earlier.revision),
+            revision=earlier.revision,
+        )
         return self.build(execution, plan)
 
     def review(self, execution: Execution, earlier: Plan, candidate: Candidate, *, known: Sequence[Call]) -> Attempt:
@@ -220,7 +230,8 @@ class Attempts:
         step = execution.steps[self.step_id]
         inputs = tuple([await self.documents.pinned(pin) for pin in step.input_versions])
         await self._read_files(execution, inputs)
-        rejected = await self._rejected(step, known)
+        revision = await self._revision(step)
+        rejected = self._rejected(step, known, revision)
         makers = [call for call in known if call.key.kind is not CallKind.REVIEW]
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
         plan = Plan(
@@ -229,30 +240,36 @@ class Attempts:
             model=makers[-1].model if makers and rejected else self.model,
             inputs=inputs,
             rejected=rejected,
+            revision=revision,
         )
         return self._going_on(execution, plan, [call for call in makers if call.key.attempt == step.attempt])
 
-    async def _rejected(self, step: Step, known: Sequence[Call]) -> RejectedOutput | None:
+    async def _revision(self, step: Step) -> Revision | None:
+        """Return the version that people read last, if they asked for changes of it."""
+        last = step.decisions[-1] if step.decisions else None
+        if last is None or last.decision is not AcceptanceAction.REQUEST_CHANGES or step.document_id is None:
+            return None
+        read = Pin(type=step.produces, document_id=step.document_id, version=last.document_version)
+        return Revision(content=(await self.documents.pinned(read)).content, request=last)
+
+    def _rejected(self, step: Step, known: Sequence[Call], revision: Revision | None) -> RejectedOutput | None:
         """Return the output to correct: the version that people read, or the last output."""
         rejected = rejected_output(step, known)
-        if rejected is None or step.document_id is None or rejected.violations[0].code != CHANGES_REQUESTED:
-            return rejected
-        read = Pin(type=step.produces, document_id=step.document_id, version=step.decisions[-1].document_version)
-        content = (await self.documents.pinned(read)).content
-        return replace(rejected, output=pretty(content))
+        if rejected is None:
+            return None
+        if revision is not None and rejected.violations[0].code == CHANGES_REQUESTED:
+            rejected = replace(rejected, output=pretty(revision.content))
+        return _with_kept(rejected, revision)
 
     async def changes_elsewhere(self, execution: Execution, content: JsonValue) -> tuple[FieldError, ...]:
         """Return the places where a new document differs though a person permits changes only at some passages."""
-        step = execution.steps[self.step_id]
-        decision = step.decisions[-1] if step.decisions else None
-        if decision is None or not decision.only_commented or step.document_id is None:
+        revision = await self._revision(execution.steps[self.step_id])
+        if revision is None or not revision.request.only_commented:
             return ()
-        read = Pin(type=step.produces, document_id=step.document_id, version=decision.document_version)
-        before = (await self.documents.pinned(read)).content
-        passages = [Anchor(each.pointer, each.quote) for each in decision.comments]
+        passages = [Anchor(each.pointer, each.quote) for each in revision.request.comments]
         return tuple(
-            FieldError(pointer=place, code="changed_elsewhere", detail=_MUST_STAY)
-            for place in unchanged_elsewhere(dict(before), content, passages)[:MAX_VIOLATIONS]
+            FieldError(pointer=place, code=CHANGED_ELSEWHERE, detail=_MUST_STAY)
+            for place in unchanged_elsewhere(dict(revision.content), content, passages)[:MAX_VIOLATIONS]
         )
 
     def bad_citations(
@@ -308,6 +325,7 @@ class Attempts:
             scope_id=execution.scope.id,
             attempt=plan.number,
             ordinal=plan.ordinal,
+            revision=plan.revision,
             script=None if execution.script is None else execution.script.of(self.step_id),
         )
         key = CallKey(
@@ -378,6 +396,13 @@ class Attempts:
             "scope.type": step.scope.type,
         }
         return {**names, "item.key": step.keys[-1]} if step.keys else names
+
+
+def _with_kept(rejected: RejectedOutput, revision: Revision | None) -> RejectedOutput:
+    """Return the output with the version that has to stay outside of commented passages, if there is one."""
+    if revision is None or not revision.request.only_commented:
+        return rejected
+    return replace(rejected, kept=pretty(revision.content))
 
 
 def _as_files(

@@ -9,6 +9,7 @@ from typing import assert_never
 from pydantic import JsonValue
 
 from common.errors import FieldError
+from executions.engine.domain.acceptance import CHANGED_ELSEWHERE
 from executions.engine.domain.calls import Call, ModelReply
 from executions.engine.domain.clarification import QuestionDraft
 from executions.engine.domain.copying import replace
@@ -38,6 +39,11 @@ from executions.engine.transitions.reviews import (
     with_review_event,
 )
 from workflows.definitions.definition import WorkflowDefinition
+
+_WAY_OUT = (
+    "A retry asks the model once more, and names these places. A retry with this step as `from_step` drops the "
+    "request and makes the document anew."
+)
 
 
 class LLMStepExecutor:
@@ -251,6 +257,8 @@ class LLMStepExecutor:
         if tried >= self._attempts.step.max_attempts:
             worst = rejected.violations[0]
             message = f"The output was invalid {tried} times; the last at {worst.pointer or '/'}: {worst.detail}"
+            if worst.code == CHANGED_ELSEWHERE:
+                message = f"{message} {_WAY_OUT}"
             await self._completion.exhaust(settled, message, violations=rejected.violations, judged=judged)
             return None
         following = self._attempts.remediation(self._journal.execution, attempt.plan, rejected)

@@ -105,7 +105,7 @@ def start_step(
         step,
         attempt=step.attempt + 1,
         invalid_outputs=0,
-        violations=() if step.revision is None else step.revision.violations,
+        violations=step.violations_at_start,
         input_versions=input_versions,
         base_version=base,
     )

@@ -81,7 +81,7 @@ def _reopen(execution: Execution, step: Step, context: Context, *, anew: bool) -
         execution.steps[step.step_id],
         rounds=rounds if open_round is None or anew else (*rounds, open_round.reopened(context.now)),
         invalid_outputs=0,
-        violations=(),
+        violations=step.violations_at_start if keeps_document else (),
         failure=None,
         wait=step.wait.reopened(context.now) if step.wait is not None and status is StepStatus.WAITING else None,
         base_version=None if anew else step.base_version,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
 import jsonschema_rs
@@ -58,6 +58,30 @@ class DocumentGenerator:
         for unmet in validator_of(self._schema).iter_errors(value):
             raise Unwritable(pointer(*unmet.schema_path), _not_valid(unmet))
         return value
+
+    def values_at(self, path: Sequence[str], document: JsonValue) -> Iterator[JsonValue]:
+        """Yield values that the schema permits at a path of a document.
+
+        Raises:
+            Unwritable: no value was found.
+        """
+        yield from self._values_below((root_of(self._schema),), path, document, spot=Spot())
+
+    def _values_below(
+        self, places: Alternative, path: Sequence[str], inside: JsonValue, *, spot: Spot
+    ) -> Iterator[JsonValue]:
+        if not path:
+            yield from self._values(places, spot)
+            return
+        for way in self._ways(places, spot):
+            shape, part = Shape(way), path[0]
+            if isinstance(inside, list):
+                inner, following = (shape.element(int(part)), spot.into(way)), inside[int(part)]
+            elif isinstance(inside, dict):
+                inner, following = (shape.field(part), spot.into(way, part)), inside[part]
+            else:
+                continue
+            yield from self._values_below(inner[0], path[1:], following, spot=inner[1])
 
     def _next(self, name: str) -> int:
         self._counters[name] += 1

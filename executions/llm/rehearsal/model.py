@@ -25,6 +25,7 @@ from executions.engine.transitions.reviews import ReviewVerdict
 from executions.llm.known_providers import REHEARSAL
 from executions.llm.rehearsal.document_generator import DocumentGenerator
 from executions.llm.rehearsal.extraction import Facts
+from executions.llm.rehearsal.revision import revise
 from executions.llm.rehearsal.unwritable import Unwritable
 
 _MAX_QUESTIONS = 3
@@ -95,7 +96,7 @@ class RehearsalModel:
 
 
 def _generate(request: ModelRequest) -> ToolCall:
-    """Return questions or a document.
+    """Return questions or a document: the version that a person has commented on, revised, or a new one.
 
     Raises:
         Unwritable: no valid document was found.
@@ -103,7 +104,12 @@ def _generate(request: ModelRequest) -> ToolCall:
     facts = Facts(request.materials)
     if (questions := _ask(request, facts)) is not None:
         return questions
-    generator = DocumentGenerator(facts, root=dict(request.output_schema), document_type=request.document_type)
+    schema = dict(request.output_schema)
+    generator = DocumentGenerator(facts, root=schema, document_type=request.document_type)
+    if request.revision is not None:
+        revised = revise(request.revision, generator, schema=schema)
+        if revised is not None:
+            return ToolCall(name=SUBMIT_DOCUMENT, arguments=revised)
     return ToolCall(name=SUBMIT_DOCUMENT, arguments=generator.write())
 
 

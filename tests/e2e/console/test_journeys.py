@@ -226,13 +226,24 @@ def test_two_passages_are_sent_back_and_the_request_survives(shared: Machine, pa
     expect(page.get_by_label("What to change").first).to_have_value("Shorter, please (0)")
     with shared.client(WRITER) as client:
         wait_for_status(client, execution_id, "waiting")
+    before = read(shared, document_id)["content"]
     page.goto(path)
     expect(page.get_by_text("You wrote this about version 1; version 2 waits now.")).to_be_visible()
     page.get_by_role("button", name="Request changes").click()
     page.wait_for_url(f"**/executions/{execution_id}/")
     with shared.client(WRITER) as client:
+        wait_for_status(client, execution_id, "waiting")
         steps = client.get(f"/executions/{execution_id}/steps").json()["data"]
         last = next(each for each in steps if each["step_id"] == "epics")["acceptance"]["decisions"][-1]
+    page.goto(path)  # both passages have changed, and nothing else
+    expect(page.locator("ins", has_text="Shorter, please")).to_have_count(2)
+    after = read(shared, document_id)["content"]
+    for number in (0, 1):
+        goal = after["epics"][number].pop("goal")
+        assert goal != before["epics"][number].pop("goal")
+        assert f"Shorter, please ({number})" in goal
+    assert after == before
+    with shared.client(WRITER) as client:
         client.post(f"/executions/{execution_id}/cancel")
     assert last["only_commented"]
     assert [(each["pointer"], each["quote"]) for each in last["comments"]] == [

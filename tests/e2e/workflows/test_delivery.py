@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,19 @@ def test_a_brief_becomes_epics_that_are_worked_over_as_told_and_the_work_on_each
         assert costs["total"]["calls"] == model.bought.total() == len(MADE) + 1
 
 
+def _read(client: httpx.Client, document: dict[str, Any]) -> dict[str, Any]:
+    return dict(client.get(f"/documents/{document['id']}").json())
+
+
+def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the pointer and the value of everything that contains nothing."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if not inner:
+        yield place, value
+    for name, each in inner:
+        yield from _leaves(each, f"{place}/{name}")
+
+
 def test_the_rehearsal_takes_up_what_a_person_asked_for(shared: Machine) -> None:
     wish = "The warehouse of Oberdorf has to come first."
     with shared.client("delivery") as client:
@@ -100,5 +114,19 @@ def test_the_rehearsal_takes_up_what_a_person_asked_for(shared: Machine) -> None
         epics = client.get(f"/documents/{waiting['epics']['document']['id']}").json()
         assert "Oberdorf" in str(epics["content"])
         assert [each["comment"] for each in epics["provenance"]["decisions"]] == [wish]
+
+        # Changes at two passages leave all else as it is.
+        goal, title = "/epics/0/goal", "/epics/1/title"
+        quote = epics["content"]["epics"][0]["goal"][:12]
+        comments = [{"pointer": goal, "quote": quote, "text": "Which one?"}, {"pointer": title, "text": "Name a town."}]
+        asked = {"decision": "request_changes", "document_version": 2, "comments": comments, "only_commented": True}
+        response = client.post(f"/executions/{execution_id}/steps/epics/acceptance", json=asked)
+        assert response.status_code == 200, response.text
+        waiting = _wait_for_decision(client, execution_id, "epics", version=3)
+        before, after = (dict(_leaves(each["content"])) for each in (epics, _read(client, epics)))
+        assert before.keys() == after.keys()
+        assert {place for place in before if before[place] != after[place]} == {goal, title}
+        assert "Which one?" in after[goal]
+        assert after[goal].endswith(before[goal].removeprefix(quote))
         _decide(client, execution_id, waiting["epics"], "reject", "We do not want it any more.")
         assert wait_for_status(client, execution_id, "failed")["error"]["code"] == "rejected"

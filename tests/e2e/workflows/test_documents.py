@@ -54,9 +54,9 @@ def _start(client: httpx.Client, **body: Any) -> str:
     return str(response.json()["execution_id"])
 
 
-def _documents(client: httpx.Client) -> dict[str, dict[str, Any]]:
+def _documents(client: httpx.Client, key: str = "p1") -> dict[str, dict[str, Any]]:
     """Return the documents of the scope by type."""
-    found = client.get("/documents/", params={"scope_type": "project", "scope_id": "p1"}).json()["data"]
+    found = client.get("/documents/", params={"scope_type": "project", "scope_id": key}).json()["data"]
     return {each["type"]: client.get(f"/documents/{each['id']}").json() for each in found}
 
 
@@ -98,12 +98,14 @@ def test_an_edit_while_a_model_writes_survives_a_killed_worker_and_only_stale_st
         assert head["content"] == edited["content"]
 
         # The person merges both.
-        proposed = client.get(f"/documents/{head['id']}", params={"version": 3}).json()["content"]
+        proposed = client.get(f"/documents/{head['id']}/versions/3").json()["content"]
+        assert proposed["title"] != edited["content"]["title"]
         merged = {"document_version": 3, "head_version": 2, "decision": "accept"}
         merged |= {"content": proposed | {"title": "Merged by a person"}}
         response = client.post(f"/executions/{second}/steps/cost/acceptance", json=merged)
         assert response.status_code == 200, response.text
         wait_for_status(client, second, "completed")
+        assert _documents(client)["cost-assessment"]["content"] == merged["content"]
         versions = client.get(f"/documents/{head['id']}/versions").json()["data"]
         assert sorted(each["version"] for each in versions) == [1, 2, 3, 4]
         assert _kinds(client, second, "document_edited") >= 1
@@ -134,6 +136,28 @@ def test_an_edit_while_a_model_writes_survives_a_killed_worker_and_only_stale_st
         )
         assert last.status_code == 200, last.text
         assert not any(each["stale"] for each in _documents(client).values())
+
+
+def test_an_edit_in_a_chain_pays_for_what_follows_it_and_the_old_content_for_nothing(shared: Machine) -> None:
+    def stale() -> set[str]:
+        return {kind for kind, each in _documents(client, key).items() if each["stale"]}
+
+    key, chain = "chain", {"workflow_id": "strategy-document", "scope_id": "chain"}
+    with shared.client() as client:
+        wait_for_status(client, _start(client, **chain), "completed")
+        first = _documents(client, key)["requirements"]
+        edited = _put(client, first, title="Edited by a person")
+        assert stale() == {"architecture", "review"}
+        restored = client.post(
+            f"/documents/{first['id']}/restore", json={"version": 1}, headers={"If-Match": f'"{edited["version"]}"'}
+        )
+        assert (restored.status_code, stale()) == (200, set())
+
+        _put(client, restored.json(), title="Edited once more")
+        again = _start(client, **chain, reuse="current")
+        wait_for_status(client, again, "completed")
+        assert (_kinds(client, again, "step_reused"), len(_calls(client, again))) == (2, 2)
+        assert stale() == set()
 
 
 def _is_running(client: httpx.Client, execution_id: str, step_id: str) -> bool:

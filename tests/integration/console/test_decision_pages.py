@@ -96,6 +96,8 @@ def test_changes_are_requested_at_passages_and_seen_in_the_next_version(
         ({"decision": "request_changes", "only_commented": "on"}, "Comment on the passages that may change."),
         ({"decision": "accept", **passage}, "Remarks at passages are for requesting changes."),
         ({"decision": "request_changes", **passage, "comments.n1.text": ""}, "This field is required."),
+        ({"decision": "request_changes", **passage, "comments.n1.quote": "nowhere"}, "The text has no such quote."),
+        ({"decision": "request_changes", **passage, "comments.n1.pointer": "/no"}, "The document has no such value."),
         ({"decision": "request_changes", **many}, "At most 100 passages can be named at once."),
     ):
         refused = send(browser, waiting, **values)

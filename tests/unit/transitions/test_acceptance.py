@@ -8,7 +8,8 @@ import pytest
 from pydantic import JsonValue
 
 from common.errors import NotFound, VersionConflict
-from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision, PassageComment
+from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision, PassageComment, Revision
+from executions.engine.domain.calls import ModelRequest
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import ModelError, NotWaiting
 from executions.engine.domain.execution import Document
@@ -217,6 +218,22 @@ async def edit(world: World) -> Document:
     return edited
 
 
+async def comment(world: World, read: Document, pointer: str) -> None:
+    """Ask for changes at one passage alone."""
+    said = AcceptanceDecision(
+        decision=AcceptanceAction.REQUEST_CHANGES,
+        document_version=read.version,
+        comments=(PassageComment(pointer=pointer, text="a better word"),),
+        only_commented=True,
+        decided_by="ann",
+        decided_at=world.ports.clock.now(),
+    )
+    target = acceptance.AcceptanceContext(read=read, final=read, definition=world.definition)
+    await world.decide(
+        lambda execution, context: acceptance.decide(execution, "one", said, target=target, context=context)
+    )
+
+
 @pytest.mark.parametrize("end", ["failed", "cancelled", "asked"])
 async def test_a_revision_begins_again_with_the_version_that_was_read(end: str) -> None:
     gate = Gate(document("Too late"))
@@ -231,19 +248,7 @@ async def test_a_revision_begins_again_with_the_version_that_was_read(end: str) 
     await world.start()
     await world.run()
     edited = await edit(world)
-    remark = PassageComment(pointer="/points/0", text="a better word")
-    said = AcceptanceDecision(
-        decision=AcceptanceAction.REQUEST_CHANGES,
-        document_version=2,
-        comments=(remark,),
-        only_commented=True,
-        decided_by="ann",
-        decided_at=world.ports.clock.now(),
-    )
-    target = acceptance.AcceptanceContext(read=edited, final=edited, definition=world.definition)
-    await world.decide(
-        lambda execution, context: acceptance.decide(execution, "one", said, target=target, context=context)
-    )
+    await comment(world, edited, "/points/0")
     running = asyncio.create_task(world.runner("b").run())
     if end == "cancelled":
         await gate.under_way()
@@ -260,3 +265,44 @@ async def test_a_revision_begins_again_with_the_version_that_was_read(end: str) 
     assert "From scratch" in sent_back.prompt  # it has changed what had to stay
     head = await world.documents.get(edited.id)
     assert (head.version, head.title) == (3, "By Ann")
+
+
+async def test_a_model_that_changes_what_had_to_stay_is_shown_the_version_to_keep() -> None:
+    world = await World(GATED, {"one": [document("First"), document("Other"), document("First")]}).start()
+    step = (await world.run()).steps["one"]
+    assert step.document_id is not None
+    await comment(world, await world.documents.get(step.document_id), "/points/0")
+    waiting = await world.run("b")
+    assert waiting.steps["one"].document_version == 2
+    revised, corrected = (request.prompt for request in world.asked[1:])
+    assert "Change only the passages" in revised
+    kept = corrected.partition('<data kind="version"')[2]
+    assert '"title": "First"' in kept  # the output to correct has the other title
+    assert "Change only the passages" in kept
+    assert [each.request.comments[0].pointer for each in map(revision_of, world.asked[1:])] == ["/points/0"] * 2
+
+
+def revision_of(request: ModelRequest) -> Revision:
+    assert request.revision is not None
+    return request.revision
+
+
+async def test_a_retry_after_changes_elsewhere_names_them_to_the_model() -> None:
+    replies: list[Reply] = [document("First"), *(document("Other") for _ in range(3)), document("First")]
+    world = await World(GATED, {"one": replies}).start()
+    step = (await world.run()).steps["one"]
+    assert step.document_id is not None
+    await comment(world, await world.documents.get(step.document_id), "/points/0")
+    failed = await world.run("b")
+    assert failed.failure is not None
+    assert failed.failure.code is FailureCode.VALIDATION_EXHAUSTED
+    assert "`from_step`" in failed.failure.message
+    before = world.asked[1].prompt
+    retried = await world.retry()
+    assert [each.code for each in retried.steps["one"].violations] == ["changes_requested", "changed_elsewhere"]
+    waiting = await world.run("c")
+    assert (waiting.status, waiting.steps["one"].document_version) == (ExecutionStatus.WAITING, 2)
+    again = world.asked[-1].prompt
+    assert again != before
+    assert "what you changed before" in again
+    assert "- at `/title`" in again

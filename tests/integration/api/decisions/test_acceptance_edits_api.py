@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db
 
 ACCEPT = {"decision": "accept", "document_version": 1}
 ASK = {"decision": "request_changes", "document_version": 1}
+TITLE = {"pointer": "/title", "text": "Say of what."}
 
 
 @pytest.fixture
@@ -102,6 +103,9 @@ def test_an_invalid_edit_leaves_the_decision_open(ada: Caller, waiting: Executio
         ({**ACCEPT, "comments": [{"pointer": "", "text": "x"}]}, "/comments"),
         ({**ASK, "comment": "x", "only_commented": True}, "/only_commented"),
         ({**ASK, "comments": [{"pointer": "no slash", "text": "x"}]}, "/comments/0/pointer"),
+        ({**ASK, "comments": [{"pointer": "/nothing", "text": "x"}]}, "/comments/0/pointer"),
+        ({**ASK, "comments": [TITLE, {"pointer": "/title/0", "quote": "find", "text": "x"}]}, "/comments/1/pointer"),
+        ({**ASK, "comments": [TITLE, {**TITLE, "quote": "nowhere"}], "only_commented": True}, "/comments/1/quote"),
         ({**ACCEPT, "note": "Why?"}, "/note"),
         (ASK, "/comment"),
     ],

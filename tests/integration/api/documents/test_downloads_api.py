@@ -53,7 +53,13 @@ def test_a_footer_says_who_accepted(ada: Caller, document_id: str) -> None:
 
 def test_a_file_is_read_by_those_who_may(ada: Caller, eve: Caller, document_id: str) -> None:
     assert eve.get(f"/documents/{document_id}?format=pdf").status_code == 404
-    assert ada.get(f"/documents/{document_id}?format=odt").status_code == 404
+    for query in ("format=odt", "format=zip"):
+        refused = ada.get(f"/documents/{document_id}?{query}")
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["detail"].endswith("is not one of: json, markdown, html, docx, pdf.")
+    unknown = ada.get(f"/documents/{document_id}?version=1")
+    assert unknown.status_code == 422
+    assert [(each["pointer"], each["code"]) for each in unknown.json()["errors"]] == [("/version", "unknown_field")]
 
 
 def test_a_client_that_has_the_file_is_not_sent_it_again(ada: Caller, document_id: str) -> None:

@@ -53,7 +53,11 @@ def test_an_execution_is_one_file_in_every_format(ada: Caller, eve: Caller) -> N
     assert ada.get(f"/executions/{done.id}/export?format=markdown", None, **tag).status_code == 304
     assert ada.get(f"/executions/{done.id}/export").headers["Content-Type"].startswith("text/markdown")
     assert eve.get(f"/executions/{done.id}/export?format=pdf").status_code == 404
-    assert ada.get(f"/executions/{done.id}/export?format=odt").status_code == 404
+    refused = ada.get(f"/executions/{done.id}/export?format=odt")
+    assert refused.status_code == 422
+    detail = "'odt' is not one of: markdown, html, docx, pdf, zip."
+    assert refused.json()["errors"] == [{"pointer": "/format", "code": "invalid_choice", "detail": detail}]
+    assert ada.get(f"/executions/{done.id}/export", None, accept="image/png").status_code == 406
 
 
 def test_a_zip_file_has_what_a_program_needs(ada: Caller) -> None:

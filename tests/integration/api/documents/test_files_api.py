@@ -267,3 +267,17 @@ def test_an_estimate_counts_the_text_of_files(ada: Caller) -> None:
     ]
     assert low[1] - low[0] > 4_000
     assert ada.get(f"/files/{file['id']}").json()["scope_id"] is None
+
+
+def test_an_estimate_takes_the_files_that_its_start_takes(ada: Caller, eve: Caller) -> None:
+    reports.publish()
+    brief = {"text": "See.", "files": [upload(ada)["id"]]}
+    assert start(ada, brief).status_code == 201
+
+    def estimated(caller: Caller, **scope: str) -> int:
+        return int(caller.post("/workflows/report/estimate", {"input": brief, **scope}).status_code)
+
+    for key, status in (("alpha", 200), ("beta", 422)):
+        assert estimated(ada, scope_type="project", scope_id=key) == status, key
+    assert (start(ada, brief).status_code, start(ada, brief, scope_id="beta").status_code) == (201, 422)
+    assert (estimated(ada), estimated(eve)) == (200, 422)  # without a scope: what the caller may read
