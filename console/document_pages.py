@@ -23,6 +23,7 @@ from console.shell import page_view, part_view, show_page, stream_of, version_in
 from documents import selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_html
+from documents.comparison.values import ABSENT
 from documents.search.lists import DocumentQuery
 from documents.search.pages import BY_RANK, BY_TIME, DocumentPage, best_page, newest_page
 from executions.selectors import executions
@@ -156,13 +157,13 @@ def versions(request: HttpRequest, document_id: UUID) -> HttpResponse:
 
 @page_view
 def compare_versions(request: HttpRequest, document_id: UUID) -> HttpResponse:
-    """Render the difference of two versions: `?a=1&b=3`; by default of the current one to the one before."""
-    later = selectors.version(user=request.user, document_id=document_id, number=version_in_address(request, "b"))
-    number = version_in_address(request, "a")
-    number = max(later.version - 1, 1) if number is None else number
-    earlier = selectors.version(user=request.user, document_id=document_id, number=number)
-    schemas = {"schema": later.schema.content, "schema_before": earlier.schema.content}
-    difference = compare(earlier.content, later.content, **schemas)
+    """Render the difference of two versions: `?a=1&b=3`; by default the same two as the API compares."""
+    a = version_in_address(request, "a") if request.GET.get("a") else None
+    b = version_in_address(request, "b")
+    earlier, later = selectors.version_pair(user=request.user, document_id=document_id, before=a, after=b)
+    before = ABSENT if earlier is None else earlier.content
+    schemas = {"schema": later.schema.content, "schema_before": None if earlier is None else earlier.schema.content}
+    found = compare(before, later.content, **schemas)
     return show_page(
         request,
         "console/documents/compare.html",
@@ -170,7 +171,7 @@ def compare_versions(request: HttpRequest, document_id: UUID) -> HttpResponse:
         document=later,
         earlier=earlier,
         scope=later.document.scope,
-        difference=mark_safe(render_html(difference, heading_level=2)),  # noqa: S308 - it escapes every text
+        difference=mark_safe(render_html(found, heading_level=2)),  # noqa: S308 - it escapes every text
         **_versions(later),
     )
 
