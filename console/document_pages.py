@@ -17,6 +17,7 @@ from access.selectors import root_scope
 from common.api.pagination import encode_cursor, page_start
 from common.errors import NotFound
 from console.comment_pages import comments_of, passage_path
+from console.executions.reasons import Staleness, staleness_of
 from console.forms import DocumentFilterForm
 from console.provenance import describe
 from console.shell import page_view, part_view, show_page, stream_of, version_in_address
@@ -131,7 +132,7 @@ def _stream_of_filters(request: HttpRequest, form: DocumentFilterForm) -> str:
 def reader(request: HttpRequest, document_id: UUID) -> HttpResponse:
     """Render one version of a document, the newest by default: `?v=3` is the third."""
     row = selectors.version(user=request.user, document_id=document_id, number=version_in_address(request))
-    scope = row.document.scope
+    scope, is_newest = row.document.scope, row.version == row.document.version
     return show_page(
         request,
         "console/documents/reader.html",
@@ -139,6 +140,7 @@ def reader(request: HttpRequest, document_id: UUID) -> HttpResponse:
         document=row,
         scope=scope,
         provenance=describe(row),
+        stale=staleness_of(request.user, row) if is_newest and row.document.stale else Staleness(),
         users=selectors.used_by(row, limit=MAX_USERS),
         downloads=_DOWNLOADS,
         stream=stream_of(scope),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -63,6 +64,14 @@ def words(name: Any) -> str:
     """Return an identifier in words: `meeting-minutes` is `Meeting minutes`."""
     text = str(name).replace("_", " ").replace("-", " ")
     return text[:1].upper() + text[1:]
+
+
+@register.filter
+def usd(cost: Decimal | None) -> str:
+    """Return US dollars as text: `$0`, `$1.20`, and six decimals below a cent; `unknown` for None."""
+    if cost is None:
+        return "unknown"
+    return "$0" if not cost else f"${cost:.6f}" if cost < Decimal("0.01") else f"${cost:.2f}"
 
 
 @register.simple_tag
