@@ -7,7 +7,7 @@ from django.views.generic import RedirectView
 
 from console import comment_pages, decision_pages, document_pages, edit_pages, shell, views
 from console.account import urls as account
-from console.executions import again_pages
+from console.executions import again_pages, compare_pages
 from console.inbox import acts
 from console.inbox import pages as inbox_pages
 from console.people import invitation_pages
@@ -23,6 +23,7 @@ urlpatterns = [
     *account.urlpatterns,
     *scopes.urlpatterns,
     path("executions/", views.executions, name="executions"),
+    path("executions/compare/", compare_pages.compare, name="compare-executions"),
     path("questions/", RedirectView.as_view(pattern_name="console:inbox", query_string=True), name="questions"),
     path("inbox/", inbox_pages.entries, name="inbox"),
     path("inbox/accept/", acts.accept_many, name="inbox-accept"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -72,6 +73,24 @@ def usd(cost: Decimal | None) -> str:
     if cost is None:
         return "unknown"
     return "$0" if not cost else f"${cost:.6f}" if cost < Decimal("0.01") else f"${cost:.2f}"
+
+
+@register.filter
+def seconds(duration: float) -> str:
+    """Return a duration as people read it: `0.4 s`, `12 s`, `2 min 14 s`, `1 h 5 min`."""
+    whole = round(duration)
+    if whole < 60:
+        return f"{duration:.1f} s" if duration < 10 else f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.simple_tag
+def changes(counts: Mapping[str, int]) -> str:
+    """Return the number of changes, and of each kind: `3 changes: 2 added, 1 moved`."""
+    total = sum(counts.values())
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number)
+    return f"{total:,} change{'' if total == 1 else 's'}: {kinds}" if total else "No changes"
 
 
 @register.simple_tag

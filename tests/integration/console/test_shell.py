@@ -137,6 +137,7 @@ def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
         f"/documents/{document_id}/compare/",
         f"/documents/{uuid7()}/",
         f"/documents/{stale_document(ada)}/again/",
+        f"/executions/compare/?b={execution.id}",
         decision,
         f"{decision}edit/",
         *(f"/inbox/{each}/" for each in _waiting(ada)),
@@ -144,7 +145,7 @@ def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
     ]
     forms = [form for path in paths for form in Forms(browser.get(path)).found]
     twins = {str(attributes["data-twin"]) for attributes, _ in forms if "data-twin" in attributes}
-    assert len(twins) == 32
+    assert len(twins) == 33
     for attributes, fields in forms:
         if not ALONE & {attributes.get("action"), attributes.get("class")}:
             twin = str(attributes["data-twin"])
