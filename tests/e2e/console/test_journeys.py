@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.e2e.console.accessibility import faults_of, too_wide
-from tests.e2e.console.browser import browsing
+from tests.e2e.console.browser import WIDTHS, browsing, resize
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 from tests.factories.files import pdfs
 
@@ -81,9 +81,10 @@ class Clicks:
 
 
 def select(page: Page, selector: str, words: str) -> None:
-    """Select words of a text."""
+    """Select words of a text, which a person sees while selecting them."""
     page.locator(selector).filter(has_text=words).first.evaluate(
         """(element, words) => {
+            element.scrollIntoView({ block: "center" });
             const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
             for (let node = walker.nextNode(); node; node = walker.nextNode()) {
                 const start = node.data.indexOf(words);
@@ -96,8 +97,10 @@ def select(page: Page, selector: str, words: str) -> None:
     )
 
 
-def test_a_document_is_found_compared_edited_and_downloaded(shared: Machine, page: Page) -> None:
-    document_id = add(shared, "council")
+@WIDTHS
+def test_a_document_is_found_compared_edited_and_downloaded(shared: Machine, page: Page, width: int) -> None:
+    resize(page, width)
+    document_id = add(shared, f"council-{width}")
     edit(shared, document_id, {**LETTER, "greeting": "Dear all"})
     page.goto(f"{shared.url}/executions/")
     clicks = Clicks()
@@ -128,8 +131,10 @@ def test_a_document_is_found_compared_edited_and_downloaded(shared: Machine, pag
     assert download.value.suggested_filename.endswith(".docx")
 
 
-def test_a_typed_text_survives_an_event_a_reload_and_anothers_edit(shared: Machine, page: Page) -> None:
-    document_id = add(shared, "drafts")
+@WIDTHS
+def test_a_typed_text_survives_an_event_a_reload_and_anothers_edit(shared: Machine, page: Page, width: int) -> None:
+    resize(page, width)
+    document_id = add(shared, f"drafts-{width}")
     page.goto(f"{shared.url}/documents/{document_id}/edit/")
     greeting = page.get_by_label("Greeting")
     greeting.fill("Half a sen")
@@ -165,9 +170,11 @@ def test_a_typed_text_survives_an_event_a_reload_and_anothers_edit(shared: Machi
     assert page.evaluate(kept) == []  # it was stored
 
 
+@WIDTHS
 def test_a_refused_edit_has_the_focus_at_its_fault_and_a_lost_server_keeps_the_text(
-    shared: Machine, context: BrowserContext, page: Page, paths: dict[str, str]
+    shared: Machine, context: BrowserContext, page: Page, width: int, paths: dict[str, str]
 ) -> None:
+    resize(page, width)
     page.goto(f"{shared.url}{paths['editor']}")
     goal = page.get_by_label("Goal").nth(1)
     goal.fill("Short")
@@ -185,11 +192,15 @@ def test_a_refused_edit_has_the_focus_at_its_fault_and_a_lost_server_keeps_the_t
     expect(goal).to_have_value("Short")
 
 
-def test_a_document_is_accepted_with_one_edited_sentence_in_four_clicks(shared: Machine, page: Page) -> None:
-    execution_id, document_id = wait_for_epics(shared, "four-clicks")
+@WIDTHS
+def test_a_document_is_accepted_with_one_edited_sentence_in_four_clicks(
+    shared: Machine, page: Page, width: int
+) -> None:
+    resize(page, width)
+    execution_id, document_id = wait_for_epics(shared, f"four-clicks-{width}")
     page.goto(f"{shared.url}/inbox/")
     clicks = Clicks()
-    clicks.on(page.locator("#entries li", has_text="four-clicks").get_by_role("link"))
+    clicks.on(page.locator("#entries li", has_text=f"four-clicks-{width}").get_by_role("link"))
     clicks.on(page.get_by_role("link", name="Edit, then accept"))
     clicks.on(page.get_by_label("Goal").first)
     page.keyboard.press("Control+A")
@@ -203,8 +214,10 @@ def test_a_document_is_accepted_with_one_edited_sentence_in_four_clicks(shared: 
         client.post(f"/executions/{execution_id}/cancel")
 
 
-def test_two_passages_are_sent_back_and_the_request_survives(shared: Machine, page: Page) -> None:
-    execution_id, document_id = wait_for_epics(shared, "two-passages")
+@WIDTHS
+def test_two_passages_are_sent_back_and_the_request_survives(shared: Machine, page: Page, width: int) -> None:
+    resize(page, width)
+    execution_id, document_id = wait_for_epics(shared, f"two-passages-{width}")
     quotes = [each["goal"][:30].strip() for each in read(shared, document_id)["content"]["epics"][:2]]
     path = f"{shared.url}/executions/{execution_id}/steps/epics/decision/"
     page.goto(path)
@@ -241,8 +254,10 @@ def test_two_passages_are_sent_back_and_the_request_survives(shared: Machine, pa
     ]
 
 
-def test_a_comment_stands_at_its_passage_and_is_resolved(shared: Machine, page: Page) -> None:
-    document_id = add(shared, "remarks")
+@WIDTHS
+def test_a_comment_stands_at_its_passage_and_is_resolved(shared: Machine, page: Page, width: int) -> None:
+    resize(page, width)
+    document_id = add(shared, f"remarks-{width}")
     page.goto(f"{shared.url}/documents/{document_id}/")
     select(page, ".doc-content td, .doc-content p, .doc-content dd", "opens at nine")
     page.get_by_role("button", name="Comment", exact=True).click()
@@ -266,11 +281,13 @@ def test_a_comment_stands_at_its_passage_and_is_resolved(shared: Machine, page: 
     expect(page.get_by_label("Comment", exact=True)).to_have_value("Half a remark")
 
 
-def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page) -> None:
+@WIDTHS
+def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page, width: int) -> None:
+    resize(page, width)
     page.goto(f"{shared.url}/executions/")
     page.get_by_role("button", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("meeting-minutes")
-    page.get_by_label("Scope key").fill("dropped")
+    page.get_by_label("Scope key").fill(f"dropped-{width}")
     drop = """(form, files) => {
         const data = new DataTransfer();
         const of = (bytes) => Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));

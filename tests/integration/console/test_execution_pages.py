@@ -41,7 +41,7 @@ def pair(ada: User) -> tuple[Execution, Execution]:
 
 
 def compared(browser: Client, *pair: Execution) -> Any:
-    response = browser.get(COMPARE, dict(zip("ab", (each.id for each in pair), strict=True)))
+    response = browser.get(COMPARE, dict(zip("ab", (str(each.id) for each in pair), strict=True)))
     assert response.status_code == 200
     return response
 
@@ -78,11 +78,11 @@ def test_without_the_first_one_it_is_the_execution_before(
     ada: User, browser: Client, pair: tuple[Execution, Execution]
 ) -> None:
     third = reports.start(ada)
-    page = browser.get(COMPARE, {"b": third.id})
+    page = browser.get(COMPARE, {"b": str(third.id)})
     assert re.search(rf'<option value="{pair[1].id}" selected>', page.content.decode())
     assert re.search(rf'<option value="{third.id}" selected>', page.content.decode())
     assert len(re.findall("<option", page.content.decode())) == 6  # three for each side
-    lonely = browser.get(COMPARE, {"b": reports.start(ada, "beta").id})
+    lonely = browser.get(COMPARE, {"b": str(reports.start(ada, "beta").id)})
     assert "There is no earlier execution of this workflow in this scope." in text_of(lonely)
 
 
@@ -104,10 +104,10 @@ def test_a_step_of_one_execution_stands_alone(ada: User, browser: Client, pair: 
 def test_others_executions_are_not_there(ada: User, browser: Client, pair: tuple[Execution, Execution]) -> None:
     eves = reports.start(ensure_user(name="eve"), "secret")
     for given in (
-        {"a": pair[0].id, "b": eves.id},
-        {"a": eves.id, "b": pair[0].id},
-        {"b": uuid7()},
-        {"a": "x", "b": pair[0].id},
+        {"a": str(pair[0].id), "b": str(eves.id)},
+        {"a": str(eves.id), "b": str(pair[0].id)},
+        {"b": str(uuid7())},
+        {"a": "x", "b": str(pair[0].id)},
         {"b": "x"},
         {},
     ):
