@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,7 @@ class Because:
 
     kind: ReasonKind
     document_id: UUID
-    title: str
+    title: str  # of the version that was read
     from_version: int
     to_version: int
     by: str  # who made the present version; empty: a model
@@ -76,15 +77,18 @@ def staleness_of(user: Person, row: Any) -> Staleness:
 
 
 def _told(reasons: tuple[Reason, ...]) -> tuple[Because, ...]:
-    facts = documents.version_facts((each.document_id, each.to_version) for each in reasons)
-    return tuple(_because(each, facts.get((each.document_id, each.to_version))) for each in reasons)
+    numbers = [(each.document_id, number) for each in reasons for number in (each.from_version, each.to_version)]
+    facts = documents.version_facts(numbers)
+    return tuple(_because(each, facts) for each in reasons)
 
 
-def _because(reason: Reason, present: documents.VersionFacts | None) -> Because:
+def _because(reason: Reason, facts: Mapping[Any, documents.VersionFacts]) -> Because:
+    read = facts.get((reason.document_id, reason.from_version))
+    present = facts.get((reason.document_id, reason.to_version))
     return Because(
         kind=reason.kind,
         document_id=reason.document_id,
-        title=reason.type if present is None else present.title or reason.type,
+        title=reason.type if read is None else read.title or reason.type,
         from_version=reason.from_version,
         to_version=reason.to_version,
         by="" if present is None else present.author_name,

@@ -78,11 +78,19 @@ def usd(cost: Decimal | None) -> str:
 @register.filter
 def seconds(duration: float) -> str:
     """Return a duration as people read it: `0.4 s`, `12 s`, `2 min 14 s`, `1 h 5 min`."""
+    if duration < 0.1:
+        return "under 0.1 s"
     whole = round(duration)
     if whole < 60:
         return f"{duration:.1f} s" if duration < 10 else f"{whole} s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.filter
+def thousands(number: int) -> str:
+    """Return a number with commas: `1,234`."""
+    return f"{number:,}"
 
 
 @register.simple_tag

@@ -16,31 +16,43 @@ export function reuseChoice({ form, asked }) {
 
   async function look() {
     const mine = ++number;
-    const { workflow_id, scope_type, scope_id, input } = asked();
-    const hasDocuments = Boolean(scope_type && scope_id) && !form.dry_run.checked
-      && (await get("/documents/", { scope_type, scope_id, limit: 1 })).data.length > 0;
+    const { workflow_id, input, ...scope } = asked();
+    const found = !form.dry_run.checked && await hasDocuments(scope);
     if (mine !== number) return;
-    place.hidden = !hasDocuments;
-    if (!hasDocuments || !box.checked || !workflow_id) return tell("");
-    const found = await post(`/workflows/${workflow_id}/estimate`, { scope_type, scope_id, input, reuse: "current" });
-    if (mine === number) tell(sentences(found));
+    place.hidden = !found;
+    const text = found && box.checked && workflow_id ? await estimate(workflow_id, { ...scope, input }) : "";
+    if (mine === number) tell(text);
   }
 
   function tell(text) {
     if (expected.textContent !== text) expected.textContent = text;
   }
 
-  function refuse(error) {
-    if (!(error instanceof Problem)) throw error;
-    tell(""); // what is missing is said at the start
-  }
-
   const update = () => {
     clearTimeout(later);
-    later = setTimeout(() => look().catch(refuse), PAUSE_MS);
+    later = setTimeout(look, PAUSE_MS);
   };
   form.addEventListener("input", update);
   return { update, get value() { return box.checked && !form.dry_run.checked ? "current" : "none"; } };
+}
+
+async function hasDocuments(scope) {
+  if (!Object.values(scope).every(Boolean)) return false;
+  try {
+    return (await get("/documents/", { ...scope, limit: 1 })).data.length > 0;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return false; // there can be no such scope, or the server does not answer now
+  }
+}
+
+async function estimate(workflowId, given) {
+  try {
+    return sentences(await post(`/workflows/${workflowId}/estimate`, { ...given, reuse: "current" }));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return `What it reuses is not known yet. ${error.errors[0]?.detail ?? error.message}`;
+  }
 }
 
 function sentences({ steps, cost_usd: cost, known_cost_usd: known }) {

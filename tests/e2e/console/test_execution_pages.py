@@ -54,6 +54,8 @@ def test_an_execution_is_started_with_what_is_current(shared: Machine, page: Pag
     choice.check()
     expected = page.locator("#reuse-expected")
     expect(expected).to_contain_text("It reuses Minutes. No other step runs. Expected cost: $0.")
+    page.get_by_label("Brief", exact=True).fill("")
+    expect(expected).to_contain_text("What it reuses is not known yet.")
     page.get_by_label("Brief", exact=True).fill("We met on Tuesday, too.")
     expect(expected).to_contain_text("It reuses nothing. It makes 1 step anew: Minutes.")
     page.get_by_label("Dry run").check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -309,6 +310,18 @@ def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page, width: int) ->
         assert len(found["input"]["files"]) == 1
 
 
+def run_and_edit(machine: Machine, key: str) -> tuple[str, str]:
+    """Return a document that is stale, and the newer one of the two executions that made it."""
+    with machine.client(WRITER) as client:
+        for _ in range(2):
+            execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment", key=key)
+            wait_for_status(client, execution_id, "completed")
+        steps = client.get(f"/executions/{execution_id}/steps").json()["data"]
+    read_by, made = steps[0]["document"]["id"], steps[-1]["document"]["id"]
+    edit(machine, read_by, {**read(machine, read_by)["content"], "title": "Edited by a person"})
+    return made, execution_id
+
+
 @pytest.fixture(scope="module")
 def paths(shared: Machine) -> dict[str, str]:
     """The pages of the console, by name."""
@@ -320,6 +333,7 @@ def paths(shared: Machine) -> dict[str, str]:
             body = {"pointer": pointer, "text": "Why?", "document_version": 1}
             assert client.post(f"/documents/{document_id}/comments", json=body).status_code == 201
         client.patch(f"/documents/{document_id}/comments/2", json={"resolved": True})
+    stale, finished = run_and_edit(shared, "pages")
     document, decision = f"/documents/{document_id}/", f"/executions/{execution_id}/steps/epics/decision/"
     return {
         "library": "/documents/?q=letter",
@@ -327,6 +341,10 @@ def paths(shared: Machine) -> dict[str, str]:
         "reader": document,
         "reader of an old version": f"{document}?v=1",
         "comparison": f"{document}compare/",
+        "reader of a stale document": f"/documents/{stale}/",
+        "made again": f"/documents/{stale}/again/",
+        "two executions": f"/executions/compare/?b={finished}",
+        "execution after another": f"/executions/{finished}/",
         "editor": f"/documents/{epics}/edit/",
         "decision": decision,
         "editor of a decision": f"{decision}edit/",
@@ -335,6 +353,12 @@ def paths(shared: Machine) -> dict[str, str]:
         "execution": f"/executions/{execution_id}/",
         "not found": "/documents/00000000-0000-7000-8000-000000000000/",
     }
+
+
+def take_picture(page: Page, name: str) -> None:
+    """Keep a picture of the page, if SCREENSHOT_DIR names a folder."""
+    if folder := os.environ.get("SCREENSHOT_DIR"):
+        page.screenshot(path=f"{folder}/{name.replace(' ', '-')}.png", full_page=True)
 
 
 @pytest.mark.parametrize(
@@ -354,9 +378,12 @@ def test_every_page_is_accessible_and_fits(
     for name, path in paths.items():
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(f"{shared.url}{path}")
-        if path.startswith("/executions/") and "decision" not in path:
+        if path.startswith("/executions/") and "decision" not in path and "compare" not in path:
             expect(page.locator(".badge").first).to_be_visible()  # scripts make these pages
+        if name == "execution after another":
+            page.get_by_text("Compare with").click()
         found[name] = faults_of(page)
+        take_picture(page, f"{name}-{width}-{scheme}")
         page.set_viewport_size({"width": 360, "height": 900})
         found[name] += too_wide(page)
     page.set_viewport_size({"width": width, "height": 900})
@@ -373,5 +400,9 @@ def test_every_page_is_accessible_and_fits(
     found["refused edit"] = faults_of(page)
     page.goto(f"{shared.url}/executions/")
     page.get_by_role("button", name="Start an execution").click()
+    page.get_by_label("Scope key").fill("pages")
+    page.get_by_label("Use what is current").check()
+    expect(page.locator("#reuse-expected")).to_contain_text("reuses")
     found["start"] = faults_of(page)
+    take_picture(page, f"start-{width}-{scheme}")
     assert {name: faults for name, faults in found.items() if faults} == {}

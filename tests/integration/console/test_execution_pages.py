@@ -58,7 +58,7 @@ def test_documents_costs_and_models_stand_side_by_side(browser: Client, pair: tu
     research, summary = row_of(page, "Research"), row_of(page, "Summary")
     assert re.search(r"1 change: 1 added .* The findings v1 .* \$0\.01 .* The findings v2 .* \$0\.02", research)
     assert "scripted:writer" in research
-    assert re.search(r"\d\.\d s", research)
+    assert re.search(r"\d s · 1 call · 160 tokens", research)
     assert "Equal" in summary
     assert re.search(r"completed .* \$0\.02 .* completed .* \$0\.04", row_of(page, "Whole execution"))
     findings = pair[0].steps["research"].document_id

@@ -70,7 +70,7 @@ def test_the_reader_says_what_has_changed_who_changed_it_and_when(
     edit_by("bob", ids["findings"], {"title": "The findings, again"})
     page = reader(browser, ids["summary"])
     assert re.search(
-        r"This version is stale: It was made from version 1 of The findings, again ?\. "
+        r"This version is stale: It was made from version 1 of The findings ?\. "
         r"bob has made version 2 , \d+ \w+ \d+, \d\d:\d\d UTC ?\. Show the changes",
         text_of(page),
     )
