@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pytest
@@ -106,10 +107,17 @@ def test_a_document_is_found_compared_edited_and_downloaded(shared: Machine, pag
     page.goto(f"{shared.url}/executions/")
     clicks = Clicks()
     clicks.on(page.get_by_role("link", name="Documents"))
+    if width < 700:  # they are folded
+        clicks.on(page.get_by_text("Filters", exact=True))
+    page.get_by_label("Changed from").fill(f"{datetime.now(UTC) - timedelta(days=7):%Y-%m-%d}")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/documents/?updated_after=*")
+    assert too_wide(page) == []
     clicks.on(page.get_by_role("link", name="Letter to the council").first)
     clicks.on(page.get_by_role("link", name="Changes of version 2"))
     expect(page.locator("ins").first).to_contain_text("all")
     assert clicks.count <= 4
+    assert too_wide(page) == []
 
     page.get_by_role("link", name="Letter to the council").click()
     page.get_by_role("link", name="Edit").click()
@@ -144,6 +152,7 @@ def test_a_typed_text_survives_an_event_a_reload_and_anothers_edit(shared: Machi
     page.evaluate(CHANGED)
     expect(page.locator("#newer")).to_contain_text(f"{WRITER} has made version 2")
     expect(greeting).to_have_value("Half a sen")
+    assert too_wide(page) == []
 
     page.route(
         "**/edit/", lambda route: route.fulfill(status=503) if route.request.method == "POST" else route.fallback()
@@ -203,6 +212,7 @@ def test_a_document_is_accepted_with_one_edited_sentence_in_four_clicks(
     clicks = Clicks()
     clicks.on(page.locator("#entries li", has_text=f"four-clicks-{width}").get_by_role("link"))
     clicks.on(page.get_by_role("link", name="Edit, then accept"))
+    assert too_wide(page) == []
     clicks.on(page.get_by_label("Goal").first)
     page.keyboard.press("Control+A")
     page.keyboard.type("A member finds a free tool at once.")
@@ -232,6 +242,7 @@ def test_two_passages_are_sent_back_and_the_request_survives(shared: Machine, pa
     page.evaluate(CHANGED)
     page.reload()
     expect(page.get_by_label("What to change")).to_have_count(2)
+    assert too_wide(page) == []
     expect(page.get_by_label("Only these passages")).to_be_checked()
     with shared.client(WRITER) as client:  # another person is faster
         body = {"decision": "request_changes", "document_version": 1, "comment": "Less."}
@@ -303,6 +314,7 @@ def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page, width: int) ->
     page.get_by_role("button", name="Remove no.pdf").click()
     page.reload()
     expect(attached).to_have_count(1)  # it is kept as what is typed
+    assert too_wide(page) == []
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url("**/executions/*/")
     with shared.client(WRITER) as client:
