@@ -38,7 +38,7 @@ def make_again(request: HttpRequest, document_id: UUID) -> HttpResponse:
     maker, version = maker_of(row.document_id, row.version), version_in(request, "workflow_version")
     if request.POST.get("reuse") != Reuse.CURRENT.value:
         raise Malformed
-    if maker is None:
+    if maker is None or maker.execution.script is not None:  # a dry run
         raise NotFound
     try:
         started = run_form_once(request, lambda: _start(request, maker, version))

@@ -158,6 +158,9 @@ def test_a_document_of_a_dry_run_is_not_made_again(ada: User, browser: Client) -
     page = reader(browser, ids["summary"])
     assert "This version is stale" in text_of(page)
     assert "/again/" not in page.content.decode()
+    assert "No execution can make it again." in text_of(browser.get(again(ids)))
+    assert browser.post(again(ids), {"reuse": "current", "workflow_version": "1"}).status_code == 404
+    assert ExecutionRow.objects.count() == 1
 
 
 # --- the estimate, and the start ---
