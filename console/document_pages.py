@@ -17,12 +17,14 @@ from access.selectors import root_scope
 from common.api.pagination import encode_cursor, page_start
 from common.errors import NotFound
 from console.comment_pages import comments_of, passage_path
+from console.executions.reasons import Staleness, staleness_of
 from console.forms import DocumentFilterForm
 from console.provenance import describe
 from console.shell import page_view, part_view, show_page, stream_of, version_in_address
 from documents import selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_html
+from documents.comparison.values import ABSENT
 from documents.search.lists import DocumentQuery
 from documents.search.pages import BY_RANK, BY_TIME, DocumentPage, best_page, newest_page
 from executions.selectors import executions
@@ -130,7 +132,7 @@ def _stream_of_filters(request: HttpRequest, form: DocumentFilterForm) -> str:
 def reader(request: HttpRequest, document_id: UUID) -> HttpResponse:
     """Render one version of a document, the newest by default: `?v=3` is the third."""
     row = selectors.version(user=request.user, document_id=document_id, number=version_in_address(request))
-    scope = row.document.scope
+    scope, is_newest = row.document.scope, row.version == row.document.version
     return show_page(
         request,
         "console/documents/reader.html",
@@ -138,6 +140,7 @@ def reader(request: HttpRequest, document_id: UUID) -> HttpResponse:
         document=row,
         scope=scope,
         provenance=describe(row),
+        stale=staleness_of(request.user, row) if is_newest and row.document.stale else Staleness(),
         users=selectors.used_by(row, limit=MAX_USERS),
         downloads=_DOWNLOADS,
         stream=stream_of(scope),
@@ -156,13 +159,13 @@ def versions(request: HttpRequest, document_id: UUID) -> HttpResponse:
 
 @page_view
 def compare_versions(request: HttpRequest, document_id: UUID) -> HttpResponse:
-    """Render the difference of two versions: `?a=1&b=3`; by default of the current one to the one before."""
-    later = selectors.version(user=request.user, document_id=document_id, number=version_in_address(request, "b"))
-    number = version_in_address(request, "a")
-    number = max(later.version - 1, 1) if number is None else number
-    earlier = selectors.version(user=request.user, document_id=document_id, number=number)
-    schemas = {"schema": later.schema.content, "schema_before": earlier.schema.content}
-    difference = compare(earlier.content, later.content, **schemas)
+    """Render the difference of two versions: `?a=1&b=3`; by default the same two as the API compares."""
+    a = version_in_address(request, "a") if request.GET.get("a") else None
+    b = version_in_address(request, "b")
+    earlier, later = selectors.version_pair(user=request.user, document_id=document_id, before=a, after=b)
+    before = ABSENT if earlier is None else earlier.content
+    schemas = {"schema": later.schema.content, "schema_before": None if earlier is None else earlier.schema.content}
+    found = compare(before, later.content, **schemas)
     return show_page(
         request,
         "console/documents/compare.html",
@@ -170,7 +173,7 @@ def compare_versions(request: HttpRequest, document_id: UUID) -> HttpResponse:
         document=later,
         earlier=earlier,
         scope=later.document.scope,
-        difference=mark_safe(render_html(difference, heading_level=2)),  # noqa: S308 - it escapes every text
+        difference=mark_safe(render_html(found, heading_level=2)),  # noqa: S308 - it escapes every text
         **_versions(later),
     )
 

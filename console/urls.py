@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 from console import comment_pages, decision_pages, document_pages, edit_pages, shell, views
 from console.account import urls as account
+from console.executions import again_pages, compare_pages
 from console.inbox import acts
 from console.inbox import pages as inbox_pages
 from console.people import invitation_pages
@@ -22,6 +23,7 @@ urlpatterns = [
     *account.urlpatterns,
     *scopes.urlpatterns,
     path("executions/", views.executions, name="executions"),
+    path("executions/compare/", compare_pages.compare, name="compare-executions"),
     path("questions/", RedirectView.as_view(pattern_name="console:inbox", query_string=True), name="questions"),
     path("inbox/", inbox_pages.entries, name="inbox"),
     path("inbox/accept/", acts.accept_many, name="inbox-accept"),
@@ -44,6 +46,7 @@ urlpatterns = [
     path("documents/parts/results/", document_pages.results, name="part-documents"),
     path("documents/new/", edit_pages.add, name="add-document"),
     path("documents/<uuid:document_id>/", document_pages.reader, name="document"),
+    path("documents/<uuid:document_id>/again/", again_pages.make_again, name="make-again"),
     path("documents/<uuid:document_id>/compare/", document_pages.compare_versions, name="compare-versions"),
     path("documents/<uuid:document_id>/parts/versions/", document_pages.versions, name="part-document-versions"),
     path("documents/<uuid:document_id>/edit/", edit_pages.edit, name="edit-document"),

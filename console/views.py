@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -14,11 +15,15 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.csrf import ensure_csrf_cookie
 
 from access.oidc.faults import sentence_of
 from access.services import record_logout, store_login
-from console.shell import is_htmx, waiting_text
+from common.errors import NotFound
+from console.executions.compare_pages import MAX_EARLIER, earlier_than
+from console.shell import is_htmx, waiting_text, zone_of
+from executions.selectors import executions as selectors
 
 #: Formats of an execution's documents, with their names for people.
 _DOWNLOADS = (("docx", "Word"), ("pdf", "PDF"), ("markdown", "Markdown"), ("html", "HTML"), ("zip", "everything (zip)"))
@@ -74,8 +79,17 @@ def waiting_count(request: HttpRequest) -> HttpResponse:
 @login_required
 @ensure_csrf_cookie
 def execution(request: HttpRequest, execution_id: UUID) -> HttpResponse:
-    """Render the live view of one execution."""
-    return _page(request, "console/execution.html", execution_id=execution_id, downloads=_DOWNLOADS)
+    """Render the live view of one execution. Its script says if there is no such execution."""
+    try:
+        row = selectors.execution(user=request.user, execution_id=execution_id)
+    except NotFound:
+        earlier: Sequence[Any] = ()
+    else:
+        earlier = earlier_than(request.user, row, limit=MAX_EARLIER)
+    with timezone.override(zone_of(request.user)):
+        return _page(
+            request, "console/execution.html", execution_id=execution_id, downloads=_DOWNLOADS, earlier=earlier
+        )
 
 
 class Logout(auth.LogoutView):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -141,6 +142,8 @@ class VersionFacts(NamedTuple):
     version: int
     title: str
     content_hash: str  # equal hashes: equal contents; empty: not known
+    author_name: str  # empty: a model
+    created_at: datetime
 
 
 def version_facts(
@@ -149,7 +152,7 @@ def version_facts(
     """Return facts of document versions by (document id, version); unknown pairs are left out."""
     wanted = set(pairs)
     rows = DocumentVersion.objects.filter(document_id__in={each for each, number in wanted if each and number})
-    found = map(VersionFacts._make, rows.values_list("document_id", "version", "title", "content_hash"))
+    found = map(VersionFacts._make, rows.values_list(*VersionFacts._fields))
     return {(each.document_id, each.version): each for each in found if (each.document_id, each.version) in wanted}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -63,6 +65,40 @@ def words(name: Any) -> str:
     """Return an identifier in words: `meeting-minutes` is `Meeting minutes`."""
     text = str(name).replace("_", " ").replace("-", " ")
     return text[:1].upper() + text[1:]
+
+
+@register.filter
+def usd(cost: Decimal | None) -> str:
+    """Return US dollars as text: `$0`, `$1.20`, and six decimals below a cent; `unknown` for None."""
+    if cost is None:
+        return "unknown"
+    return "$0" if not cost else f"${cost:.6f}" if cost < Decimal("0.01") else f"${cost:.2f}"
+
+
+@register.filter
+def seconds(duration: float) -> str:
+    """Return a duration as people read it: `0.4 s`, `12 s`, `2 min 14 s`, `1 h 5 min`."""
+    if duration < 0.1:
+        return "under 0.1 s"
+    whole = round(duration)
+    if whole < 60:
+        return f"{duration:.1f} s" if duration < 10 else f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.filter
+def thousands(number: int) -> str:
+    """Return a number with commas: `1,234`."""
+    return f"{number:,}"
+
+
+@register.simple_tag
+def changes(counts: Mapping[str, int]) -> str:
+    """Return the number of changes, and of each kind: `3 changes: 2 added, 1 moved`."""
+    total = sum(counts.values())
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number)
+    return f"{total:,} change{'' if total == 1 else 's'}: {kinds}" if total else "No changes"
 
 
 @register.simple_tag

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Count, Q, Sum
 
 from documents import dependencies
+from documents import repository as documents
 from documents.dependencies import Dependencies, Producer
 from documents.staleness import Reason, find_stale
 from executions import models
@@ -20,6 +21,19 @@ from executions.engine.domain.states import ExecutionStatus, StepStatus
 def reasons_of(document_id: UUID) -> tuple[Reason, ...]:
     """Return why a document is stale; () if it is current. Permissions are not checked."""
     return _stale(dependencies.above([document_id])).get(document_id, ())
+
+
+def maker_of(document_id: UUID, version: int) -> models.ExecutionStep | None:
+    """Return the step that made a version of a document, or the one that people have edited since.
+
+    It is joined with its execution and the execution's scope. Permissions are not checked.
+    """
+    made = documents.last_made(document_id, version)
+    if made is None:
+        return None
+    rows = models.ExecutionStep.objects.select_related("execution__scope", "execution__workflow_version")
+    rows = rows.defer("execution__workflow_version__definition")
+    return rows.filter(execution_id=made[1], step_id=made[2]).first()
 
 
 def stale_in(root_id: UUID) -> set[UUID]:

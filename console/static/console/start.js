@@ -4,6 +4,7 @@ import { Problem, get, newKey, post } from "./api.js";
 import { make } from "./dom.js";
 import { attempt } from "./faults.js";
 import { sends, unlock } from "./forms.js";
+import { reuseChoice } from "./reuse.js";
 import { forget, keep, unsent } from "./unsent.js";
 import { uploads } from "./uploads.js";
 
@@ -15,7 +16,9 @@ const errorText = document.getElementById("start-error");
 let workflows = [];
 let key = null; // idempotency key of the form's start, saved with its input
 let save = null; // set once the input is saved
-const files = uploads({ list: document.getElementById("attached"), input: document.getElementById("files"), area: form, changed: () => save?.() });
+const files = uploads({ list: document.getElementById("attached"), input: document.getElementById("files"), area: form, changed: () => { save?.(); reuse.update(); } });
+
+const reuse = reuseChoice({ form, asked });
 
 function describe() {
   const chosen = workflows.find((each) => each.id === form.workflow_id.value);
@@ -30,6 +33,7 @@ async function open() {
   if (!save) files.restore(unsent(NAME)?.files ?? []);
   save ??= keep(form, NAME, () => ({ key, open: dialog.open, files: files.kept }));
   describe();
+  reuse.update();
   if (!dialog.open) dialog.showModal();
 }
 
@@ -37,6 +41,12 @@ async function open() {
 function brief() {
   const text = form.input.value.trim() ? form.input.value : null;
   return files.ids.length ? { ...(text === null ? {} : { text }), files: files.ids } : text;
+}
+
+// What the fields say, without the choices; an empty field is null.
+function asked() {
+  const named = FIELDS.map((name) => [name, form[name].value.trim() ? form[name].value : null]);
+  return { ...Object.fromEntries(named), input: brief() };
 }
 
 function refuse(error) {
@@ -58,14 +68,14 @@ document.getElementById("file").addEventListener("change", (event) => attempt("L
   const [file] = event.target.files;
   if (!file) return;
   form.input.value = await file.text();
+  reuse.update();
   save();
 }));
 sends(form, {
   async act() {
     errorText.hidden = true;
     if (files.isBusy) throw new Problem({ status: 0, detail: "A file is still being uploaded." });
-    const named = FIELDS.map((name) => [name, form[name].value.trim() ? form[name].value : null]);
-    const started = await post("/executions/", { ...Object.fromEntries(named), input: brief(), dry_run: form.dry_run.checked }, { "Idempotency-Key": key });
+    const started = await post("/executions/", { ...asked(), dry_run: form.dry_run.checked, reuse: reuse.value }, { "Idempotency-Key": key });
     forget(NAME);
     location.assign(`/executions/${started.execution_id}/`);
   },
@@ -88,6 +98,7 @@ async function openWanted() {
   if (!workflows.some((each) => each.id === wanted)) return;
   form.workflow_id.value = wanted;
   describe();
+  reuse.update();
   save();
 }
 if (wanted) attempt("Opening the form", openWanted);

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.e2e.processes import PASSWORD, Machine, wait_until
@@ -24,6 +25,10 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+#: For a journey on a computer and on a telephone; the first one is left to `make test-all`.
+WIDTHS = pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.torture), 360])
 
 
 @contextmanager
@@ -64,6 +69,11 @@ def browsing(
     yield context
     context.close()
     assert faults == []
+
+
+def resize(page: Page, width: int) -> None:
+    """Give the window of a page a width."""
+    page.set_viewport_size({"width": width, "height": 800})
 
 
 def enter(page: Page, machine: Machine, name: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.console.browser import browsing, wait_in_page
+from tests.e2e.console.browser import WIDTHS, browsing, resize, wait_in_page
 from tests.e2e.console.test_journeys import CHANGED
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 
@@ -60,11 +60,11 @@ def fits(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
-@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.torture), 360])
+@WIDTHS
 def test_a_document_is_found_and_its_first_version_read_with_a_keyboard_alone(
     library: Machine, page: Page, width: int
 ) -> None:
-    page.set_viewport_size({"width": width, "height": 800})
+    resize(page, width)
     page.goto(f"{library.url}/documents/")
     assert fits(page)
     page.keyboard.press("Tab")
@@ -100,7 +100,9 @@ def test_the_text_is_there_without_scripts(library: Machine, browser: Browser) -
     context.close()
 
 
-def test_focus_and_typed_text_survive_an_event(library: Machine, page: Page) -> None:
+@WIDTHS
+def test_focus_and_typed_text_survive_an_event(library: Machine, page: Page, width: int) -> None:
+    resize(page, width)
     page.goto(f"{library.url}/documents/?scope_type=project&scope_id=stacks")
     search, row = page.get_by_role("searchbox"), page.locator(".rows > li .version")
     expect(row).to_have_count(1)

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.console.accessibility import faults_of, too_wide
-from tests.e2e.console.browser import browsing, enter
+from tests.e2e.console.browser import WIDTHS, browsing, enter
 from tests.e2e.processes import CLOSED_BRIEF, PASSWORD, Machine, start_execution, wait_for_status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -86,7 +86,7 @@ def test_input_survives_a_reload_after_a_form_was_sent_before_the_scripts_came(s
         client.post(f"/executions/{asks}/cancel")
 
 
-@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.torture), 360])
+@WIDTHS
 def test_an_owner_invites_a_reviewer_who_settles_a_question_and_a_decision(
     shared: Machine, browser: Browser, page: Page, width: int
 ) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.e2e.console.accessibility import faults_of, too_wide
-from tests.e2e.console.browser import browsing
+from tests.e2e.console.browser import WIDTHS, browsing, resize
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 from tests.factories.files import pdfs
 
@@ -81,9 +83,10 @@ class Clicks:
 
 
 def select(page: Page, selector: str, words: str) -> None:
-    """Select words of a text."""
+    """Select words of a text, which a person sees while selecting them."""
     page.locator(selector).filter(has_text=words).first.evaluate(
         """(element, words) => {
+            element.scrollIntoView({ block: "center" });
             const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
             for (let node = walker.nextNode(); node; node = walker.nextNode()) {
                 const start = node.data.indexOf(words);
@@ -96,16 +99,25 @@ def select(page: Page, selector: str, words: str) -> None:
     )
 
 
-def test_a_document_is_found_compared_edited_and_downloaded(shared: Machine, page: Page) -> None:
-    document_id = add(shared, "council")
+@WIDTHS
+def test_a_document_is_found_compared_edited_and_downloaded(shared: Machine, page: Page, width: int) -> None:
+    resize(page, width)
+    document_id = add(shared, f"council-{width}")
     edit(shared, document_id, {**LETTER, "greeting": "Dear all"})
     page.goto(f"{shared.url}/executions/")
     clicks = Clicks()
     clicks.on(page.get_by_role("link", name="Documents"))
+    if width < 700:  # they are folded
+        clicks.on(page.get_by_text("Filters", exact=True))
+    page.get_by_label("Changed from").fill(f"{datetime.now(UTC) - timedelta(days=7):%Y-%m-%d}")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/documents/?updated_after=*")
+    assert too_wide(page) == []
     clicks.on(page.get_by_role("link", name="Letter to the council").first)
     clicks.on(page.get_by_role("link", name="Changes of version 2"))
     expect(page.locator("ins").first).to_contain_text("all")
     assert clicks.count <= 4
+    assert too_wide(page) == []
 
     page.get_by_role("link", name="Letter to the council").click()
     page.get_by_role("link", name="Edit").click()
@@ -128,8 +140,10 @@ def test_a_document_is_found_compared_edited_and_downloaded(shared: Machine, pag
     assert download.value.suggested_filename.endswith(".docx")
 
 
-def test_a_typed_text_survives_an_event_a_reload_and_anothers_edit(shared: Machine, page: Page) -> None:
-    document_id = add(shared, "drafts")
+@WIDTHS
+def test_a_typed_text_survives_an_event_a_reload_and_anothers_edit(shared: Machine, page: Page, width: int) -> None:
+    resize(page, width)
+    document_id = add(shared, f"drafts-{width}")
     page.goto(f"{shared.url}/documents/{document_id}/edit/")
     greeting = page.get_by_label("Greeting")
     greeting.fill("Half a sen")
@@ -138,6 +152,7 @@ def test_a_typed_text_survives_an_event_a_reload_and_anothers_edit(shared: Machi
     page.evaluate(CHANGED)
     expect(page.locator("#newer")).to_contain_text(f"{WRITER} has made version 2")
     expect(greeting).to_have_value("Half a sen")
+    assert too_wide(page) == []
 
     page.route(
         "**/edit/", lambda route: route.fulfill(status=503) if route.request.method == "POST" else route.fallback()
@@ -165,9 +180,11 @@ def test_a_typed_text_survives_an_event_a_reload_and_anothers_edit(shared: Machi
     assert page.evaluate(kept) == []  # it was stored
 
 
+@WIDTHS
 def test_a_refused_edit_has_the_focus_at_its_fault_and_a_lost_server_keeps_the_text(
-    shared: Machine, context: BrowserContext, page: Page, paths: dict[str, str]
+    shared: Machine, context: BrowserContext, page: Page, width: int, paths: dict[str, str]
 ) -> None:
+    resize(page, width)
     page.goto(f"{shared.url}{paths['editor']}")
     goal = page.get_by_label("Goal").nth(1)
     goal.fill("Short")
@@ -185,12 +202,17 @@ def test_a_refused_edit_has_the_focus_at_its_fault_and_a_lost_server_keeps_the_t
     expect(goal).to_have_value("Short")
 
 
-def test_a_document_is_accepted_with_one_edited_sentence_in_four_clicks(shared: Machine, page: Page) -> None:
-    execution_id, document_id = wait_for_epics(shared, "four-clicks")
+@WIDTHS
+def test_a_document_is_accepted_with_one_edited_sentence_in_four_clicks(
+    shared: Machine, page: Page, width: int
+) -> None:
+    resize(page, width)
+    execution_id, document_id = wait_for_epics(shared, f"four-clicks-{width}")
     page.goto(f"{shared.url}/inbox/")
     clicks = Clicks()
-    clicks.on(page.locator("#entries li", has_text="four-clicks").get_by_role("link"))
+    clicks.on(page.locator("#entries li", has_text=f"four-clicks-{width}").get_by_role("link"))
     clicks.on(page.get_by_role("link", name="Edit, then accept"))
+    assert too_wide(page) == []
     clicks.on(page.get_by_label("Goal").first)
     page.keyboard.press("Control+A")
     page.keyboard.type("A member finds a free tool at once.")
@@ -203,8 +225,10 @@ def test_a_document_is_accepted_with_one_edited_sentence_in_four_clicks(shared: 
         client.post(f"/executions/{execution_id}/cancel")
 
 
-def test_two_passages_are_sent_back_and_the_request_survives(shared: Machine, page: Page) -> None:
-    execution_id, document_id = wait_for_epics(shared, "two-passages")
+@WIDTHS
+def test_two_passages_are_sent_back_and_the_request_survives(shared: Machine, page: Page, width: int) -> None:
+    resize(page, width)
+    execution_id, document_id = wait_for_epics(shared, f"two-passages-{width}")
     quotes = [each["goal"][:30].strip() for each in read(shared, document_id)["content"]["epics"][:2]]
     path = f"{shared.url}/executions/{execution_id}/steps/epics/decision/"
     page.goto(path)
@@ -218,6 +242,7 @@ def test_two_passages_are_sent_back_and_the_request_survives(shared: Machine, pa
     page.evaluate(CHANGED)
     page.reload()
     expect(page.get_by_label("What to change")).to_have_count(2)
+    assert too_wide(page) == []
     expect(page.get_by_label("Only these passages")).to_be_checked()
     with shared.client(WRITER) as client:  # another person is faster
         body = {"decision": "request_changes", "document_version": 1, "comment": "Less."}
@@ -252,8 +277,10 @@ def test_two_passages_are_sent_back_and_the_request_survives(shared: Machine, pa
     ]
 
 
-def test_a_comment_stands_at_its_passage_and_is_resolved(shared: Machine, page: Page) -> None:
-    document_id = add(shared, "remarks")
+@WIDTHS
+def test_a_comment_stands_at_its_passage_and_is_resolved(shared: Machine, page: Page, width: int) -> None:
+    resize(page, width)
+    document_id = add(shared, f"remarks-{width}")
     page.goto(f"{shared.url}/documents/{document_id}/")
     select(page, ".doc-content td, .doc-content p, .doc-content dd", "opens at nine")
     page.evaluate("document.body.style.paddingBottom = '3000px'; scrollTo(0, 2500)")  # the passage is above the window
@@ -279,11 +306,13 @@ def test_a_comment_stands_at_its_passage_and_is_resolved(shared: Machine, page: 
     expect(page.get_by_label("Comment", exact=True)).to_have_value("Half a remark")
 
 
-def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page) -> None:
+@WIDTHS
+def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page, width: int) -> None:
+    resize(page, width)
     page.goto(f"{shared.url}/executions/")
     page.get_by_role("button", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("meeting-minutes")
-    page.get_by_label("Scope key").fill("dropped")
+    page.get_by_label("Scope key").fill(f"dropped-{width}")
     drop = """(form, files) => {
         const data = new DataTransfer();
         const of = (bytes) => Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
@@ -298,11 +327,24 @@ def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page) -> None:
     page.get_by_role("button", name="Remove no.pdf").click()
     page.reload()
     expect(attached).to_have_count(1)  # it is kept as what is typed
+    assert too_wide(page) == []
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url("**/executions/*/")
     with shared.client(WRITER) as client:
         found = client.get(f"/executions/{page.url.split('/')[-2]}").json()
         assert len(found["input"]["files"]) == 1
+
+
+def run_and_edit(machine: Machine, key: str) -> tuple[str, str]:
+    """Return a document that is stale, and the newer one of the two executions that made it."""
+    with machine.client(WRITER) as client:
+        for _ in range(2):
+            execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment", key=key)
+            wait_for_status(client, execution_id, "completed")
+        steps = client.get(f"/executions/{execution_id}/steps").json()["data"]
+    read_by, made = steps[0]["document"]["id"], steps[-1]["document"]["id"]
+    edit(machine, read_by, {**read(machine, read_by)["content"], "title": "Edited by a person"})
+    return made, execution_id
 
 
 @pytest.fixture(scope="module")
@@ -316,6 +358,7 @@ def paths(shared: Machine) -> dict[str, str]:
             body = {"pointer": pointer, "text": "Why?", "document_version": 1}
             assert client.post(f"/documents/{document_id}/comments", json=body).status_code == 201
         client.patch(f"/documents/{document_id}/comments/2", json={"resolved": True})
+    stale, finished = run_and_edit(shared, "pages")
     document, decision = f"/documents/{document_id}/", f"/executions/{execution_id}/steps/epics/decision/"
     return {
         "library": "/documents/?q=letter",
@@ -323,6 +366,10 @@ def paths(shared: Machine) -> dict[str, str]:
         "reader": document,
         "reader of an old version": f"{document}?v=1",
         "comparison": f"{document}compare/",
+        "reader of a stale document": f"/documents/{stale}/",
+        "made again": f"/documents/{stale}/again/",
+        "two executions": f"/executions/compare/?b={finished}",
+        "execution after another": f"/executions/{finished}/",
         "editor": f"/documents/{epics}/edit/",
         "decision": decision,
         "editor of a decision": f"{decision}edit/",
@@ -331,6 +378,12 @@ def paths(shared: Machine) -> dict[str, str]:
         "execution": f"/executions/{execution_id}/",
         "not found": "/documents/00000000-0000-7000-8000-000000000000/",
     }
+
+
+def take_picture(page: Page, name: str) -> None:
+    """Keep a picture of the page, if SCREENSHOT_DIR names a folder."""
+    if folder := os.environ.get("SCREENSHOT_DIR"):
+        page.screenshot(path=f"{folder}/{name.replace(' ', '-')}.png", full_page=True)
 
 
 @pytest.mark.parametrize(
@@ -350,9 +403,12 @@ def test_every_page_is_accessible_and_fits(
     for name, path in paths.items():
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(f"{shared.url}{path}")
-        if path.startswith("/executions/") and "decision" not in path:
+        if path.startswith("/executions/") and "decision" not in path and "compare" not in path:
             expect(page.locator(".badge").first).to_be_visible()  # scripts make these pages
+        if name == "execution after another":
+            page.get_by_text("Compare with").click()
         found[name] = faults_of(page)
+        take_picture(page, f"{name}-{width}-{scheme}")
         page.set_viewport_size({"width": 360, "height": 900})
         found[name] += too_wide(page)
     page.set_viewport_size({"width": width, "height": 900})
@@ -369,5 +425,9 @@ def test_every_page_is_accessible_and_fits(
     found["refused edit"] = faults_of(page)
     page.goto(f"{shared.url}/executions/")
     page.get_by_role("button", name="Start an execution").click()
+    page.get_by_label("Scope key").fill("pages")
+    page.get_by_label("Use what is current").check()
+    expect(page.locator("#reuse-expected")).to_contain_text("reuses")
     found["start"] = faults_of(page)
+    take_picture(page, f"start-{width}-{scheme}")
     assert {name: faults for name, faults in found.items() if faults} == {}

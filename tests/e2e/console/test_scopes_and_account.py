@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.console.accessibility import faults_of
-from tests.e2e.console.browser import browsing, wait_in_page
+from tests.e2e.console.browser import WIDTHS, browsing, wait_in_page
 from tests.e2e.processes import Machine
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -41,7 +41,7 @@ def check(page: Page) -> None:
         assert faults_of(page) == []
 
 
-@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.torture), 360])
+@WIDTHS
 def test_an_owner_invites_and_changes_a_role(shared: Machine, context: BrowserContext, width: int) -> None:
     key = f"errands-{width}"
     note = {"scope_type": "project", "scope_id": key, "type": "note", "title": "A note", "content": "One."}
@@ -88,7 +88,7 @@ def test_an_owner_invites_and_changes_a_role(shared: Machine, context: BrowserCo
     check(page)
 
 
-@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.torture), 360])
+@WIDTHS
 def test_a_token_is_made_used_and_revoked(shared: Machine, context: BrowserContext, width: int) -> None:
     page = context.new_page()
     page.set_viewport_size({"width": width, "height": 800})

@@ -196,10 +196,33 @@ def test_two_versions_are_compared(ada: User, browser: Client) -> None:
     assert "&lt;i&gt;" in page
     assert "<i>" not in page
     assert "The two versions are the same." in text_of(browser.get(f"{path}?a=2&b=2"))
-    assert f'href="{path}?a=1&amp;b=2"' in browser.get(f"/documents/{document_id}/").content.decode()
+    assert f'href="{path}?b=2"' in browser.get(f"/documents/{document_id}/").content.decode()
     for wrong in ("a=3", "b=3", "a=x", "a=0&b=1"):
         assert browser.get(f"{path}?{wrong}").status_code == 404
     assert browser.get(f"/documents/{uuid7()}/compare/").status_code == 404
+
+
+def test_the_changes_of_a_version_are_those_since_the_one_before_that_was_not_only_proposed(
+    ada: User, browser: Client
+) -> None:
+    document_id = store(scope_of(ada), content={"title": "One"})
+    store(scope_of(ada), version=2, id=document_id, content={"title": "Two"}, proposed=True)
+    store(scope_of(ada), version=3, id=document_id, content={"title": "Three"})
+    path = f"/documents/{document_id}/compare/"
+    for query in ("", "?b=3"):
+        page = browser.get(f"{path}{query}")
+        assert "Changes from version 1 to 3" in text_of(page)
+        answer = browser.get(f"/api/v1/documents/{document_id}/diff{query.replace('b=', 'to=')}").json()
+        assert (answer["from"]["version"], answer["to"]["version"]) == (1, 3)
+    assert "Changes from version 2 to 3" in text_of(browser.get(f"{path}?a=2&b=3"))
+    assert "Changes from version 1 to 2" in text_of(browser.get(f"{path}?b=2"))
+
+
+def test_a_first_version_is_compared_with_nothing(ada: User, browser: Client) -> None:
+    document_id = store(scope_of(ada), content={"title": "One"})
+    page = browser.get(f"/documents/{document_id}/compare/")
+    assert "All of version 1 is new" in text_of(page)
+    assert "<ins" in page.content.decode()
 
 
 def test_a_page_follows_the_root_scope_of_what_it_shows(ada: User, browser: Client) -> None:

@@ -11,9 +11,10 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
+from access.idempotency import HEADER
 from access.models import KeptAnswer, ScopeRole
 from access.user import User
-from documents.models import DocumentComment, DocumentVersion
+from documents.models import Document, DocumentComment, DocumentVersion
 from executions.models import ExecutionEvent
 from tests.factories import reports
 from tests.factories.documents import scope_of, store
@@ -65,7 +66,21 @@ def edited_and_accepted(browser: Client, user: User) -> Form:
     return path, fields(browser.get(path), "/decision/edit/") | {"content.sk/title": "Better findings"}
 
 
-FORMS = (edited, added, restored, commented, decided, edited_and_accepted)
+def made_again(browser: Client, user: User) -> Form:
+    reports.publish()
+    reports.finish(reports.start(user))
+    found = {row.type: row.id for row in Document.objects.all()}
+    pins = [{"type": "findings", "document_id": str(found["findings"]), "version": 1}]
+    DocumentVersion.objects.filter(document_id=found["summary"]).update(provenance={"inputs": pins})
+    edit_by("bob", found["findings"], {"title": "Other findings"})
+    return f"/documents/{found['summary']}/again/", {
+        "reuse": "current",
+        "workflow_version": "1",
+        HEADER: "made-again-1",
+    }
+
+
+FORMS = (edited, added, restored, commented, decided, edited_and_accepted, made_again)
 
 
 def stored() -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.conf import settings
@@ -21,7 +22,10 @@ from access.permissions import Role
 from access.user import User
 from console.shell import zone_of
 from documents.comments import add_comment
+from documents.models import Document
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.models import InboxEntry
+from executions.services.acceptance import PersonsDecision, decide_acceptance
 from tests.factories import reports
 from tests.factories.documents import scope_of, store
 from tests.factories.workflows import definition
@@ -100,6 +104,15 @@ def _waiting(user: User) -> list[str]:
     return [f"{asks.id}/question/research", f"{short.id}/budget", f"{failed.id}/failure"]
 
 
+def stale_document(user: User) -> UUID:
+    """Return a document that a workflow has made, and that was rejected."""
+    rejected = reports.hand_in(reports.start(user, key="rejected"))
+    said = PersonsDecision(decision=AcceptanceAction.REJECT, document_version=1)
+    decide_acceptance(user=user, execution_id=rejected.id, step_id="research", said=said, now=timezone.now())
+    return Document.objects.get(scope__key="rejected").id
+
+
+@pytest.mark.django_db(transaction=True)  # threads of estimates read what is stored
 def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
     document, document_id = browser.get("/api/v1/openapi.json").json(), store(scope_of(ada))
     store(scope_of(ada), id=document_id, version=2)
@@ -123,6 +136,8 @@ def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
         f"/documents/{document_id}/parts/passage/",
         f"/documents/{document_id}/compare/",
         f"/documents/{uuid7()}/",
+        f"/documents/{stale_document(ada)}/again/",
+        f"/executions/compare/?b={execution.id}",
         decision,
         f"{decision}edit/",
         *(f"/inbox/{each}/" for each in _waiting(ada)),
@@ -130,7 +145,7 @@ def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
     ]
     forms = [form for path in paths for form in Forms(browser.get(path)).found]
     twins = {str(attributes["data-twin"]) for attributes, _ in forms if "data-twin" in attributes}
-    assert len(twins) == 31
+    assert len(twins) == 33
     for attributes, fields in forms:
         if not ALONE & {attributes.get("action"), attributes.get("class")}:
             twin = str(attributes["data-twin"])

@@ -1,0 +1,1 @@
+"""Pages of executions that a document leads to, or that compare them."""

@@ -1,0 +1,96 @@
+"""The page that makes a stale document again: what is reused, what will be paid, and the form that starts it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from access.idempotency import run_form_once
+from access.permissions import NEEDED_ROLE, Action
+from access.selectors import require
+from common.database.server import database_now
+from common.errors import Conflict, DomainError, Gone, Invalid, Malformed, NotFound
+from console.edit_pages import person, version_in
+from console.executions.plans import plan_again
+from console.executions.reasons import staleness_of
+from console.shell import form_view, is_htmx, show_page, stored, stream_of
+from documents import selectors
+from executions.engine.domain.errors import BudgetExceeded
+from executions.engine.domain.states import Reuse
+from executions.selectors.staleness import maker_of
+from executions.services.executions import start_execution
+
+#: Why a start is refused although the role permits it.
+_REFUSALS = (Invalid, Conflict, Gone, BudgetExceeded)
+
+
+@form_view
+def make_again(request: HttpRequest, document_id: UUID) -> HttpResponse:
+    """Render what it takes to make a document again, or start the execution that makes it."""
+    row = selectors.version(user=request.user, document_id=document_id)
+    require(request.user, row.document.scope, NEEDED_ROLE[Action.START])
+    if request.method != "POST":
+        return _page(request, row)
+    maker, version = maker_of(row.document_id, row.version), version_in(request, "workflow_version")
+    if request.POST.get("reuse") != Reuse.CURRENT.value:
+        raise Malformed
+    if maker is None or maker.execution.script is not None:  # a dry run
+        raise NotFound
+    try:
+        started = run_form_once(request, lambda: _start(request, maker, version))
+    except _REFUSALS as error:
+        return _refused(request, row, fault=_sentence(error), version=version)
+    return stored(request, reverse("console:execution", args=[started]))
+
+
+def _start(request: HttpRequest, maker: Any, version: int) -> str:
+    row = maker.execution
+    started = start_execution(
+        user=person(request),
+        workflow_id=row.workflow_id,
+        workflow_version=version,
+        scope_type=row.scope.type,
+        scope_id=row.scope.key,
+        input=row.input,
+        reuse=Reuse.CURRENT,
+        now=database_now(),
+    )
+    return str(started.id)
+
+
+def _refused(request: HttpRequest, row: Any, *, fault: str, version: int) -> HttpResponse:
+    if not is_htmx(request):
+        return _page(request, row, fault=fault, status=422)
+    shown = {"document": row, "workflow_version": version, "fault": fault}
+    return render(request, "console/documents/again_form.html", shown, status=422)
+
+
+def _sentence(error: DomainError) -> str:
+    return " ".join(each.detail for each in error.errors) or str(error)
+
+
+def _page(request: HttpRequest, row: Any, *, fault: str = "", status: int = 200) -> HttpResponse:
+    found, plan = staleness_of(request.user, row), None
+    if found.can_be_made_again:
+        try:
+            plan = plan_again(person(request), found.maker)
+        except _REFUSALS as error:
+            fault = fault or _sentence(error)
+    return show_page(
+        request,
+        "console/documents/again.html",
+        section="documents",
+        status=status,
+        document=row,
+        scope=row.document.scope,
+        stale=found,
+        plan=plan,
+        workflow_version=None if plan is None else plan.workflow_version,
+        fault=fault,
+        stream=stream_of(row.document.scope),
+        path=reverse("console:document", args=[row.document_id]),
+    )

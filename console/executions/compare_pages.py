@@ -1,0 +1,67 @@
+"""The page that shows two executions side by side, and the executions that one can be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+
+from access.selectors import Person
+from common.errors import NotFound
+from console.shell import page_view, show_page, stream_of
+from executions.selectors import executions
+from executions.selectors.comparison import compare_executions
+
+MAX_EARLIER = 10  # on the page of an execution
+MAX_CHOICES = 50  # in a list of the comparison
+
+
+@page_view
+def compare(request: HttpRequest) -> HttpResponse:
+    """Render two executions side by side: `?a=…&b=…`; without `a`, the one before `b`."""
+    later = executions.execution(user=request.user, execution_id=_id(request, "b"))
+    a = _id(request, "a") if request.GET.get("a") else None
+    if a is None:
+        a = next((each.id for each in earlier_than(request.user, later, limit=1)), None)
+    found = None if a is None else compare_executions(user=request.user, a=a, b=later.id)
+    chosen = [later] if found is None else [found.a.execution, later]
+    return show_page(
+        request,
+        "console/executions/compare.html",
+        section="executions",
+        later=later,
+        found=found,
+        choices=_choices(request.user, later, chosen),
+        stream=stream_of(later.scope),
+    )
+
+
+def _id(request: HttpRequest, name: str) -> UUID:
+    try:
+        return UUID(request.GET.get(name, ""))
+    except ValueError as error:
+        raise NotFound from error
+
+
+def earlier_than(user: Person, row: Any, *, limit: int) -> Sequence[Any]:
+    """Return the executions of the same workflow and scope before one, newest first; dry runs among themselves."""
+    found = executions.executions(user=user, created_before=row.created_at, **_alike(row))
+    return list(found.order_by("-created_at", "-id")[:limit])
+
+
+def _choices(user: Person, row: Any, chosen: Sequence[Any]) -> list[Any]:
+    """Return the executions to choose from, newest first: the newest of the same workflow and scope, and the chosen."""
+    found = list(executions.executions(user=user, **_alike(row)).order_by("-created_at", "-id")[:MAX_CHOICES])
+    every = {each.id: each for each in [*found, *chosen]}
+    return sorted(every.values(), key=lambda each: (each.created_at, each.id), reverse=True)
+
+
+def _alike(row: Any) -> dict[str, Any]:
+    return {
+        "workflow_id": row.workflow_id,
+        "scope_type": row.scope.type,
+        "scope_id": row.scope.key,
+        "dry_run": row.script is not None,
+    }
