@@ -47,21 +47,21 @@ INSTALLED_APPS = [
     "console",
     "orchestrator",
 ]
-MIDDLEWARE = [
+MIDDLEWARE = [  # the ASGI handler loads that of Django by its classes for the event loop, in library_middleware
     "orchestrator.web.middleware.RequestIdMiddleware",
     "orchestrator.web.middleware.HeadersMiddleware",
     "orchestrator.web.middleware.DatabaseMiddleware",
     "orchestrator.web.middleware.NulPathMiddleware",
     "orchestrator.web.middleware.BodyEncodingMiddleware",
-    "orchestrator.web.library_middleware.SecurityMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "orchestrator.web.library_middleware.StaticFilesMiddleware",
     "orchestrator.web.caller_queue.CallerQueueMiddleware",
-    "orchestrator.web.library_middleware.SessionMiddleware",
-    "orchestrator.web.library_middleware.CommonMiddleware",
-    "orchestrator.web.library_middleware.CsrfViewMiddleware",
-    "orchestrator.web.library_middleware.AuthenticationMiddleware",
-    "orchestrator.web.library_middleware.MessageMiddleware",
-    "orchestrator.web.library_middleware.XFrameOptionsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "orchestrator.urls"
 ASGI_APPLICATION = "orchestrator.asgi.application"

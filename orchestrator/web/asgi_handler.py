@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import IO, Any
 
+from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http.response import HttpResponseBase
 
@@ -14,6 +15,7 @@ from common.api.parsers import Utf8Request
 from common.errors import TooLarge
 from common.limits import limits
 from orchestrator.problems import CONTENT_TYPE, problem_of
+from orchestrator.web.library_middleware import ON_LOOP
 from orchestrator.web.middleware import HEADER, request_id
 
 Message = Mapping[str, Any]
@@ -31,6 +33,15 @@ class Handler(ASGIHandler):
     """
 
     request_class = Utf8Request
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        """Load the middleware of the settings; that of Django by its classes for the event loop."""
+        names = settings.MIDDLEWARE
+        settings.MIDDLEWARE = [ON_LOOP.get(name, name) for name in names]
+        try:
+            super().load_middleware(is_async)
+        finally:
+            settings.MIDDLEWARE = names
 
     async def handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> HttpResponseBase | None:
         """Answer one request."""

@@ -137,3 +137,12 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
         for name, value in response.headers:
             answer[name] = value
         return answer
+
+
+#: Middleware of the settings, whose names Django's checks look for, and its class for the event loop.
+ON_LOOP = {
+    f"{base.__module__}.{base.__qualname__}": f"{each.__module__}.{each.__qualname__}"
+    for each in _OnLoop.__subclasses__()
+    for base in each.__bases__
+    if base is not _OnLoop
+}

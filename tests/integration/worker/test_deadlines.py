@@ -136,5 +136,5 @@ def test_the_inbox_reads_only_open_questions(ann: User, waiting: UUID) -> None:
     rows = clarifications.open_clarifications(user=ann).order_by("asked_at", "id")[:51]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("SET LOCAL enable_hashjoin = off")
+        cursor.execute("SET LOCAL enable_sort = off")  # the index has the order; statistics of other tests do not count
         assert "step_asking" in rows.explain()
