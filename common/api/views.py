@@ -4,7 +4,7 @@ Conditional requests (RFC 9110, section 13): a view sets its `ETag` to the versi
 `"<version>.<digest of the body>"`, because the body may change while the version stays the same; the cost of an
 execution is an example. `If-Match` compares the versions only, and accepts `"<version>"` too.
 
-One thread validates the query of a list, reads the rows and serializes them.
+A request crosses to a thread once: its view runs there, from authentication to the body of the response.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from adrf.views import APIView
 from adrf.viewsets import GenericViewSet
-from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from common.api.serializers import StrictSerializer, checked
+from common.api.threads import complete, in_request_thread, run_in_one_thread
 from common.errors import Malformed
 
 #: Form of an id in a path; other paths get 404.
@@ -97,13 +101,47 @@ METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 class ApiMixin:
-    """Parses the body in the authentication thread, so that a large body does not block the event loop.
+    """Answers a request in one thread, so that neither a large body nor the database blocks the event loop.
 
     A response with an entity tag becomes 304 if the client has that version already.
     """
 
     http_method_names = ("get", "post", "put", "patch", "delete", "head")  # OPTIONS has nothing to say
+    #: Actions or methods that wait for more than functions of `in_request_thread`. The others run in one thread.
+    on_loop: frozenset[str] = frozenset()
     _known_to_client = EntityTags()
+
+    async def async_dispatch(self, request: HttpRequest, *arguments: Any, **options: Any) -> HttpResponseBase:
+        """Answer a request in one thread: authentication, the view, and the body of the response."""
+        if self._name_of(request) in self.on_loop:
+            awaited: HttpResponseBase = await super().async_dispatch(request, *arguments, **options)  # type: ignore[misc]
+            return awaited
+        answer = partial(self._answer, request, *arguments, **options)
+        response = await run_in_one_thread(answer, executor=(executor := getattr(request, "executor", None)))
+        response.needs_no_thread = executor is not None  # type: ignore[attr-defined]  # see `asgi_handler`
+        return response
+
+    def _name_of(self, request: HttpRequest) -> str:
+        """Return the name of the action, or of the method."""
+        method = str(request.method).lower()
+        name: str = getattr(self, "action_map", {}).get(method, "get" if method == "head" else method)
+        return name
+
+    def _answer(self, given: HttpRequest, *arguments: Any, **options: Any) -> HttpResponseBase:
+        """Answer a request in this thread, as `dispatch` of Django REST framework does, and render the response."""
+        view: Any = self
+        view.args, view.kwargs = arguments, options
+        view.request = request = view.initialize_request(given, *arguments, **options)
+        view.headers = view.default_response_headers
+        try:
+            self.initial(request, *arguments, **options)
+            method = request.method.lower()
+            handler = getattr(self, method, None) if method in self.http_method_names else None
+            response = complete((handler or _refuse_method)(request, *arguments, **options))
+        except Exception as error:  # noqa: BLE001 - it becomes a problem, or is raised again
+            response = view.handle_exception(error)
+        view.response = response = self.finalize_response(request, response, *arguments, **options)
+        return _rendered(response) if isinstance(response, Response) else response
 
     def initial(self, request: Request, *arguments: Any, **options: Any) -> None:
         """Authenticate the caller, then parse the body.
@@ -130,6 +168,21 @@ class ApiMixin:
         patch_vary_headers(response, _VARY)
         if response.status_code == 200 and self._known_to_client.matches(response["ETag"]):
             make_not_modified(response)
+
+
+async def _refuse_method(request: Request, *_arguments: Any, **_options: Any) -> Response:
+    raise MethodNotAllowed(str(request.method))
+
+
+def _rendered(response: Response) -> Response:
+    """Render a response. Django awaits its `render` again, which does nothing, and needs no thread for that."""
+    response.render()
+
+    async def render() -> Response:
+        return response
+
+    response.render = render  # type: ignore[method-assign, assignment]
+    return response
 
 
 class ApiView(ApiMixin, APIView):
@@ -164,4 +217,4 @@ class PagedViewSet(ApiMixin, GenericViewSet):
             response: Response = self.paginator.get_paginated_response(show(prepare(rows), many=True).data)
             return response
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()
