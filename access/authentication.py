@@ -16,13 +16,12 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from access import selectors, tickets
+from access import selectors, url_secrets
 from access.credentials.last_use import LAST_USES
 from access.errors import BadTicket, RightMissing
-from access.rights import ALL_RIGHTS, Right, missing_right
-from access.selectors import Token
-from access.stream_grants import Credential
-from access.tickets import TicketText
+from access.permissions import ALL_RIGHTS, Right, TokenLimits, missing_right
+from access.selectors import Credential, Token
+from access.url_secrets import TicketText
 from access.user import User
 from common.database.server import database_now
 
@@ -54,7 +53,7 @@ class TokenAuthentication(KnoxTokenAuthentication):
         if not row.user.is_active:
             raise AuthenticationFailed("User inactive or deleted.")
         LAST_USES.note(row.digest, written=row.last_used_at, now=now)
-        return row.bearer(), row
+        return _bearer(row), row
 
     def authenticate_header(self, request: Request | HttpRequest) -> str:
         """Return the value of `WWW-Authenticate`: the scheme."""
@@ -116,7 +115,7 @@ def identify(request: HttpRequest, *, ticket: TicketText, opens: str, now: datet
         if isinstance(found := tokens.authenticate(request), tuple):
             return _token_user(found[1])
         if ticket.text is not None:
-            return _ticket_user(request, tickets.read(ticket.text, opens=opens, now=now), now)
+            return _ticket_user(request, url_secrets.read(ticket.text, opens=opens, now=now), now)
         return _session_user(request, request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     except (AuthenticationFailed, NotAuthenticated) as error:
         error.auth_header = tokens.authenticate_header(request)  # type: ignore[union-attr]
@@ -124,7 +123,13 @@ def identify(request: HttpRequest, *, ticket: TicketText, opens: str, now: datet
 
 
 def _token_user(token: Token) -> tuple[User, Credential]:
-    return token.bearer(), Credential(user_id=token.user.pk, token=token.digest)
+    return _bearer(token), Credential(user_id=token.user.pk, token=token.digest)
+
+
+def _bearer(token: Token) -> User:
+    """Return the token's user, with the limits of the token."""
+    token.user.token_limits = TokenLimits(rights=frozenset(map(Right, token.rights)), root_id=token.scope_id)
+    return token.user
 
 
 def _session_user(request: HttpRequest, key: str | None) -> tuple[User, Credential]:
@@ -135,7 +140,7 @@ def _session_user(request: HttpRequest, key: str | None) -> tuple[User, Credenti
     return user, Credential(user_id=user.pk, session=key, password=user.password)
 
 
-def _ticket_user(request: HttpRequest, ticket: tickets.Ticket, now: datetime) -> tuple[User, Credential]:
+def _ticket_user(request: HttpRequest, ticket: url_secrets.Ticket, now: datetime) -> tuple[User, Credential]:
     """Return the user of the token or session that a ticket was issued with.
 
     Raises:

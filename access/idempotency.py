@@ -24,7 +24,7 @@ from rest_framework.response import Response
 from access.errors import BadIdempotencyKey, IdempotencyKeyBusy, IdempotencyKeyReused, IdempotencySecret
 from access.selectors import kept_answers
 from access.services import ANSWER_RETENTION, keep_answer
-from common.database.joint_queries import SqlQuery, run_together
+from common.database.bulk import SqlQuery, run_together
 from common.database.server import database_now
 
 HEADER = "Idempotency-Key"  # and the name of the hidden field in forms

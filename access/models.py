@@ -14,18 +14,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
-from access.rights import Right, TokenLimits
+from access.permissions import Role
 from access.user import User as User  # Django looks for models in this module
 from common.database.json_field import JsonTextField
-
-
-class Role(models.TextChoices):
-    """Role of a user in a root scope and all scopes below it; each role includes the previous ones."""
-
-    VIEWER = "viewer"
-    REVIEWER = "reviewer"  # also answers questions and accepts documents
-    OPERATOR = "operator"  # also starts, cancels and retries executions
-    OWNER = "owner"  # also gives roles
 
 
 class Scope(models.Model):
@@ -165,16 +156,6 @@ class Token(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
-
-    @property
-    def limits(self) -> TokenLimits:
-        """Return the limits of the token."""
-        return TokenLimits(rights=frozenset(map(Right, self.rights)), root_id=self.scope_id)
-
-    def bearer(self) -> User:
-        """Return the token's user, with the limits of the token."""
-        self.user.token_limits = self.limits
-        return self.user
 
 
 class KeptAnswer(models.Model):

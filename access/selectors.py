@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 
 from access.errors import AuthorRequired, ScopeForbidden
-from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
-from access.permissions.actions import NEEDED_ROLE, Action, allows
-from access.rights import TokenLimits
-from access.stream_grants import Grant
+from access.models import KeptAnswer, Scope, ScopeRole, SessionName, Token
+from access.permissions import NEEDED_ROLE, Action, Role, TokenLimits, allows
 from access.user import User
 from common.database import bulk
 from common.errors import Forbidden, NotFound
@@ -320,6 +319,26 @@ def kept_answers(*, user_id: int, method: str, path: str, key: str, since: datet
     return rows.values_list("body_hash", "status", "headers", "answer").order_by("id")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A user, and the token or session that proves it. Its repr, and so every log, hides the secrets."""
+
+    user_id: int
+    token: str | None = field(default=None, repr=False)  # digest of the token
+    session: str | None = field(default=None, repr=False)  # key of the session
+    password: str | None = field(
+        default=None, repr=False
+    )  # with a session: the password hash at login; a new password ends the session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """Authorization of an open stream: a credential, and a role in a root scope, if the stream is of one."""
+
+    credential: Credential
+    root_id: UUID | None  # None: the stream has only what the user may see anyway
+
+
 def valid_grants(grants: Collection[Grant], *, now: datetime) -> set[Grant]:
     """Return the grants that are still valid, with one query for all grants."""
     if not grants:
@@ -361,11 +380,8 @@ def find_session_key(name: UUID) -> str | None:
 
 
 __all__ = [
-    "Action",
     "Person",
-    "Role",
     "Token",
-    "allows",
     "find_session_key",
     "find_token",
     "find_user",

@@ -6,20 +6,20 @@ from typing import Any
 
 from rest_framework import serializers
 
-from access.permissions.actions import ACTION_CHOICES
-from access.tickets import DEFAULT_SECONDS, MAX_SECONDS
+from access.permissions import ACTION_CHOICES
+from access.url_secrets import DEFAULT_SECONDS, MAX_SECONDS
 from access.user import User
-from common.api.fields import TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import StrictSerializer, TimestampField
 
 
-class MayField(serializers.ListField):
-    """What the caller may do now, by role and state."""
-
-    def __init__(self, **options: Any) -> None:
-        child = serializers.ChoiceField(choices=ACTION_CHOICES)
-        help_text = "What you may do now, by your role and the state. Ignore unknown values."
-        super().__init__(child=child, read_only=True, help_text=help_text, **options)
+def may_field(*, source: str | None = None) -> serializers.ListField:
+    """Return the field for what the caller may do now, by role and state."""
+    return serializers.ListField(
+        child=serializers.ChoiceField(choices=ACTION_CHOICES),
+        read_only=True,
+        source=source,
+        help_text="What you may do now, by your role and the state. Ignore unknown values.",
+    )
 
 
 class TokenRequest(StrictSerializer):

@@ -21,12 +21,10 @@ from uuid_utils.compat import uuid7
 
 from access.audit import Act, Subject, record, record_each, right_part
 from access.errors import BadCredentials, NameTaken, ScopeForbidden
-from access.models import ExternalAccount, KeptAnswer, Role, Scope, ScopeRole, SessionName, Token
-from access.permissions.actions import NEEDED_ROLE, Action, allows
-from access.rights import ALL_RIGHTS, Right
-from access.selectors import is_reached, named_root_scopes, only_root, role_of, scope_forbidden
-from access.stream_grants import Credential
-from access.tickets import Ticket, sign
+from access.models import ExternalAccount, KeptAnswer, Scope, ScopeRole, SessionName, Token
+from access.permissions import ALL_RIGHTS, NEEDED_ROLE, Action, Right, Role, allows
+from access.selectors import Credential, is_reached, named_root_scopes, only_root, role_of, scope_forbidden
+from access.url_secrets import Ticket, sign
 from access.user import User
 from common.database import bulk
 from common.database.server import database_now

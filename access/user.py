@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from access.rights import TokenLimits
+from access.permissions import TokenLimits
 from common.time import time_zones
 
 #: A language tag by its form (RFC 5646, section 2.1), without the irregular ones that are kept for old texts.

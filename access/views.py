@@ -10,13 +10,12 @@ from rest_framework.response import Response
 
 from access import services
 from access.errors import BadCredentials
-from access.rights import NO_RIGHT
+from access.permissions import NO_RIGHT
 from access.selectors import Token
 from access.serializers import TokenRequest, TokenResponse
 from access.user import User
 from common.api.serializers import checked
-from common.api.threads import in_request_thread
-from common.api.views import ApiView
+from common.api.views import ApiView, in_request_thread
 from common.errors import Forbidden
 
 

@@ -2,8 +2,8 @@
 
 One process holds the ASGI application. A profiler notes each function of the product that is called from the moment in
 which `POST /executions/` arrives to the first byte of `GET /executions/{id}/stream`. A first start before that is not
-traced: it imports what is imported late, and fills the caches. With `--worker` a worker runs in the same process, and
-the trace goes on until the event `complete`.
+traced: it imports what is imported late, fills the caches, and opens the connections. With `--worker` a worker runs in
+the same process, and the trace goes on until the event `complete`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def main() -> int:
     database.start()
     with database.fresh_database("trace", product=True) as place:
         given = ["--worker"] if chosen.worker else []
-        found: dict[str, list[str]] = json.loads(processes.run("benchmarks.systems.traced_start", *given, target=place))
+        found: dict[str, list[str]] = json.loads(
+            processes.run("benchmarks.systems.traced_start", *given, target=place, STREAM_KEEPALIVE_SECONDS="0.5")
+        )
     for name, functions in found.items():
         sys.stdout.write(f"{name}  {', '.join(functions) if chosen.functions else len(functions)}\n")
     sys.stdout.write(f"{len(found)} files, {sum(map(len, found.values()))} functions\n")

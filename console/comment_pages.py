@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from access.idempotency import run_form_once
-from access.selectors import Role, allows, role_of
+from access.permissions import Role, allows
+from access.selectors import role_of
 from common.database.server import database_now
 from common.errors import Conflict, Invalid, Malformed, NotFound
 from console.document_text import ANCHORS

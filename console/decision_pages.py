@@ -14,7 +14,8 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from access.idempotency import run_form_once
-from access.selectors import Role, allows, require, role_of
+from access.permissions import Role, allows
+from access.selectors import require, role_of
 from common.canonical_json import digest
 from common.database.server import database_now
 from common.errors import Conflict, DomainError, Invalid, NotFound, PreconditionFailed
@@ -27,7 +28,7 @@ from documents import selectors as documents
 from documents.comparison.merge import merge
 from executions.engine.domain.acceptance import AcceptanceAction, PassageComment
 from executions.selectors import executions
-from executions.selectors.permissions import refusal_of_vote
+from executions.selectors.details import refusal_of_vote
 from executions.services.acceptance import AcceptedEdit, PersonsDecision, decide_acceptance
 from executions.services.documents import replace_with
 

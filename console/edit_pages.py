@@ -12,7 +12,8 @@ from django.utils.safestring import SafeString, mark_safe
 
 from access.errors import ScopeForbidden
 from access.idempotency import run_form_once
-from access.selectors import Role, require, root_scope
+from access.permissions import Role
+from access.selectors import require, root_scope
 from access.user import User
 from common.database.server import database_now
 from common.errors import Invalid, Malformed, NotFound, PreconditionFailed

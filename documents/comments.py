@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from access import selectors as access
 from access.audit import Act, record
-from access.permissions.actions import NEEDED_ROLE, Action
+from access.permissions import NEEDED_ROLE, Action
 from access.selectors import Person
 from access.user import User
 from common.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict

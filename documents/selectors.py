@@ -23,7 +23,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 from pydantic import JsonValue
 
-from access.permissions.actions import Action
+from access.permissions import Action
 from access.selectors import Person, visible_scopes
 from common.errors import NotFound
 from documents.models import Document, DocumentStatus, DocumentVersion

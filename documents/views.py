@@ -15,14 +15,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
-from access.permissions.actions import permitted
-from access.rights import Right
+from access.permissions import Right, permitted
 from access.selectors import effective_roles, limits_of, roles_in
 from common.api.pagination import KeysetPagination, encode_cursor, page_limit, page_start
 from common.api.renderers import SANDBOX, HtmlRenderer, file_renderer
 from common.api.serializers import checked
-from common.api.threads import in_request_thread
-from common.api.views import UUID_PATTERN, PagedViewSet
+from common.api.views import UUID_PATTERN, PagedViewSet, in_request_thread
 from documents import downloads, selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_page

@@ -17,8 +17,7 @@ from orchestrator import startup
 startup.prepare()
 django.setup(set_prefix=False)  # the imports below need the apps
 
-from access import tickets  # noqa: E402
-from access.people import links  # noqa: E402
+from access import url_secrets  # noqa: E402
 from executions.progress.authorization import admit, admit_to_feed, admit_to_inbox  # noqa: E402
 from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: E402
 from executions.progress.hub import StreamHub  # noqa: E402
@@ -94,7 +93,7 @@ _routed = ProtocolTypeRouter(
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answer a request, after removing the secrets from its address, so that no log shows them."""
-    tickets.extract_ticket(scope)
-    links.extract_token(scope)
+    url_secrets.extract_ticket(scope)
+    url_secrets.extract_invitation_token(scope)
     has_nul = "\0" in scope.get("path", "")  # Django responds with 404
     await (django_application if has_nul else _routed)(scope, receive, send)

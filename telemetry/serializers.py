@@ -9,8 +9,13 @@ from zoneinfo import ZoneInfo
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.api.fields import CommaSeparatedChoiceField, ListedChoiceField, MoneyField, TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import (
+    CommaSeparatedChoiceField,
+    ListedChoiceField,
+    MoneyField,
+    StrictSerializer,
+    TimestampField,
+)
 from common.time import parse_datetime, time_zones
 from telemetry.selectors import GROUPS
 

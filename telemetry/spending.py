@@ -13,7 +13,7 @@ from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from common.database import bulk
-from common.database.joint_queries import SqlQuery
+from common.database.bulk import SqlQuery
 from common.ttl_cache import TtlCache
 from telemetry.models import ModelCall, ScopeBudget
 

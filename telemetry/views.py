@@ -6,10 +6,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.rights import Right
+from access.permissions import Right
 from common.api.serializers import checked
-from common.api.threads import in_request_thread
-from common.api.views import ApiView
+from common.api.views import ApiView, in_request_thread
 from telemetry import selectors
 from telemetry.serializers import SummaryQuery, TelemetrySummary
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from common.api.fields import TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import StrictSerializer, TimestampField
 from documents.comparison.diff import ChangeKind
 
 MAX_VERSION = 999_999_999

@@ -9,11 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
-from access.rights import Right
+from access.permissions import Right
 from common.api.renderers import file_renderer
 from common.api.serializers import checked
-from common.api.threads import in_request_thread
-from common.api.views import PagedViewSet
+from common.api.views import PagedViewSet, in_request_thread
 from workflows import repository, selectors
 from workflows.definitions.editor_schema import editor_schema
 from workflows.definitions.graph import graph_of

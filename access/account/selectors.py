@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from access.models import Scope, ScopeRole, SessionName, Token
-from access.rights import ALL_RIGHTS, Right, TokenLimits
+from access.permissions import ALL_RIGHTS, Right, TokenLimits
 from access.selectors import is_author, only_root
 from access.user import User
 

@@ -6,9 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from access.rights import Right
-from common.api.fields import ListedChoiceField, TimestampField
-from common.api.serializers import StrictSerializer
+from access.permissions import Right
+from common.api.serializers import ListedChoiceField, StrictSerializer, TimestampField
 from common.names import NameField
 
 _RIGHTS = [(each.value, each.name) for each in Right]

@@ -16,7 +16,7 @@ from knox.settings import knox_settings
 from access.account.selectors import own_sessions, own_tokens
 from access.audit import Act, record
 from access.models import SessionName, Token
-from access.rights import Right
+from access.permissions import Right
 from access.selectors import root_scope
 from access.services import issue_token
 from access.user import User

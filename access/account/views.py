@@ -25,12 +25,11 @@ from access.account.serializers import (
 from access.authentication import authenticated_user
 from access.idempotency import run_once
 from access.openapi import RUNS_ONCE
-from access.rights import ALL_RIGHTS, NO_RIGHT
+from access.permissions import ALL_RIGHTS, NO_RIGHT
 from access.selectors import Token
 from access.user import User
 from common.api.serializers import checked
-from common.api.threads import in_request_thread
-from common.api.views import UUID_PATTERN, ApiView, PagedViewSet
+from common.api.views import UUID_PATTERN, ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from common.errors import FieldError, Invalid
 

@@ -1,13 +1,15 @@
-"""Writes of the audit log. Rows are never changed or deleted: a trigger refuses it.
+"""Writes of the audit log: an act, with the user, the credential and the address that it comes from.
 
-A row is sent with the next statement of its act's transaction, at the latest with COMMIT. So an act costs one more
-statement, and no further round trip.
+Rows are never changed or deleted: a trigger refuses it. A row is sent with the next statement of its act's
+transaction, at the latest with COMMIT. So an act costs one more statement, and no further round trip.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -15,9 +17,11 @@ from django.utils.crypto import salted_hmac
 from uuid_utils.compat import uuid7
 
 from access.audit.acts import Act, Via
-from access.audit.origin import Origin, present_origin
+from access.models import Token
+from access.user import User
 from common.database import bulk
 from common.database.server import database_now
+from common.present_request import network_of, present_request
 
 #: Gives the session a public name, because its key is secret. Only a session of an earlier version has no name yet.
 _NAME_SESSION = """
@@ -47,6 +51,7 @@ FROM json_to_recordset(%s::json) AS v ({", ".join(f"{name} {kind}" for name, kin
 
 
 _WITHOUT_USER = frozenset({Via.COMMAND, Via.OIDC})
+_for_provider: ContextVar[bool] = ContextVar("acting for the provider", default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,51 @@ class Subject:
     part: str = ""  # id of a step, number of a comment, role, right
     root_id: UUID | None = None  # the root scope, whose owners may read the entry
     version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who acts, with which credential, from where. Its repr, and so every log, hides the key of the session."""
+
+    via: Via = Via.COMMAND
+    user_id: int | None = None
+    token: str = ""  # id of the token
+    session_key: str | None = field(default=None, repr=False)
+    address: str = ""
+    request_id: str = ""
+
+
+@contextmanager
+def acting_for_provider() -> Iterator[None]:
+    """Name the provider of single sign-on as the origin of all acts within the block: they have no user."""
+    token = _for_provider.set(True)
+    try:
+        yield
+    finally:
+        _for_provider.reset(token)
+
+
+def present_origin() -> Origin:
+    """Return the origin of an act that happens now. Without a request it is a command, which has no user."""
+    request = present_request()
+    if _for_provider.get():
+        address = "" if request is None else network_of(request)
+        return Origin(via=Via.OIDC, address=address, request_id=getattr(request, "request_id", ""))
+    if request is None:
+        return Origin()
+    user = getattr(request, "user", None)
+    is_known = isinstance(user, User) and user.pk is not None
+    token = getattr(request, "auth", None)
+    session = getattr(request, "session", None)
+    uses_session = is_known and not isinstance(token, Token) and session is not None
+    return Origin(
+        via=_way_of(request.path),
+        user_id=user.pk if is_known else None,  # type: ignore[union-attr]  # it is a user then
+        token=str(token.id) if isinstance(token, Token) else "",
+        session_key=session.session_key if uses_session else None,  # type: ignore[union-attr]  # there is one then
+        address=network_of(request),
+        request_id=getattr(request, "request_id", ""),
+    )
 
 
 def record(
@@ -129,3 +179,9 @@ def _row(act: Act, subject: Subject, origin: Origin, *, user_id: int | None) -> 
         "root_id": subject.root_id,
         "version": subject.version,
     }
+
+
+def _way_of(path: str) -> Via:
+    if path.startswith("/api/"):
+        return Via.API
+    return Via.ADMIN if path.startswith("/admin/") else Via.CONSOLE

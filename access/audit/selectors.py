@@ -10,7 +10,8 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from access.models import AuditEntry, Scope
-from access.selectors import Person, Role, find_user, require, root_scope, roots_with_role
+from access.permissions import Role
+from access.selectors import Person, find_user, require, root_scope, roots_with_role
 from access.user import User
 from common.errors import Forbidden, NotFound
 

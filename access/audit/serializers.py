@@ -7,8 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from access.audit.acts import Act, Via
-from common.api.fields import CommaSeparatedChoiceField, ListedChoiceField, TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import CommaSeparatedChoiceField, ListedChoiceField, StrictSerializer, TimestampField
 
 _ACTS = [each.value for each in Act]
 

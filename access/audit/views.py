@@ -17,12 +17,11 @@ from access.audit.acts import Act
 from access.audit.recording import record_read
 from access.audit.selectors import entries, named, readable_root
 from access.audit.serializers import AuditEntryResponse, AuditFilters
-from access.rights import Right
+from access.permissions import Right
 from common.api.pagination import KeysetPagination, page_limit
 from common.api.renderers import CsvRenderer, to_csv
 from common.api.serializers import checked
-from common.api.threads import in_request_thread
-from common.api.views import PagedViewSet
+from common.api.views import PagedViewSet, in_request_thread
 from common.limits import limits
 
 

@@ -8,11 +8,11 @@ from itertools import chain
 from django.db import IntegrityError, transaction
 
 from access.audit import Act, acting_for_provider, record, right_part
-from access.models import ExternalAccount, Role, Scope, ScopeRole
+from access.models import ExternalAccount, Scope, ScopeRole
 from access.oidc.faults import Fault, LoginFailed
 from access.oidc.groups import RIGHTS, Given, ScopeName
 from access.oidc.identity import Identity, numbered_names
-from access.permissions.actions import allows
+from access.permissions import Role, allows
 from access.services import lock_scopes
 from access.user import User
 from common.database.server import database_now

@@ -11,12 +11,12 @@ from django.http import HttpRequest
 
 from access import selectors, services
 from access.audit import Act, record_read
-from access.audit.origin import network_of as network_of
 from access.audit.recording import hidden_name
 from access.passwords.attempts import counted_attempt, record_success
 from access.user import User
 from common.database.connections import give_back
 from common.database.server import database_now
+from common.present_request import network_of
 
 
 class PasswordBackend(ModelBackend):

@@ -9,7 +9,6 @@ from django.contrib.auth.hashers import make_password
 
 from access import services
 from access.passwords.attempts import counted_attempt, record_success
-from access.passwords.backend import network_of as network_of  # for pages
 from access.people import invitations
 from access.user import User
 from common.database.connections import give_back

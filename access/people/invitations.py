@@ -19,11 +19,12 @@ from django.db.models import QuerySet
 from access.audit import Act, record
 from access.errors import InvitationEnded, InvitationForAnother, TooManyInvitations
 from access.models import Invitation as Invitation
-from access.models import Role, Scope, ScopeRole
+from access.models import Scope, ScopeRole
 from access.people.roles import locked_scope, raise_role
-from access.permissions.actions import NEEDED_ROLE, Action, allows
+from access.permissions import NEEDED_ROLE, Action, Role, allows
 from access.selectors import Person, scope_for
 from access.services import lock_scopes
+from access.url_secrets import invitation_token as invitation_token  # for pages
 from access.user import User
 from common.errors import NotFound
 from common.limits import limits

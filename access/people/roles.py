@@ -13,8 +13,8 @@ from django.db.models import QuerySet
 
 from access.audit import Act, record
 from access.errors import LastOwner, UserUnknown
-from access.models import Role, Scope, ScopeRole
-from access.permissions.actions import Action, allows
+from access.models import Scope, ScopeRole
+from access.permissions import Action, Role, allows
 from access.selectors import Person, find_user, scope_for
 from access.services import lock_scopes
 from access.user import User

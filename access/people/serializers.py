@@ -7,9 +7,8 @@ from typing import Any
 from rest_framework import serializers
 
 from access.people.invitations import InvitationStatus
-from access.selectors import Role
-from common.api.fields import ListedChoiceField, TimestampField
-from common.api.serializers import StrictSerializer
+from access.permissions import Role
+from common.api.serializers import ListedChoiceField, StrictSerializer, TimestampField
 
 _STATUSES = [(each.value, each.name) for each in InvitationStatus]
 

@@ -25,11 +25,10 @@ from access.people.serializers import (
     RoleRequest,
     RoleResponse,
 )
-from access.rights import ALL_RIGHTS, Right
-from access.selectors import Action, root_scope, scope_for
+from access.permissions import ALL_RIGHTS, Action, Right
+from access.selectors import root_scope, scope_for
 from common.api.serializers import checked
-from common.api.threads import in_request_thread
-from common.api.views import ApiView, PagedViewSet
+from common.api.views import ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from common.errors import NotFound
 

@@ -28,7 +28,8 @@ MAX_CONNECTING = 20  # clients that connect concurrently
 _TICKS = os.sysconf("SC_CLK_TCK")
 _VIEWERS = """
 import json
-from access.models import Role, Scope, ScopeRole
+from access.models import Scope, ScopeRole
+from access.permissions import Role
 from access.services import ensure_user, issue_token
 scope = Scope.objects.get(type='project', key='p')
 users = [ensure_user(name=f'viewer{{n}}') for n in range({users})]

@@ -19,6 +19,7 @@ from orchestrator.asgi import application, streams  # isort: skip  # it sets Dja
 from django.contrib.auth import get_user_model
 
 from access import services as access
+from executions.progress.sse import KEEPALIVE
 from executions.worker.worker import Worker
 from orchestrator.web import lifecycle
 
@@ -131,7 +132,7 @@ async def traced(trace: Trace, token: str, *, with_worker: bool) -> None:
     client = Client(token)
     stop, until = asyncio.Event(), b"event: complete" if with_worker else b""
     worker = asyncio.create_task(Worker(lifecycle.worker_name()).run(stop)) if with_worker else None
-    await start(client, "warm", until=until)
+    await start(client, "warm", until=until or KEEPALIVE)  # by then the process listens for notifications
     trace.begin()
     await start(client, "traced", until=until, then=trace.end)
     stop.set()

@@ -23,7 +23,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.api.fields import CURSOR_PATTERN
+from common.api.serializers import CURSOR_PATTERN
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200

@@ -4,20 +4,25 @@ Conditional requests (RFC 9110, section 13): a view sets its `ETag` to the versi
 `"<version>.<digest of the body>"`, because the body may change while the version stays the same; the cost of an
 execution is an example. `If-Match` compares the versions only, and accepts `"<version>"` too.
 
-A request crosses to a thread once: its view runs there, from authentication to the body of the response.
+A request crosses to a thread once: its view runs there, from authentication to the body of the response. A view is an
+asynchronous function, which calls what waits for the database by `in_request_thread`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, ParamSpec, TypeVar
 
 from adrf.views import APIView
 from adrf.viewsets import GenericViewSet
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -28,7 +33,6 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from common.api.serializers import StrictSerializer, checked
-from common.api.threads import complete, in_request_thread, run_in_one_thread
 from common.errors import Malformed
 
 #: Form of an id in a path; other paths get 404.
@@ -96,6 +100,68 @@ def make_not_modified(response: Response) -> None:
         response.headers.pop(header, None)
 
 
+#: More requests wait. The pool of connections refuses requests long before.
+MAX_THREADS = 256
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+_is_inside: ContextVar[bool] = ContextVar("is_inside", default=False)
+
+
+def in_request_thread(function: Callable[Given, Result]) -> Callable[Given, Awaitable[Result]]:
+    """Return an asynchronous function that calls a function in a thread: in this one, if the whole view runs in it."""
+
+    async def call(*arguments: Given.args, **options: Given.kwargs) -> Result:
+        if _is_inside.get():
+            return function(*arguments, **options)
+        return await sync_to_async(function)(*arguments, **options)
+
+    return call
+
+
+@cache
+def request_threads() -> ThreadPoolExecutor:
+    """Return the threads of the API requests of this process. They are made as they are needed."""
+    return ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="request")
+
+
+async def run_in_one_thread(function: Callable[[], Result], *, executor: ThreadPoolExecutor | None) -> Result:
+    """Call a function in a thread, in which `in_request_thread` calls at once.
+
+    Args:
+        function: The function. At its end a thread of `executor` gives its connection back.
+        executor: The threads; None: the thread that Django has chosen for the request.
+    """
+
+    def run() -> Result:
+        token = _is_inside.set(True)
+        try:
+            return function()
+        finally:
+            _is_inside.reset(token)
+            if executor is not None:
+                close_old_connections()
+
+    if executor is None:
+        return await sync_to_async(run)()
+    return await sync_to_async(run, thread_sensitive=False, executor=executor)()
+
+
+def complete(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of a coroutine that awaits nothing but functions of `in_request_thread`.
+
+    Raises:
+        RuntimeError: it awaits something else, which needs an event loop.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: Result = done.value
+        return result
+    coroutine.close()
+    raise RuntimeError("The view waits on the event loop, and is not named in `on_loop`.")
+
+
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -140,8 +206,9 @@ class ApiMixin:
             response = complete((handler or _refuse_method)(request, *arguments, **options))
         except Exception as error:  # noqa: BLE001 - it becomes a problem, or is raised again
             response = view.handle_exception(error)
-        view.response = response = self.finalize_response(request, response, *arguments, **options)
-        return _rendered(response) if isinstance(response, Response) else response
+        final: HttpResponseBase = self.finalize_response(request, response, *arguments, **options)
+        view.response = final
+        return _rendered(final) if isinstance(final, Response) else final
 
     def initial(self, request: Request, *arguments: Any, **options: Any) -> None:
         """Authenticate the caller, then parse the body.
@@ -181,7 +248,7 @@ def _rendered(response: Response) -> Response:
     async def render() -> Response:
         return response
 
-    response.render = render  # type: ignore[method-assign, assignment]
+    response.render = render  # type: ignore[method-assign]
     return response
 
 

@@ -1,4 +1,4 @@
-"""Bulk SQL: many rows in one statement, and many statements in one, on Django's connection or on another one.
+"""Bulk SQL: many rows in one statement, many statements in one, and many queries in one network round trip.
 
 The ORM's bulk operations spend most of their time on building statements. Here the text of a statement depends only
 on its columns. The rows are one parameter, a JSON array, so PostgreSQL prepares the statement once.
@@ -18,7 +18,9 @@ from uuid import UUID
 
 import django.db
 import psycopg
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
+from django.db.models import QuerySet
 from pydantic_core import to_json
 
 from common.database import deferred_statements
@@ -124,6 +126,64 @@ class LazyResult(Generic[T]):
             with connection.wrap_database_errors:
                 self._values.append(self._convert([] if self._cursor is None else self._cursor.fetchall()))
         return self._values[0]
+
+
+@dataclass(slots=True)
+class SqlQuery:
+    """A statement with server-side parameters; `run_together` fills `rows`."""
+
+    text: str
+    parameters: Sequence[object]
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+def run_together(*queries: QuerySet[Any, Any] | SqlQuery) -> None:
+    """Run queries in this order. A QuerySet is evaluated, as if it had been iterated over.
+
+    A query may not depend on the rows of another one, and a QuerySet may not prefetch.
+
+    Raises:
+        django.db.Error: a query failed.
+    """
+    compilers = {
+        number: each.query.get_compiler(connection=connection)
+        for number, each in enumerate(queries)
+        if isinstance(each, QuerySet)
+    }
+    with pipeline():
+        cursors = [
+            execute(each.text, each.parameters) if isinstance(each, SqlQuery) else _send_query(compilers[number])
+            for number, each in enumerate(queries)
+        ]
+    with connection.wrap_database_errors:
+        for number, (each, cursor) in enumerate(zip(queries, cursors, strict=True)):
+            found = [] if cursor is None else cursor.fetchall()
+            if isinstance(each, SqlQuery):
+                each.rows = found
+            else:
+                _fill_query(each, compilers[number], found)
+
+
+def _send_query(compiler: Any) -> Any:
+    """Return the cursor of a QuerySet's statement; None: the QuerySet is empty, and no statement is sent."""
+    try:
+        statement, parameters = compiler.as_sql()
+    except EmptyResultSet:
+        return None
+    cursor = connection.cursor()
+    cursor.execute(statement, parameters)
+    return cursor
+
+
+def _fill_query(queryset: Any, compiler: Any, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Give a QuerySet its rows: Django converts them as if it had fetched them itself."""
+    compiler.execute_sql = lambda *_args, **_named: [rows]
+    own = queryset.query
+    query = own.chain()
+    query.get_compiler = lambda *_args, **_named: compiler
+    queryset._query = query  # noqa: SLF001 - setting `query` would reset how rows are converted
+    bool(queryset)
+    queryset._query = own  # noqa: SLF001 - derived QuerySets must run their own query
 
 
 def write(writes: Iterable[Write]) -> None:

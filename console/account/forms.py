@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from access.rights import Right
+from access.permissions import Right
 from common.names import normalize_name
 from common.time import time_zones
 from console.forms import DayField, NamedForm, visible

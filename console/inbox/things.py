@@ -10,7 +10,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils import timezone
 
-from access.selectors import Role, allows, role_of
+from access.permissions import Role, allows
+from access.selectors import role_of
 from common.errors import NotFound
 from console.decision_pages import Waiting, decision_context
 from console.forms import plain_number

@@ -20,11 +20,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 from access.errors import InvitationEnded, InvitationForAnother, NameTaken
 from access.people import accounts, invitations
 from access.people.invitations import Invitation
-from access.people.links import token_of
 from access.services import BadName, BadPassword, store_login
 from access.user import User
 from common.database.server import database_now
 from common.errors import Forbidden, NotFound
+from common.present_request import network_of
 from console.scopes.addresses import path_of_scope
 
 _KEY = "invitation"  # in the session
@@ -36,7 +36,7 @@ _NO_REFERRER = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 @require_safe
 def follow_link(request: HttpRequest, token: str) -> HttpResponse:
     """Remember the invitation in this browser, and lead to its page."""
-    token = token_of(request, token)
+    token = invitations.invitation_token(request, token)
     if settings.SECURE_SSL_REDIRECT and not request.is_secure():
         host = settings.SECURE_SSL_HOST or request.get_host()
         path = resolve_url("console:invitation-link", token=token)
@@ -156,7 +156,7 @@ def _create_account(request: HttpRequest, row: Invitation) -> HttpResponse:
             name=name,
             password=password,
             token_hash=row.token_hash,
-            network=accounts.network_of(request),
+            network=network_of(request),
             now=database_now(),
         )
     except (BadName, BadPassword, NameTaken) as error:

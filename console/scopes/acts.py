@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from pydantic import JsonValue
 
 from access.idempotency import run_form_once
-from access.permissions.actions import Action
+from access.permissions import Action
 from access.selectors import scope_for
 from common.errors import Malformed
 from console.scopes.forms import PlaceForm

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from access.audit.acts import Act
-from access.selectors import Role
+from access.permissions import Role
 from console.forms import DayField, NamedForm, visible
 from console.scopes.words import ACTS
 

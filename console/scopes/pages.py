@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from access.permissions.actions import Action
+from access.permissions import Action
 from access.selectors import root_in_path
 from common.database.server import database_now
 from common.errors import NotFound, PreconditionFailed

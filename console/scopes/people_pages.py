@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from access.errors import InvitationEnded, LastOwner, TooManyInvitations, UserUnknown
 from access.people import invitations, roles
-from access.permissions.actions import Action
+from access.permissions import Action
 from access.selectors import scope_for
 from common.database.server import database_now
 from common.errors import Forbidden, NotFound

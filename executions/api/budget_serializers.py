@@ -8,8 +8,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from common.api.fields import MoneyField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import MoneyField, StrictSerializer
 from workflows.definitions.budget import MAX_INTEGER
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")

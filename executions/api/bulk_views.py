@@ -15,11 +15,9 @@ from rest_framework.response import Response
 
 from access.authentication import authenticated_user
 from access.idempotency import run_once
-from access.rights import Right
-from common.api.fields import ListedChoiceField, TimestampField
-from common.api.serializers import StrictSerializer, checked
-from common.api.threads import in_request_thread
-from common.api.views import UUID_PATTERN, ApiView
+from access.permissions import Right
+from common.api.serializers import ListedChoiceField, StrictSerializer, TimestampField, checked
+from common.api.views import UUID_PATTERN, ApiView, in_request_thread
 from common.database.server import database_now
 from common.limits import limits
 from executions.api.openapi import RUNS_ONCE, problems

@@ -7,8 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.api.fields import TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import StrictSerializer, TimestampField
 from common.names import NameField
 from executions.api.fields import AnswersField
 from executions.api.serializers import values

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.rights import Right
+from access.permissions import Right
 from common.api.views import PagedViewSet
 from executions.api.clarification_serializers import InboxFilters, OpenClarificationResponse
 from executions.api.openapi import problems

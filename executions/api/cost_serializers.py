@@ -6,8 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from common.api.fields import MoneyField, TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import MoneyField, StrictSerializer, TimestampField
 from documents.serializers import ChangeCounts
 from executions.api.serializers import values
 from executions.engine.domain.states import CallKind, CallStatus, ExecutionStatus, StepStatus

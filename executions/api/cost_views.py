@@ -10,10 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
-from access.rights import Right
+from access.permissions import Right
 from common.api.serializers import checked
-from common.api.threads import in_request_thread
-from common.api.views import ONLY_VERSION, ApiView
+from common.api.views import ONLY_VERSION, ApiView, in_request_thread
 from executions.api.cost_serializers import CompareFilters, ExecutionComparison, ExecutionCosts, WorkflowStats
 from executions.api.openapi import problems
 from executions.selectors import costs

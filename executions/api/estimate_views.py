@@ -10,11 +10,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.rights import Right
-from common.api.fields import ListedChoiceField, MoneyField
-from common.api.serializers import StrictSerializer, checked
-from common.api.threads import in_request_thread
-from common.api.views import ApiView
+from access.permissions import Right
+from common.api.serializers import ListedChoiceField, MoneyField, StrictSerializer, checked
+from common.api.views import ApiView, in_request_thread
 from common.database.server import database_now
 from common.names import NameField
 from executions.api.fields import BriefField

@@ -8,8 +8,7 @@ from urllib.parse import quote
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.api.fields import CommaSeparatedChoiceField, ListedChoiceField, TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import CommaSeparatedChoiceField, ListedChoiceField, StrictSerializer, TimestampField
 from common.limits import limits
 from common.names import NameField
 from executions.api.bulk_views import BulkExecutionResponse, ExecutionIdField, ProblemField

@@ -17,13 +17,11 @@ from rest_framework.response import Response
 
 from access.authentication import authenticated_user
 from access.idempotency import run_once
-from access.rights import Right
-from access.selectors import Role
+from access.permissions import Right, Role
 from access.user import User
 from common.api.pagination import KeysetPagination
 from common.api.serializers import checked
-from common.api.threads import in_request_thread
-from common.api.views import UUID_PATTERN, ApiView, PagedViewSet
+from common.api.views import UUID_PATTERN, ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from executions.api.inbox_serializers import (
     COUNT_SCHEMA,

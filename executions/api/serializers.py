@@ -9,9 +9,14 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from access.serializers import MayField
-from common.api.fields import CommaSeparatedChoiceField, ListedChoiceField, MoneyField, TimestampField
-from common.api.serializers import StrictSerializer
+from access.serializers import may_field
+from common.api.serializers import (
+    CommaSeparatedChoiceField,
+    ListedChoiceField,
+    MoneyField,
+    StrictSerializer,
+    TimestampField,
+)
 from common.canonical_json import digest
 from common.names import NameField
 from executions.api.budget_serializers import BudgetRequest, BudgetResponse
@@ -358,7 +363,7 @@ class ExecutionResponse(serializers.Serializer[Any]):
     unpriced_calls = serializers.IntegerField(source="spent.unpriced_calls", help_text=UNPRICED)
     cost_final = serializers.BooleanField(source="spent.cost_final")
     budget = BudgetResponse(source="use", allow_null=True, help_text="null: no limits.")
-    may = MayField()
+    may = may_field()
     error = serializers.SerializerMethodField()
 
     def get_dry_run(self, details: ExecutionDetails) -> bool:

@@ -7,9 +7,14 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
-from access.serializers import MayField
-from common.api.fields import CURSOR_PATTERN, CommaSeparatedChoiceField, ListedChoiceField, TimestampField
-from common.api.serializers import StrictSerializer
+from access.serializers import may_field
+from common.api.serializers import (
+    CURSOR_PATTERN,
+    CommaSeparatedChoiceField,
+    ListedChoiceField,
+    StrictSerializer,
+    TimestampField,
+)
 from executions.api.clarification_serializers import ClarificationResponse, ItemResponse, item
 from executions.api.serializers import MAX_INTEGER, FailureResponse, failure, values
 from executions.engine.domain.acceptance import AcceptanceAction
@@ -135,7 +140,7 @@ class StepStatusResponse(serializers.Serializer[Any]):
     acceptance = serializers.SerializerMethodField()
     wait = serializers.SerializerMethodField()
     violations = ViolationResponse(source="step.violations", many=True)
-    may = MayField()
+    may = may_field()
     error = serializers.SerializerMethodField()
 
     @extend_schema_field(serializers.ChoiceField(choices=values(Limit), allow_null=True))

@@ -18,14 +18,12 @@ from rest_framework.response import Response
 from access.authentication import authenticated_user, require_rights
 from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
-from access.permissions.actions import NEEDED_ROLE, Action
-from access.rights import Right
-from access.selectors import Role, require_start
+from access.permissions import NEEDED_ROLE, Action, Right, Role
+from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
 from common.api.serializers import StrictSerializer, checked
-from common.api.threads import in_request_thread
-from common.api.views import ONLY_VERSION, UUID_PATTERN, ApiView, PagedViewSet, parse_entity_tags
+from common.api.views import ONLY_VERSION, UUID_PATTERN, ApiView, PagedViewSet, in_request_thread, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionFailed, VersionConflict
 from executions.api.budget_serializers import BudgetRequest

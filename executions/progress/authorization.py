@@ -10,12 +10,10 @@ from django.http import HttpRequest
 from django_eventstream.utils import get_channelmanager
 
 from access.authentication import identify, require_rights
-from access.rights import Right, TokenLimits
-from access.selectors import limits_of, root_scope_id
-from access.stream_grants import Grant
-from access.tickets import TicketText, ticket_target
-from common.api.fields import CommaSeparatedChoiceField
-from common.api.serializers import StrictSerializer, checked
+from access.permissions import Right, TokenLimits
+from access.selectors import Grant, limits_of, root_scope_id
+from access.url_secrets import TicketText, ticket_target
+from common.api.serializers import CommaSeparatedChoiceField, StrictSerializer, checked
 from common.database.server import database_now
 from common.errors import Malformed, NotFound
 from executions.engine.domain.events import DELTA, EventType

@@ -22,7 +22,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.settings import api_settings
 
-from access.tickets import extract_ticket
+from access.url_secrets import extract_ticket
 from common.api.parsers import Utf8Request
 from common.database.connections import read_only_request
 from common.database.errors import is_transient

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from access.rights import TokenLimits
+from access.permissions import TokenLimits
 from common.database.notifications import listen
 from common.database.server import server
 from executions.engine.domain.errors import DatabaseUnavailable

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from access.rights import TokenLimits
+from access.permissions import TokenLimits
 from common.database.server import database_now
 from executions.db_threads import retry_while_unavailable
 from executions.progress.sse import Message, encode_counts

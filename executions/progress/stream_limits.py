@@ -10,7 +10,7 @@ from types import TracebackType
 from django.conf import settings
 
 from access import selectors as access
-from access.stream_grants import Grant
+from access.selectors import Grant
 from common.database.server import database_now
 from common.errors import TooManyRequests
 from common.limits import limits

@@ -1,4 +1,8 @@
-"""Executions with progress and cost, as responses contain them."""
+"""Executions with progress, cost, and what the caller may do, as responses contain them.
+
+The caller may do what both state and role permit. Commands decide by the same parts: `NEEDED_ROLE`, `CANCELLABLE`,
+`RETRIABLE` and `waits_for`.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,17 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
-from access.permissions.actions import NEEDED_ROLE, Action, permitted
+from access.permissions import NEEDED_ROLE, Action, Role, permitted
 from access.selectors import Person, effective_roles, limits_of, roles_in
-from common.database.joint_queries import SqlQuery
+from common.database.bulk import SqlQuery
 from common.database.server import database_now
 from executions import models
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.retries import NOT_SENT
-from executions.engine.domain.states import StepStatus
+from executions.engine.domain.states import CANCELLABLE, ENDED, RETRIABLE, ExecutionStatus, StepStatus, WaitingOn
+from executions.engine.domain.users import UserRef
+from executions.engine.domain.waits import Wait
 from executions.engine.transitions import budgets
-from executions.selectors.permissions import possible_in_execution, possible_in_value
 from telemetry import selectors as telemetry
 from telemetry import spending
 from workflows.definitions.budget import Budget
@@ -107,18 +112,7 @@ class DetailQueries:
         """Return an execution given as engine value, with its query results."""
         [costs] = self._costs([value])
         role = effective_roles(self._user, [value.scope.id], self._roles).get(value.scope.id)
-        if value.version == 1:
-            role = NEEDED_ROLE[Action.START]  # of the user who has just started it
-        return ExecutionDetails(
-            execution=value,
-            workflow_version=value.workflow_version,
-            done_steps=value.done_steps,
-            total_steps=len(value.steps),
-            failure_code=value.failure.code if value.failure else "",
-            failure_message=value.failure.message if value.failure else "",
-            may=permitted(role, possible_in_value(value), limits=limits_of(self._user)),
-            **costs,
-        )
+        return _value_details(value, role, user=self._user, **costs)
 
     def _costs(self, executions: Sequence[models.Execution | Execution]) -> list[dict[str, Any]]:
         spent, providers = telemetry.totals_by_execution(self._sums), telemetry.providers_of(self._models)
@@ -131,6 +125,26 @@ class DetailQueries:
             }
             for execution in executions
         ]
+
+
+def new_details(value: Execution, *, user: Person) -> ExecutionDetails:
+    """Return an execution that the user has just started, without a query: it has no calls, and the role is known."""
+    use = usage_by_execution([value], (), now=value.created_at).get(value.id)
+    role = NEEDED_ROLE[Action.START]
+    return _value_details(value, role, user=user, spent=telemetry.Totals(), rehearsal=False, use=use)
+
+
+def _value_details(value: Execution, role: Role | None, *, user: Person, **costs: Any) -> ExecutionDetails:
+    return ExecutionDetails(
+        execution=value,
+        workflow_version=value.workflow_version,
+        done_steps=value.done_steps,
+        total_steps=len(value.steps),
+        failure_code=value.failure.code if value.failure else "",
+        failure_message=value.failure.message if value.failure else "",
+        may=permitted(role, possible_in_value(value), limits=limits_of(user)),
+        **costs,
+    )
 
 
 class HasBudget(budgets.HasRunTime, Protocol):
@@ -198,3 +212,56 @@ def usage_by_execution(
         )
         for identity, each in limited.items()
     }
+
+
+# --- what state and approvers permit ----------------------------------------------------------------------------------
+
+
+def waits_for_decision(row: models.ExecutionStep) -> bool:
+    """Return whether the document of a step waits for a person's decision, and for nothing else."""
+    waits_for_more = row.asked_at is not None or row.resume_at is not None or row.blocked_by_limit != ""
+    return row.status == StepStatus.WAITING.value and row.document_id is not None and not waits_for_more
+
+
+def possible_in_execution(status: str, *, asks: bool, awaits_decision: bool) -> set[Action]:
+    """Return what the state of an execution permits.
+
+    Args:
+        status: The status of the execution.
+        asks: Whether a step has open questions.
+        awaits_decision: Whether the document of a step waits for a decision.
+    """
+    is_open = status not in ENDED
+    permitted = {
+        Action.ANSWER: is_open and asks,
+        Action.DECIDE: is_open and awaits_decision,
+        Action.CANCEL: status in CANCELLABLE,
+        Action.RETRY: status in RETRIABLE,
+        Action.BUDGET: is_open,
+    }
+    return {action for action, is_permitted in permitted.items() if is_permitted}
+
+
+def possible_in_value(execution: Execution) -> set[Action]:
+    """Return what the state of an execution permits that is given as engine value."""
+    waits = {step.waits_for for step in execution.steps.values()}
+    return possible_in_execution(
+        execution.status, asks=WaitingOn.CLARIFICATION in waits, awaits_decision=WaitingOn.ACCEPTANCE in waits
+    )
+
+
+def possible_in_step(row: models.ExecutionStep, user: Person) -> set[Action]:
+    """Return what the state and the approvers of a step permit the user; the row is joined with its execution."""
+    if ExecutionStatus(row.execution.status) in ENDED:
+        return set()
+    if row.asked_at is not None:
+        return {Action.ANSWER}
+    return {Action.DECIDE} if waits_for_decision(row) and not refusal_of_vote(row, user) else set()
+
+
+def refusal_of_vote(row: models.ExecutionStep, user: Person) -> str:
+    """Return why the approvers of a step exclude the user; empty if they do not. The row is joined as above."""
+    if row.wait is None:
+        return ""
+    starter = UserRef(name=row.execution.requested_by_name, id=row.execution.requested_by_id)
+    return Wait.model_validate(row.wait).refusal(UserRef(name=user.get_username(), id=user.pk), starter=starter)

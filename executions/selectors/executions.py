@@ -9,9 +9,9 @@ from uuid import UUID
 
 from django.db.models import Max, Q, QuerySet
 
-from access.permissions.actions import Action, permitted
+from access.permissions import Action, permitted
 from access.selectors import Person, limits_of, role_of, root_of, root_scope, visible_scopes
-from common.database.joint_queries import run_together
+from common.database.bulk import run_together
 from common.errors import NotFound
 from documents import selectors as documents
 from executions import models
@@ -21,9 +21,8 @@ from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Execution, ScopeRef, slug_of
 from executions.engine.domain.states import ACTIVE, ENDED, Reuse, StepStatus
 from executions.engine.domain.waits import Wait
-from executions.selectors.details import DetailQueries, ExecutionDetails
-from executions.selectors.permissions import possible_in_step
-from executions.selectors.permissions import waits_for_decision as waits_for_decision
+from executions.selectors.details import DetailQueries, ExecutionDetails, new_details, possible_in_step
+from executions.selectors.details import waits_for_decision as waits_for_decision
 from telemetry import selectors as telemetry
 from workflows import repository as workflows
 from workflows.definitions.definition import AcceptancePolicy
@@ -173,13 +172,12 @@ def with_details(rows: Iterable[models.Execution], *, user: Person) -> list[Exec
 
 
 def stored_details(value: Execution, *, user: Person) -> ExecutionDetails:
-    """Return an execution that the user has just stored, with its progress and cost. A new one has no calls."""
-    ids = [] if value.version == 1 else [value.id]
-    facts = DetailQueries(
-        ids, limited=ids if value.budget is not None else [], user=user, roots=[value.scope.id] if ids else []
-    )
-    if ids:
-        run_together(*facts.questions)
+    """Return an execution that the user has just stored, with its progress and cost."""
+    if value.version == 1:
+        return new_details(value, user=user)
+    limited = [] if value.budget is None else [value.id]
+    facts = DetailQueries([value.id], limited=limited, user=user, roots=[value.scope.id])
+    run_together(*facts.questions)
     return facts.of_value(value)
 
 

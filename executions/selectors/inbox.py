@@ -26,9 +26,8 @@ from django.db.models import (
 )
 from django.db.models.lookups import Exact, GreaterThan
 
-from access.permissions.actions import NEEDED_ROLE, Action
-from access.rights import TokenLimits
-from access.selectors import Person, Role, named_roots, roots_with_roles, users_with_role
+from access.permissions import NEEDED_ROLE, Action, Role, TokenLimits
+from access.selectors import Person, named_roots, roots_with_roles, users_with_role
 from access.user import User
 from documents import selectors as documents
 from executions import models

@@ -11,10 +11,9 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
-from access.permissions.actions import SCOPE_ACTIONS, Action, permitted
+from access.permissions import SCOPE_ACTIONS, Action, Role, permitted
 from access.selectors import (
     Person,
-    Role,
     child_counts,
     children_of,
     effective_roles,
@@ -24,7 +23,7 @@ from access.selectors import (
     root_in_path,
     visible_scopes,
 )
-from common.database.joint_queries import run_together
+from common.database.bulk import run_together
 from common.errors import NotFound
 from common.names import normalize_name
 from documents import selectors as documents

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from access import selectors as access
 from access.audit import Act
-from access.permissions.actions import NEEDED_ROLE, Action
+from access.permissions import NEEDED_ROLE, Action
 from access.user import User
 from common.errors import FieldError, Invalid, PreconditionFailed
 from documents import repository as documents

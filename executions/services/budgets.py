@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 
 from access.audit import Act
-from access.permissions.actions import NEEDED_ROLE, Action
+from access.permissions import NEEDED_ROLE, Action
 from access.user import User
 from executions.engine.domain.execution import Execution
 from executions.engine.transitions import budgets, core

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from access import selectors as access
 from access.audit import Act, Subject, record_each
-from access.permissions.actions import NEEDED_ROLE, Action
+from access.permissions import NEEDED_ROLE, Action
 from access.user import User
 from common.errors import DomainError, Forbidden, NotFound
 from executions.engine.domain.execution import Execution

@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from access import selectors as access
 from access.audit import Act, record
-from access.permissions.actions import NEEDED_ROLE, Action
+from access.permissions import NEEDED_ROLE, Action
 from access.services import claim_root_scope
 from access.user import User
 from common.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict

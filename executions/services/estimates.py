@@ -11,7 +11,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from access import selectors as access
-from access.permissions.actions import NEEDED_ROLE, Action
+from access.permissions import NEEDED_ROLE, Action, allows
 from access.selectors import Person
 from documents import repository as documents
 from documents.repository import StoredDocument
@@ -131,7 +131,7 @@ async def find_reusable(
 def _scope_to_start_in(user: Person, scope_type: str, scope_id: str) -> ScopeRef | None:
     root = access.root_scope(user, scope_type=scope_type, scope_key=scope_id)
     need = NEEDED_ROLE[Action.START]
-    if root is not None and not access.allows(have := access.role_of(user, root), need):
+    if root is not None and not allows(have := access.role_of(user, root), need):
         raise access.scope_forbidden(root, have=have, need=need)
     return None if root is None else ScopeRef(id=root.id, type=root.type, key=root.key)
 

@@ -12,8 +12,8 @@ from django.db import transaction
 from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
-from access.audit import Act
-from access.permissions.actions import NEEDED_ROLE, Action
+from access.audit import Act, record
+from access.permissions import NEEDED_ROLE, Action
 from access.services import claim_root_scope
 from access.user import User
 from documents import selectors as documents_read
@@ -70,19 +70,28 @@ def start_execution(
     else:
         wanted = try_candidate(user, candidate, script=script, now=now)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, there=there.scopes)
-    use_files(user=user, brief=input, root_id=scope.id)
+    if isinstance(input, Mapping):  # a text has no files
+        use_files(user=user, brief=input, root_id=scope.id)
     check_can_start(wanted.definition, scope.id, rooms=there.rooms, brief=input, script=script, now=now)
     where = ScopeRef(id=scope.id, type=scope.type, key=scope.key)
-    execution = _planned(wanted, scope=where, brief=input, script=script, now=now)
-    limited = replace(execution, budget=merge_limits(wanted.definition.budget, budget))
-    return _store_new(replace(limited, tags=tuple(tags), reuse=reuse), user=user, version_id=wanted.row_id)
+    execution = _planned(wanted, scope=where, brief=input, script=script, budget=budget, now=now)
+    return _store_new(replace(execution, tags=tuple(tags), reuse=reuse), user=user, version_id=wanted.row_id)
 
 
 def _planned(
-    wanted: ResolvedWorkflow, *, scope: ScopeRef, brief: Brief | None, script: DryRunScript | None, now: datetime
+    wanted: ResolvedWorkflow,
+    *,
+    scope: ScopeRef,
+    brief: Brief | None,
+    script: DryRunScript | None,
+    budget: Mapping[str, Any] | None,
+    now: datetime,
 ) -> Execution:
-    return new_execution(
-        wanted.definition,
+    """Return the new execution. Limits of the request replace those of the workflow."""
+    definition = wanted.definition
+    limits = merge_limits(definition.budget, budget) if definition.budget or budget else None
+    planned = new_execution(
+        definition,
         execution_id=uuid7(),
         workflow_version=wanted.version,
         scope=scope,
@@ -90,12 +99,13 @@ def _planned(
         script=script,
         now=now,
     )
+    return replace(planned, budget=limits)
 
 
 def _store_new(execution: Execution, *, user: User, version_id: int) -> Execution:
     execution = replace(execution, requested_by=user.pk, requested_by_name=user.get_username())
     stored = journal.create(core.create(execution), version_id=version_id)
-    record_act(Act.EXECUTION_START, stored)
+    record(Act.EXECUTION_START, "execution", stored.id, root_id=stored.scope.id, version=stored.version)
     enqueue_advance(stored.id)
     return stored
 

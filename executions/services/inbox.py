@@ -12,8 +12,7 @@ from django.db import transaction
 
 from access import selectors as access
 from access.audit import Act, record
-from access.permissions.actions import NEEDED_ROLE, Action
-from access.selectors import Role
+from access.permissions import NEEDED_ROLE, Action, Role
 from access.user import User
 from common.errors import (
     Conflict,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from access import audit
 from access import selectors as access
-from access.selectors import Role
+from access.permissions import Role
 from access.user import User
 from common.errors import NotFound, VersionConflict
 from executions.engine.domain.execution import Execution

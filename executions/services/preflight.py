@@ -13,7 +13,7 @@ from django.conf import settings
 
 from access.selectors import named_root_scopes
 from access.user import User
-from common.database.joint_queries import run_together
+from common.database.bulk import run_together
 from common.errors import FieldError, Invalid, NotFound
 from common.json_pointer import pointer
 from documents import repository as documents

@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from access.audit import Act, record
-from access.permissions.actions import Action
+from access.permissions import Action
 from access.selectors import scope_for
 from access.user import User
 from telemetry import scope_budgets

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from access.selectors import Token
 from access.services import issue_ticket
-from access.tickets import ticket_target
+from access.url_secrets import ticket_target
 from access.user import User
 from executions.selectors import executions
 

@@ -17,7 +17,7 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 from common.api.parsers import Utf8Request
-from common.api.threads import request_threads
+from common.api.views import request_threads
 from common.errors import TooLarge
 from common.limits import limits
 from orchestrator.problems import CONTENT_TYPE, problem_of
@@ -53,9 +53,10 @@ class Handler(ASGIHandler):
             set_script_prefix(get_script_prefix(scope))
             request, refusal = self.create_request(scope, body)
             if request is None:
-                await self.send_response(refusal, send)
+                if refusal is not None:
+                    await self.send_response(refusal, send)
                 return
-            request.executor = request_threads()
+            request.executor = request_threads()  # type: ignore[attr-defined]
             await self._answer(request, limited, send)
 
     async def _answer(self, request: ASGIRequest, receive: Receive, send: Send) -> None:

@@ -13,9 +13,9 @@ from django.http import HttpRequest, HttpResponseBase
 from rest_framework.permissions import SAFE_METHODS
 
 from access.errors import TooManyQueuedRequests
-from access.passwords.backend import network_of
 from access.passwords.hashers import MAX_HASHES_PER_NETWORK
 from common.limits import limits
+from common.present_request import network_of
 from orchestrator.problems import problem_of, retry_later_response
 from orchestrator.web.middleware import AsyncMiddleware
 

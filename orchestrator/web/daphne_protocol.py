@@ -15,7 +15,7 @@ from twisted.web.http import RESPONSES
 from uuid_utils.compat import uuid7
 from zope.interface import implementer
 
-from access.people.links import hide_token
+from access.url_secrets import hide_invitation_token
 from common.errors import TooLarge
 from orchestrator.problems import CONTENT_TYPE, problem_of
 from orchestrator.web.asgi_handler import max_body_bytes
@@ -92,7 +92,7 @@ class BoundedRequest(WebRequest):
 
     def __repr__(self) -> str:
         """Return a text for logs, without the query and the token of an invitation, which are secrets."""
-        return f"<{self.method.decode('latin-1')} {hide_token(self.path.decode('latin-1'))}>"
+        return f"<{self.method.decode('latin-1')} {hide_invitation_token(self.path.decode('latin-1'))}>"
 
     def gotLength(self, length: int | None) -> None:
         """Reject a body whose announced length exceeds the limit."""

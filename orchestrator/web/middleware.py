@@ -16,7 +16,7 @@ from django.middleware.security import SecurityMiddleware
 from rest_framework.permissions import SAFE_METHODS
 from uuid_utils.compat import uuid7
 
-from access.tickets import restore_ticket
+from access.url_secrets import restore_ticket
 from common.api.parsers import Utf8Request, has_no_content_coding, is_utf8
 from common.database.connections import read_only_request
 from common.present_request import serving

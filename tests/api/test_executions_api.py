@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from access.models import Role, ScopeRole
+from access.models import ScopeRole
+from access.permissions import Role
 from executions.models import ExecutionEvent, ExecutionStep
 from tests.factories import reports
 from tests.factories.callers import Caller

@@ -8,8 +8,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.api.fields import ListedChoiceField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import ListedChoiceField, StrictSerializer
 from common.limits import limits
 from executions.api.cost_serializers import StepCost
 from executions.api.serializers import MAX_INTEGER, values

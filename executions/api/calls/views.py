@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
-from access.rights import Right
+from access.permissions import Right
 from common.api.views import PagedViewSet
 from executions.api.calls.serializers import CallDetails, CallDetailsResponse, CallFilters, CallResponse
 from executions.api.openapi import problems

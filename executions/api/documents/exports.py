@@ -13,10 +13,9 @@ from rest_framework.response import Response
 
 from access.audit import Act, record_read
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
-from access.rights import Right
+from access.permissions import Right
 from common.api.renderers import SANDBOX, file_renderer
-from common.api.threads import in_request_thread
-from common.api.views import ApiView
+from common.api.views import ApiView, in_request_thread
 from documents.downloads import write_source
 from documents.rendering.formats import FORMATS, file_name
 from executions.api.openapi import problems

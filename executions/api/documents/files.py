@@ -23,10 +23,9 @@ from rest_framework.response import Response
 from access.authentication import authenticated_user
 from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
-from access.rights import Right
-from common.api.fields import TimestampField
-from common.api.threads import in_request_thread
-from common.api.views import ONLY_VERSION, ApiView
+from access.permissions import Right
+from common.api.serializers import TimestampField
+from common.api.views import ONLY_VERSION, ApiView, in_request_thread
 from common.database.connections import give_back
 from common.database.server import database_now
 from common.errors import FieldError, Invalid

@@ -16,13 +16,12 @@ from rest_framework.response import Response
 
 from access.authentication import authenticated_user
 from access.idempotency import run_once
-from access.rights import Right
+from access.permissions import Right
 from access.selectors import require_edit
 from common.api.pagination import KeysetPagination
 from common.api.parsers import JSONPatchParser, StrictJSONParser
 from common.api.serializers import checked
-from common.api.threads import in_request_thread
-from common.api.views import parse_entity_tags
+from common.api.views import in_request_thread, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionRequired, UnsupportedType
 from documents import comments as remarks

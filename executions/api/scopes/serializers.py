@@ -6,10 +6,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from access.selectors import Role
-from access.serializers import MayField
-from common.api.fields import MoneyField, TimestampField
-from common.api.serializers import StrictSerializer
+from access.permissions import Role
+from access.serializers import may_field
+from common.api.serializers import MoneyField, StrictSerializer, TimestampField
 from common.names import NameField
 from executions.api.budget_serializers import AmountField
 from executions.engine.domain.states import ExecutionStatus
@@ -47,7 +46,7 @@ class RootScopeResponse(serializers.Serializer[Any]):
     scope_id = serializers.CharField(source="scope.key", help_text="Its key.")
     created_at = TimestampField(source="scope.created_at")
     role = serializers.ChoiceField(choices=Role.choices, help_text="Your role; staff are owners everywhere.")
-    may = MayField()
+    may = may_field()
     executions = StatusCounts()
     documents = serializers.IntegerField()
     waiting = serializers.IntegerField(help_text="Questions, decisions and budgets that wait for people.")

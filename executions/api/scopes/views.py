@@ -11,10 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.authentication import authenticated_user
-from access.rights import Right
+from access.permissions import Right
 from common.api.serializers import checked
-from common.api.threads import in_request_thread
-from common.api.views import ApiView, PagedViewSet
+from common.api.views import ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from executions.api.openapi import problems
 from executions.api.scopes.serializers import (

@@ -6,8 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from common.api.fields import TimestampField
-from common.api.serializers import StrictSerializer
+from common.api.serializers import StrictSerializer, TimestampField
 from executions.api.serializers import values
 from workflows.repository import Publication
 from workflows.serializers import MAX_VERSION

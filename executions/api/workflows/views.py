@@ -15,11 +15,11 @@ from rest_framework.response import Response
 
 from access.authentication import authenticated_user
 from access.idempotency import run_once
-from access.rights import Right
+from access.permissions import Right
 from access.selectors import require_author
 from common.api.parsers import StrictJSONParser
 from common.api.serializers import StrictSerializer, checked
-from common.api.threads import in_request_thread
+from common.api.views import in_request_thread
 from common.database.server import database_now
 from common.errors import FieldError
 from executions.api.openapi import RUNS_ONCE, problems

@@ -15,7 +15,7 @@ from django.core.exceptions import TooManyFieldsSent
 from rest_framework.exceptions import APIException
 
 from access.services import sign_ticket
-from access.tickets import TicketText, extract_ticket, ticket_target
+from access.url_secrets import TicketText, extract_ticket, ticket_target
 from common.api.parsers import Utf8Request
 from common.database.server import database_now
 from common.errors import DomainError

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from gripcontrol import Channel, create_grip_channel_header, parse_grip_uri, validate_sig
 
-from access.tickets import TicketText
+from access.url_secrets import TicketText
 from executions.progress.sse import Message
 
 _FEED = "feed-"

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from access.people.links import hide_token
+from access.url_secrets import hide_invitation_token
 from executions.worker.worker import Worker
 from orchestrator.asgi import application, streams
 from orchestrator.command_line import command_text
@@ -85,6 +85,6 @@ class Command(BaseCommand):
 
     def _log_request(self, _protocol: object, _action: str, details: dict[str, Any]) -> None:
         # Without the query and the token of an invitation, which are secrets.
-        path = hide_token(details["path"].partition("?")[0])
+        path = hide_invitation_token(details["path"].partition("?")[0])
         milliseconds = details["time_taken"] * 1000
         self.stdout.write(f"{details['client']} {details['method']} {path} {details['status']} {milliseconds:.0f} ms")

@@ -11,7 +11,8 @@ from uuid_utils.compat import uuid7
 
 from access import selectors, services
 from access.errors import ScopeForbidden
-from access.models import Role, Scope, ScopeRole
+from access.models import Scope, ScopeRole
+from access.permissions import Role
 from access.user import User
 from common.errors import Forbidden, NotFound
 from tests.support.two_connections import DEADLINE_SECONDS, blocked

@@ -10,8 +10,7 @@ import pytest
 from django.http import QueryDict
 from rest_framework import serializers
 
-from common.api.fields import MoneyField, TimestampField
-from common.api.serializers import StrictSerializer, checked
+from common.api.serializers import MoneyField, StrictSerializer, TimestampField, checked
 
 
 class Form(StrictSerializer):

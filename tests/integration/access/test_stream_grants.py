@@ -13,10 +13,10 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from knox.models import AuthToken
 
-from access.models import Role, ScopeRole
-from access.selectors import valid_grants
+from access.models import ScopeRole
+from access.permissions import Role
+from access.selectors import Credential, Grant, valid_grants
 from access.services import claim_root_scope, issue_token
-from access.stream_grants import Credential, Grant
 from access.user import User
 
 pytestmark = pytest.mark.django_db

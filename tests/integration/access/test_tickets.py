@@ -17,7 +17,7 @@ from access import selectors
 from access.errors import BadTicket
 from access.models import SessionName
 from access.services import issue_ticket, issue_token, remove_expired_sessions
-from access.tickets import MAX_SECONDS, Ticket, extract_ticket, read, sign, ticket_target
+from access.url_secrets import MAX_SECONDS, Ticket, extract_ticket, read, sign, ticket_target
 from access.user import User
 from common.errors import Forbidden
 

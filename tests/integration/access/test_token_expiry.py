@@ -21,9 +21,10 @@ from rest_framework.test import APIClient
 
 from access import selectors, services
 from access.errors import BadCredentials, BadTicket
-from access.models import Role, Scope, ScopeRole, SessionName
+from access.models import Scope, ScopeRole, SessionName
 from access.passwords import hashers
-from access.stream_grants import Credential, Grant
+from access.permissions import Role
+from access.selectors import Credential, Grant
 from access.user import User
 from tests.support.waiting import HANG_SECONDS
 
@@ -175,7 +176,7 @@ def _identified(path: str, text: str) -> object:
     from django.test import RequestFactory
 
     from access.authentication import identify
-    from access.tickets import TicketText
+    from access.url_secrets import TicketText
 
     return identify(RequestFactory().get(path), ticket=TicketText(text), opens="execution:x", now=timezone.now())
 

@@ -9,7 +9,8 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 
 from access import selectors, services
-from access.models import Role, Scope, ScopeRole
+from access.models import Scope, ScopeRole
+from access.permissions import Role
 from access.user import User
 
 pytestmark = pytest.mark.django_db

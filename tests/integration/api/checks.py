@@ -6,7 +6,8 @@ from typing import Any
 
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from access.models import Role, Scope, ScopeRole
+from access.models import Scope, ScopeRole
+from access.permissions import Role
 from access.user import User
 from executions.engine.domain.execution import Execution as DomainExecution
 from executions.models import Execution, ExecutionEvent, ExecutionStep

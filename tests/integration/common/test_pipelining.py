@@ -15,7 +15,7 @@ from psycopg.types.json import Json
 
 from access.user import User
 from common.database import bulk, deferred_statements
-from common.database.joint_queries import SqlQuery, run_together
+from common.database.bulk import SqlQuery, run_together
 from orchestrator.embedded_postgres import instance
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 

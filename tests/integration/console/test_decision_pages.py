@@ -11,7 +11,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from access.models import Role, ScopeRole
+from access.models import ScopeRole
+from access.permissions import Role
 from access.services import ensure_user
 from access.user import User
 from documents.models import DocumentVersion

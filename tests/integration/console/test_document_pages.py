@@ -17,7 +17,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from access.models import Role, Scope, ScopeRole
+from access.models import Scope, ScopeRole
+from access.permissions import Role
 from access.services import ensure_user
 from access.user import User
 from common.limits import limits

@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 from django.test import Client
 
-from access.models import AuditEntry, Role, ScopeRole
+from access.models import AuditEntry, ScopeRole
+from access.permissions import Role
 from access.services import ensure_user
 from access.user import User
 from common.database.server import database_now

@@ -12,7 +12,8 @@ from django.test import Client
 from django.utils import timezone
 
 from access.idempotency import HEADER
-from access.models import Role, Scope, ScopeRole
+from access.models import Scope, ScopeRole
+from access.permissions import Role
 from access.services import ensure_user
 from access.user import User
 from executions.engine.domain.dry_run import DryRunScript

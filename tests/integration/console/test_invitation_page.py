@@ -12,8 +12,9 @@ from django.urls import include, path
 from django.utils import timezone
 from django.views.generic import RedirectView
 
-from access.models import Invitation, Role, ScopeRole
+from access.models import Invitation, ScopeRole
 from access.people import invitations
+from access.permissions import Role
 from access.services import claim_root_scope, ensure_user
 from access.user import User
 from orchestrator import urls

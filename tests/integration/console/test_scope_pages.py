@@ -10,8 +10,9 @@ from django.test import Client
 from django.utils import timezone
 
 from access.audit.acts import Act, Via
-from access.models import AuditEntry, Invitation, KeptAnswer, Role, ScopeRole
+from access.models import AuditEntry, Invitation, KeptAnswer, ScopeRole
 from access.people import invitations
+from access.permissions import Role
 from access.services import claim_root_scope, ensure_user
 from access.user import User
 from console.scopes.words import ACTS, WAITING, WAYS

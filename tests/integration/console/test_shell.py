@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 
 from access.idempotency import HEADER
 from access.people.invitations import invite
-from access.selectors import Role
+from access.permissions import Role
 from access.user import User
 from console.shell import zone_of
 from documents.comments import add_comment

@@ -12,7 +12,8 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 
-from access.models import Role, Scope, ScopeRole
+from access.models import Scope, ScopeRole
+from access.permissions import Role
 from common.api.parsers import Utf8Request
 from executions.db_threads import in_thread
 from executions.progress.sse import Message

@@ -15,7 +15,7 @@ from knox.models import AuthToken
 
 from access.models import ScopeRole
 from access.services import issue_ticket
-from access.tickets import ticket_target
+from access.url_secrets import ticket_target
 from access.user import User
 from executions.db_threads import in_thread
 from tests.factories.streams import COMPLETE, STARTED, make_user, prepared

@@ -11,7 +11,7 @@ from asgiref.testing import ApplicationCommunicator
 from django.test import Client
 from rest_framework.test import APIClient
 
-from access import tickets
+from access import url_secrets
 from access.user import User
 from orchestrator.web.middleware import SecuredStreams, policy_of
 
@@ -76,7 +76,7 @@ async def asked(path: str, query: bytes = b"", *, host: bytes = b"testserver", p
 
     headers = [(b"host", host), (b"x-forwarded-proto", proto)]
     scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": headers}
-    tickets.extract_ticket(scope)
+    url_secrets.extract_ticket(scope)
     assert b"secret" not in scope["query_string"]
     communicator = ApplicationCommunicator(SecuredStreams(stream), scope)
     await communicator.send_input({"type": "http.request"})

@@ -17,7 +17,8 @@ from django.test import Client
 from access import services
 from access.audit import Act, Subject, record, record_each
 from access.audit.selectors import entries
-from access.models import AuditEntry, Role, SessionName
+from access.models import AuditEntry, SessionName
+from access.permissions import Role
 from access.user import User
 from common.api.renderers import to_csv
 from tests.factories.callers import Caller

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from access import selectors
-from access.models import ExternalAccount, Role, Scope, ScopeRole
+from access.models import ExternalAccount, Scope, ScopeRole
 from access.oidc.accounts import sign_on
 from access.oidc.faults import LoginFailed
 from access.oidc.groups import Given, ScopeName
 from access.oidc.identity import Identity
+from access.permissions import Role
 from access.user import User
 from tests.factories.executions import together
 

@@ -12,11 +12,12 @@ from django.utils import timezone
 
 from access import selectors, services
 from access.audit import Act
-from access.models import AuditEntry, Role, Scope
+from access.models import AuditEntry, Scope
 from access.oidc.accounts import sign_on
 from access.oidc.groups import Given, ScopeName
 from access.oidc.identity import Identity
 from access.people import invitations, roles
+from access.permissions import Role
 from access.user import User
 from common.present_request import serving
 from tests.support.two_connections import DEADLINE_SECONDS, blocked

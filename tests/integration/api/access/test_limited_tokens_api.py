@@ -11,8 +11,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from knox.models import AuthToken
 
-from access.models import Role, Token
-from access.rights import ALL_RIGHTS
+from access.models import Token
+from access.permissions import ALL_RIGHTS, Role
 from executions.models import Execution
 from tests.factories import reports
 from tests.factories.callers import Caller

@@ -14,9 +14,9 @@ from django.test import Client
 from django.utils import timezone
 
 from access import services as access
-from access.models import Role, Scope, ScopeRole, SessionName
+from access.models import Scope, ScopeRole, SessionName
 from access.people import invitations
-from access.rights import ALL_RIGHTS, Right
+from access.permissions import ALL_RIGHTS, Right, Role
 from access.user import User
 from documents import comments
 from documents.extraction.results import Extraction, Segment

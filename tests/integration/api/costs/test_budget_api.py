@@ -10,7 +10,7 @@ import pytest
 from django.test import override_settings
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from access.models import Role
+from access.permissions import Role
 from executions.composition import build_ports
 from executions.engine.domain.execution import Execution
 from executions.engine.transitions import budgets, core

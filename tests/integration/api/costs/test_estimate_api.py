@@ -11,7 +11,8 @@ import pytest
 from django.test import override_settings
 from django.utils import timezone
 
-from access.models import Role, ScopeRole
+from access.models import ScopeRole
+from access.permissions import Role
 from documents.models import Document, DocumentVersion
 from executions.composition import build_ports
 from executions.engine.domain.execution import Execution

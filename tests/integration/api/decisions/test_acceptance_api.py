@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from access.models import Role
+from access.permissions import Role
 from executions.engine.domain.execution import Execution
 from executions.models import Execution as ExecutionRow
 from executions.models import ExecutionEvent

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from access.models import Role
+from access.permissions import Role
 from executions.engine.domain.execution import Execution
 from executions.models import ExecutionEvent
 from telemetry.models import ModelCall

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from access.models import Role
+from access.permissions import Role
 from executions.services import executions
 from tests.factories import reports
 from tests.factories.callers import Caller

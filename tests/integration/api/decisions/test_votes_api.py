@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from access.models import Role
+from access.permissions import Role
 from common.time import format_rfc3339
 from executions.engine.domain.execution import Execution
 from executions.models import ExecutionEvent, InboxEntry

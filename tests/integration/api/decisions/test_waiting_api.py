@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from access.models import Role
+from access.permissions import Role
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.execution import Execution
 from executions.models import ExecutionStep, InboxEntry

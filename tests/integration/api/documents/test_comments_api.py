@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from access.models import Role
+from access.permissions import Role
 from documents import comments
 from documents.models import DocumentComment, DocumentVersion
 from tests.factories.callers import Caller

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from access.models import Role
+from access.permissions import Role
 from documents.models import Document, DocumentVersion
 from tests.factories.callers import Caller
 from tests.integration.api.checks import grant, pointers

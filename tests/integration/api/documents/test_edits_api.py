@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 from django.db import transaction
 
-from access.models import Role, Scope
+from access.models import Scope
+from access.permissions import Role
 from documents import repository
 from documents.models import DocumentVersion
 from executions.engine.domain.execution import Execution

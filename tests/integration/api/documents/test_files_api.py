@@ -16,7 +16,7 @@ from django.db.models.signals import post_save
 from django.utils import timezone
 
 from access.idempotency import HEADER
-from access.models import Role
+from access.permissions import Role
 from common import limits as module
 from common.limits import limits
 from documents.files import reader, storage

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from access.models import Role
+from access.permissions import Role
 from common import limits as module
 from common.limits import limits
 from documents.models import Document, File

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from access.models import KeptAnswer, Role, ScopeRole
+from access.models import KeptAnswer, ScopeRole
+from access.permissions import Role
 from executions.engine.domain.execution import Execution
 from executions.models import Execution as ExecutionRow
 from executions.models import ExecutionEvent

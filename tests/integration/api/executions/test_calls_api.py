@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from access.models import Role
+from access.permissions import Role
 from executions.models import Execution
 from telemetry.models import ModelCall
 from tests.factories import reports

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from uuid_utils.compat import uuid7
 
-from access.models import Role
+from access.permissions import Role
 from documents.models import DocumentVersion
 from executions.engine.domain.execution import Execution
 from executions.models import ExecutionStep

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from access.models import Role
+from access.permissions import Role
 from executions.models import Execution
 from tests.factories import reports
 from tests.factories.callers import Caller

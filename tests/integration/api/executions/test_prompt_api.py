@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from access.models import Role
+from access.permissions import Role
 from executions.models import Execution
 from tests.factories import reports
 from tests.factories.callers import Caller

@@ -14,10 +14,12 @@ from asgiref.testing import ApplicationCommunicator
 from django.db import transaction
 from django.utils import timezone
 
+from access import url_secrets
 from access.errors import InvitationEnded
-from access.models import Invitation, KeptAnswer, Role, ScopeRole
-from access.people import invitations, links
+from access.models import Invitation, KeptAnswer, ScopeRole
+from access.people import invitations
 from access.people.roles import give_role, take_role
+from access.permissions import Role
 from access.services import claim_root_scope, set_active
 from access.user import User
 from common.errors import NotFound
@@ -208,13 +210,13 @@ def test_the_secret_leaves_the_path_before_anything_is_logged(caplog: pytest.Log
     ends = ("", "/", "//", "/x", "/x/y", ".", "/\n")
     for path in (*(f"/invitations/{token}{end}" for end in ends), f"//invitations/{token}/", f"/invitations//{token}"):
         scope: dict[str, Any] = {"type": "http", "path": path, "raw_path": path.encode(), "query_string": b""}
-        links.extract_token(scope)
+        url_secrets.extract_invitation_token(scope)
         logging.getLogger("tests").warning("%s", scope)
-        assert scope["path"] == links.hide_token(path) == "/invitations/token/", path
-        assert links.hide_token(f"/%69{path.lstrip('/')[1:]}?a=b") == "/invitations/token/", path
+        assert scope["path"] == url_secrets.hide_invitation_token(path) == "/invitations/token/", path
+        assert url_secrets.hide_invitation_token(f"/%69{path.lstrip('/')[1:]}?a=b") == "/invitations/token/", path
     assert token not in caplog.text
     for path in ("/invitations/", "/api/v1/scopes/project/a/invitations/b", "/executions/"):
-        assert links.hide_token(path) == path
+        assert url_secrets.hide_invitation_token(path) == path
 
 
 async def test_a_link_over_http_leads_to_the_same_link_over_https(settings: Any) -> None:

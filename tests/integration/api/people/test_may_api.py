@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from access.models import Role
 from access.people.roles import give_role
+from access.permissions import Role
 from access.services import claim_root_scope
 from access.user import User
 from executions.engine.domain.execution import Execution

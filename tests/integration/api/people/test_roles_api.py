@@ -11,8 +11,9 @@ import pytest
 from django.db import transaction
 
 from access.errors import LastOwner
-from access.models import Role, ScopeRole
+from access.models import ScopeRole
 from access.people import roles
+from access.permissions import Role
 from access.services import claim_root_scope, ensure_user, set_active
 from access.user import User
 from common.errors import NotFound

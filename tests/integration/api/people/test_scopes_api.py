@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from access.models import Role, Scope
+from access.models import Scope
 from access.people.roles import give_role
+from access.permissions import Role
 from access.services import claim_root_scope
 from telemetry.models import ScopeBudget
 from tests.factories import reports

@@ -10,7 +10,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from access.models import KeptAnswer, Role, ScopeRole
+from access.models import KeptAnswer, ScopeRole
+from access.permissions import Role
 from access.services import remove_old_answers
 from executions.models import Execution
 from tests.factories import reports

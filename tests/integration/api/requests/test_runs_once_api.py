@@ -15,7 +15,8 @@ from rest_framework.test import APIRequestFactory
 
 from access.errors import IdempotencyKeyReused, IdempotencySecret
 from access.idempotency import run_once
-from access.models import AuditEntry, KeptAnswer, Role, ScopeRole
+from access.models import AuditEntry, KeptAnswer, ScopeRole
+from access.permissions import Role
 from common.errors import Forbidden
 from documents.models import DocumentComment, DocumentVersion, File
 from tests.factories import reports

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from access.models import Role
+from access.permissions import Role
 from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.integration.api.checks import grant, pointers

@@ -1,17 +1,54 @@
-"""Actions of people, and the role that each action needs.
+"""Who may do what: roles of people, rights of tokens, and the actions that need them.
 
-Commands check the role by this table, and responses compute `may` by it. So both always agree.
+Commands check role and right by these tables, and responses compute `may` by them. So both always agree. It imports
+nothing of ours: models and views name roles and rights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+from uuid import UUID
 
-from access.models import Role
-from access.rights import Right, TokenLimits
+from django.db.models import TextChoices
+
+
+class Role(TextChoices):
+    """Role of a user in a root scope and all scopes below it; each role includes the previous ones."""
+
+    VIEWER = "viewer"
+    REVIEWER = "reviewer"  # also answers questions and accepts documents
+    OPERATOR = "operator"  # also starts, cancels and retries executions
+    OWNER = "owner"  # also gives roles
+
 
 _RANK = {Role.VIEWER: 0, Role.REVIEWER: 1, Role.OPERATOR: 2, Role.OWNER: 3}
+
+
+class Right(StrEnum):
+    """What a token may do. No right includes another one."""
+
+    READ = "read"
+    ANSWER = "answer"  # answers, decisions, comments, edits, files
+    OPERATE = "operate"  # start, cancel, retry, budgets of executions, assignments
+    AUTHOR = "author"  # publish, retire and try workflows
+    MANAGE = "manage"  # roles, invitations, budgets of scopes
+
+
+#: Needed for tokens, sessions and passwords: a session, or a token with all rights and without a scope.
+ALL_RIGHTS: Final = frozenset(Right)
+#: Needed for what every token may do, such as revoking itself.
+NO_RIGHT: Final[frozenset[Right]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLimits:
+    """The limits of the token that a user has authenticated with."""
+
+    rights: frozenset[Right]
+    root_id: UUID | None  # the only root scope that the token reaches; None: all of its user
 
 
 class Action(StrEnum):
@@ -88,3 +125,15 @@ def permitted(role: Role | None, possible: Iterable[Action], *, limits: TokenLim
     if limits is not None:
         among = frozenset(each for each in among if NEEDED_RIGHT[each] in limits.rights)
     return [each for each in Action if each in among and allows(role, NEEDED_ROLE[each])]
+
+
+def missing_right(limits: TokenLimits | None, needed: frozenset[Right]) -> Right | None:
+    """Return a right that is needed and that a token lacks; None if there is none, or no token (`limits` is None).
+
+    A token with a scope never has all rights.
+    """
+    if limits is None:
+        return None
+    if needed == ALL_RIGHTS and limits.root_id is not None:
+        return Right.MANAGE
+    return next((each for each in Right if each in needed and each not in limits.rights), None)

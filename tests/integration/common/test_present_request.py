@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from common.addresses import UNKNOWN, client_network
+from common.present_request import UNKNOWN, client_network
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 

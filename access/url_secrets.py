@@ -1,19 +1,23 @@
-"""Tickets: short-lived access to one stream, for clients that cannot send headers, such as a browser's `EventSource`.
+"""Secrets in URLs, which no log may show: tickets of streams, and tokens in the links of invitations.
 
-A ticket is signed, permits reading one stream, and names the token or session that it was issued with. It becomes
-invalid with that token or session. It is sent in the query of a URL, which servers log. So the server removes it from
-the query before any log is written.
+A ticket is short-lived access to one stream, for clients that cannot send headers, such as a browser's `EventSource`.
+It is signed, permits reading one stream, and names the token or session that it was issued with. It becomes invalid
+with that token or session. The link of an invitation has a token in its path.
+
+Servers log URLs. So the application takes these secrets out of the URL before any other code reads it.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
+from django.http import HttpRequest
 
 from access.errors import BadTicket
 
@@ -22,7 +26,13 @@ DEFAULT_SECONDS = 300
 
 _SALT = "access.tickets"  # change the salt with the form of tickets
 _PARAMETER = b"ticket"
-_SCOPE_KEY = "scriptorium.ticket"  # in an ASGI scope
+_TICKET_KEY = "scriptorium.ticket"  # in an ASGI scope
+
+#: The path of all invitations, as logs and Django see it.
+HIDDEN_PATH = "/invitations/token/"
+_INVITATION_KEY = "scriptorium.invitation"  # in an ASGI scope
+#: Also with more slashes, and with something behind it, as programs of mail make it.
+_LINK = re.compile(r"/+invitations/+([^/?]+).*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +94,7 @@ def extract_ticket(scope: dict[str, Any]) -> TicketText:
 
     The ASGI scope is changed in place, because the server logs the query of the same scope.
     """
-    if _SCOPE_KEY not in scope:
+    if _TICKET_KEY not in scope:
         parts = scope.get("query_string", b"").split(b"&")
         pairs = [part.partition(b"=") for part in parts]
         values = [value for name, _, value in pairs if _is_ticket(name)]
@@ -92,8 +102,8 @@ def extract_ticket(scope: dict[str, Any]) -> TicketText:
             scope["query_string"] = b"&".join(
                 name + b"=" if _is_ticket(name) else part for part, (name, _, _) in zip(parts, pairs, strict=True)
             )
-        scope[_SCOPE_KEY] = TicketText(unquote_to_bytes(values[-1]).decode(errors="replace") if values else None)
-    ticket: TicketText = scope[_SCOPE_KEY]
+        scope[_TICKET_KEY] = TicketText(unquote_to_bytes(values[-1]).decode(errors="replace") if values else None)
+    ticket: TicketText = scope[_TICKET_KEY]
     return ticket
 
 
@@ -109,3 +119,29 @@ def restore_ticket(scope: dict[str, Any]) -> bytes:
 
 def _is_ticket(name: bytes) -> bool:
     return unquote_to_bytes(name.replace(b"+", b" ")) == _PARAMETER
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationToken:
+    """The token in the path of a request. Its repr, and so every log, hides it."""
+
+    text: str = field(repr=False)
+
+
+def hide_invitation_token(path: str) -> str:
+    """Return a path as logs may show it."""
+    return HIDDEN_PATH if _LINK.fullmatch(unquote(path)) else path
+
+
+def extract_invitation_token(scope: dict[str, Any]) -> None:
+    """Move the token of an invitation's link out of the path of a request."""
+    found = _LINK.fullmatch(scope.get("path", ""))
+    if found is not None:
+        scope[_INVITATION_KEY] = InvitationToken(found[1])
+        scope["path"], scope["raw_path"] = HIDDEN_PATH, HIDDEN_PATH.encode()
+
+
+def invitation_token(request: HttpRequest, in_path: str) -> str:
+    """Return the token of a request; `in_path` if the server has not moved it, as in tests."""
+    hidden: InvitationToken | None = getattr(request, "scope", {}).get(_INVITATION_KEY)
+    return in_path if hidden is None else hidden.text

@@ -1,1 +1,0 @@
-"""What permits an action: roles of users."""
