@@ -184,8 +184,7 @@ class ApiMixin:
             return awaited
         answer = partial(self._answer, request, *arguments, **options)
         response = await run_in_one_thread(answer, executor=(executor := getattr(request, "executor", None)))
-        response.needs_no_thread = executor is not None  # type: ignore[attr-defined]  # see `asgi_handler`
-        return response
+        return response if executor is None else _without_threads(response)
 
     def _name_of(self, request: HttpRequest) -> str:
         """Return the name of the action, or of the method."""
@@ -208,7 +207,7 @@ class ApiMixin:
             response = view.handle_exception(error)
         final: HttpResponseBase = self.finalize_response(request, response, *arguments, **options)
         view.response = final
-        return _rendered(final) if isinstance(final, Response) else final
+        return final.render() if isinstance(final, Response) else final
 
     def initial(self, request: Request, *arguments: Any, **options: Any) -> None:
         """Authenticate the caller, then parse the body.
@@ -241,14 +240,15 @@ async def _refuse_method(request: Request, *_arguments: Any, **_options: Any) ->
     raise MethodNotAllowed(str(request.method))
 
 
-def _rendered(response: Response) -> Response:
-    """Render a response. Django awaits its `render` again, which does nothing, and needs no thread for that."""
-    response.render()
+def _without_threads(response: HttpResponseBase) -> HttpResponseBase:
+    """Return a response that is ready: Django awaits its `render` again, and `asgi_handler` closes it on the loop."""
 
-    async def render() -> Response:
+    async def render() -> HttpResponseBase:
         return response
 
-    response.render = render  # type: ignore[method-assign]
+    if isinstance(response, Response):
+        response.render = render  # type: ignore[method-assign]
+    response.needs_no_thread = True  # type: ignore[attr-defined]
     return response
 
 
