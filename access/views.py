@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asgiref.sync import sync_to_async
 from django.contrib.auth import aauthenticate
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -16,7 +15,7 @@ from access.selectors import Token
 from access.serializers import TokenRequest, TokenResponse
 from access.user import User
 from common.api.serializers import checked
-from common.api.views import ApiView
+from common.api.views import ApiView, in_request_thread
 from common.errors import Forbidden
 
 
@@ -24,6 +23,7 @@ class TokenView(ApiView):
     """Create a token, or revoke it."""
 
     required_rights = {"post": NO_RIGHT, "delete": NO_RIGHT}
+    on_loop = frozenset({"post"})  # passwords are hashed in threads of their own
 
     def get_authenticators(self) -> list[object]:
         """Return none for POST, so that an expired token in the header does not prevent a login."""
@@ -42,11 +42,11 @@ class TokenView(ApiView):
     @extend_schema(request=TokenRequest, responses={201: TokenResponse}, tags=["auth"], auth=[])
     async def post(self, request: Request) -> Response:
         """Create a token for a user's name and password. It is shown only once."""
-        values = await sync_to_async(checked)(TokenRequest, request.data)
+        values = await in_request_thread(checked)(TokenRequest, request.data)
         user = await aauthenticate(request._request, **values)  # noqa: SLF001
         if not isinstance(user, User):
             raise BadCredentials
-        row, token = await sync_to_async(services.issue_token)(user)
+        row, token = await in_request_thread(services.issue_token)(user)
         return Response(TokenResponse({"token": token, "expires_at": row.expiry}).data, status=201)
 
     @extend_schema(request=None, responses={204: None}, tags=["auth"])
@@ -54,5 +54,5 @@ class TokenView(ApiView):
         """Revoke the token of this request."""
         if not isinstance(request.auth, Token):
             raise Forbidden("This request has no token to revoke.")
-        await sync_to_async(services.revoke_token)(request.auth)
+        await in_request_thread(services.revoke_token)(request.auth)
         return Response(status=204)

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.decorators import action
@@ -21,7 +20,7 @@ from access.selectors import effective_roles, limits_of, roles_in
 from common.api.pagination import KeysetPagination, encode_cursor, page_limit, page_start
 from common.api.renderers import SANDBOX, HtmlRenderer, file_renderer
 from common.api.serializers import checked
-from common.api.views import UUID_PATTERN, PagedViewSet
+from common.api.views import UUID_PATTERN, PagedViewSet, in_request_thread
 from documents import downloads, selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_page
@@ -106,7 +105,7 @@ class DocumentViewSet(PagedViewSet):
             body = {"data": data, "next_cursor": None if page.next is None else encode_cursor(page.next)}
             return Response(body if page.truncated is None else {**body, "truncated": page.truncated})
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()
 
     @extend_schema(parameters=[_ID, _FORMAT, IF_NONE_MATCH], responses=_DETAILS)
     async def retrieve(self, request: Request, pk: str) -> Response:
@@ -134,7 +133,7 @@ class DocumentViewSet(PagedViewSet):
     @action(detail=True, renderer_classes=[JSONRenderer, HtmlRenderer])
     async def diff(self, request: Request, pk: str) -> Response:
         """Compare two versions of a document: by default the newest version with the one before it."""
-        return await sync_to_async(self._diff)(request, UUID(pk))
+        return await in_request_thread(self._diff)(request, UUID(pk))
 
     def _diff(self, request: Request, document_id: UUID) -> Response:
         """Return the response with a difference, as JSON or as a page."""
@@ -163,8 +162,8 @@ class DocumentViewSet(PagedViewSet):
     async def _version(self, request: Request, pk: str, number: int | None) -> Response:
         name = request.accepted_renderer.format
         if name in downloads.NAMES:
-            return await sync_to_async(self._file)(request, UUID(pk), number, name=name)
-        return await sync_to_async(self._details)(request, UUID(pk), number)
+            return await in_request_thread(self._file)(request, UUID(pk), number, name=name)
+        return await in_request_thread(self._details)(request, UUID(pk), number)
 
     def _file(self, request: Request, document_id: UUID, number: int | None, *, name: str) -> Response:
         """Return the response with a version as a file."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from asgiref.sync import sync_to_async
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.permissions import Right
 from common.api.serializers import checked
-from common.api.views import ApiView
+from common.api.views import ApiView, in_request_thread
 from telemetry import selectors
 from telemetry.serializers import SummaryQuery, TelemetrySummary
 
@@ -33,4 +32,4 @@ class SummaryView(ApiView):
             query = checked(SummaryQuery, request.query_params)
             return Response(TelemetrySummary((query, selectors.summary(user=request.user, **query))).data)
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asgiref.sync import sync_to_async
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
@@ -13,7 +12,7 @@ from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.permissions import Right
 from common.api.renderers import file_renderer
 from common.api.serializers import checked
-from common.api.views import PagedViewSet
+from common.api.views import PagedViewSet, in_request_thread
 from workflows import repository, selectors
 from workflows.definitions.editor_schema import editor_schema
 from workflows.definitions.graph import graph_of
@@ -64,7 +63,7 @@ class WorkflowViewSet(PagedViewSet):
     @extend_schema(parameters=[_ID, IF_NONE_MATCH], responses={200: WorkflowDetails, **NOT_MODIFIED})
     async def retrieve(self, request: Request, pk: str) -> Response:
         """Get a workflow's definition."""
-        row = await sync_to_async(selectors.current)(pk)
+        row = await in_request_thread(selectors.current)(pk)
         return Response(WorkflowDetails(row).data, headers={"ETag": f'"{row.version}"'})
 
     @extend_schema(parameters=[_ID], responses=WorkflowVersionSummary(many=True))  # type: ignore[type-var]
@@ -77,7 +76,7 @@ class WorkflowViewSet(PagedViewSet):
     @action(detail=True, url_path=r"versions/(?P<number>[0-9]{1,9})")
     async def version(self, request: Request, pk: str, number: str) -> Response:
         """Get one version of a workflow."""
-        row = await sync_to_async(selectors.version)(pk, int(number))
+        row = await in_request_thread(selectors.version)(pk, int(number))
         return Response(WorkflowVersionDetails(row).data, headers={"ETag": f'"{row.version}"'})
 
     @extend_schema(  # type: ignore[type-var]
@@ -102,7 +101,7 @@ class WorkflowViewSet(PagedViewSet):
             }
             return Response(WorkflowDiffResponse(told).data, headers={"ETag": f'"{after.version}"'})
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, VersionFilter, IF_NONE_MATCH], responses={200: WorkflowGraphResponse, **NOT_MODIFIED}
@@ -116,7 +115,7 @@ class WorkflowViewSet(PagedViewSet):
             graph = graph_of(repository.get_definition(pk, row.version))
             return Response(WorkflowGraphResponse(graph).data, headers={"ETag": f'"{row.version}"'})
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, VersionFilter, IF_NONE_MATCH],
@@ -134,16 +133,16 @@ class WorkflowViewSet(PagedViewSet):
             headers = {"ETag": f'"{row.version}"', "Content-Disposition": name, "X-Content-Type-Options": "nosniff"}
             return Response(write_zip(definition, house=house), headers=headers)
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()
 
     @extend_schema(operation_id="workflows_editor_schema", responses=OpenApiTypes.OBJECT)  # type: ignore[type-var]
     @action(detail=False, url_path="schema", pagination_class=None)
     async def editor_schema(self, request: Request) -> Response:
         """Get the JSON Schema of a definition, for editors that complete names and mark faults."""
-        return Response(await sync_to_async(editor_schema)())
+        return Response(await in_request_thread(editor_schema)())
 
     @extend_schema(parameters=[_ID, _STEP], responses=OpenApiTypes.OBJECT)  # type: ignore[type-var]
     @action(detail=True, url_path=r"schema/(?P<step>[a-z0-9-]+)", pagination_class=None)
     async def schema_of_step(self, request: Request, pk: str, step: str) -> Response:
         """Get the JSON Schema of the document that a step produces."""
-        return Response(await sync_to_async(selectors.output_schema)(pk, step))
+        return Response(await in_request_thread(selectors.output_schema)(pk, step))

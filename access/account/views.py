@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.contrib.auth import aauthenticate, update_session_auth_hash
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -30,7 +29,7 @@ from access.permissions import ALL_RIGHTS, NO_RIGHT
 from access.selectors import Token
 from access.user import User
 from common.api.serializers import checked
-from common.api.views import UUID_PATTERN, ApiView, PagedViewSet
+from common.api.views import UUID_PATTERN, ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from common.errors import FieldError, Invalid
 
@@ -47,7 +46,7 @@ class AccountView(ApiView):
     @extend_schema(operation_id="me_retrieve", responses=AccountResponse, tags=["account"])
     async def get(self, request: Request) -> Response:
         """Get your account: name, language, time zone, the rights of this token, and your roles if it may read."""
-        return await sync_to_async(self._account)(authenticated_user(request))
+        return await in_request_thread(self._account)(authenticated_user(request))
 
     @extend_schema(operation_id="me_update", request=ProfileRequest, responses=AccountResponse, tags=["account"])
     async def patch(self, request: Request) -> Response:
@@ -57,7 +56,7 @@ class AccountView(ApiView):
             values = checked(ProfileRequest, request.data)
             return self._account(services.change_profile(user=authenticated_user(request), **values))
 
-        return await sync_to_async(change)()
+        return await in_request_thread(change)()
 
     def _account(self, user: User) -> Response:
         return Response(AccountResponse(selectors.account(user)).data)
@@ -66,20 +65,22 @@ class AccountView(ApiView):
 class PasswordView(ApiView):
     """The password of the caller."""
 
+    on_loop = frozenset({"post"})  # passwords are hashed in threads of their own
+
     required_rights = {"post": ALL_RIGHTS}
 
     @extend_schema(operation_id="me_password", request=PasswordRequest, responses={204: None}, tags=["account"])
     async def post(self, request: Request) -> Response:
         """Change your password. Your tokens and your other sessions end."""
-        values = await sync_to_async(checked)(PasswordRequest, request.data)
-        await sync_to_async(services.check_new_password)(
+        values = await in_request_thread(checked)(PasswordRequest, request.data)
+        await in_request_thread(services.check_new_password)(
             user=authenticated_user(request), password=values["new_password"]
         )
         credentials = {"username": authenticated_user(request).get_username(), "password": values["old_password"]}
         user = await aauthenticate(request._request, **credentials)  # noqa: SLF001
         if not isinstance(user, User):
             raise Invalid(errors=[_WRONG_PASSWORD])
-        await sync_to_async(self._change)(request, user, values["new_password"])
+        await in_request_thread(self._change)(request, user, values["new_password"])
         return Response(status=204)
 
     def _change(self, request: Request, user: User, password: str) -> None:
@@ -125,12 +126,12 @@ class OwnTokenViewSet(PagedViewSet):
             values = checked(NewTokenRequest, request.data)
             return run_once(request, partial(make, values), recheck=lambda _: None, is_secret=True)
 
-        return await sync_to_async(answer)()
+        return await in_request_thread(answer)()
 
     @extend_schema(operation_id="me_tokens_destroy", parameters=[_TOKEN], responses={204: None}, tags=["account"])
     async def destroy(self, request: Request, pk: str) -> Response:
         """Revoke one of your tokens."""
-        revoke = sync_to_async(services.revoke_own_token)
+        revoke = in_request_thread(services.revoke_own_token)
         await revoke(user=authenticated_user(request), token_id=UUID(pk), now=database_now())
         return Response(status=204)
 
@@ -159,6 +160,6 @@ class OwnSessionViewSet(PagedViewSet):
     @extend_schema(operation_id="me_sessions_destroy", parameters=[_SESSION], responses={204: None}, tags=["account"])
     async def destroy(self, request: Request, pk: str) -> Response:
         """End one of your sessions. Its streams end, and its tickets become invalid."""
-        end = sync_to_async(services.end_own_session)
+        end = in_request_thread(services.end_own_session)
         await end(user=authenticated_user(request), session_id=UUID(pk), now=database_now())
         return Response(status=204)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.renderers import JSONRenderer
@@ -22,7 +21,7 @@ from access.permissions import Right
 from common.api.pagination import KeysetPagination, page_limit
 from common.api.renderers import CsvRenderer, to_csv
 from common.api.serializers import checked
-from common.api.views import PagedViewSet
+from common.api.views import PagedViewSet, in_request_thread
 from common.limits import limits
 
 
@@ -52,7 +51,7 @@ class AuditViewSet(PagedViewSet):
     async def list(self, request: Request) -> Response:
         """List who did what, newest first. Staff read everything, owners what happened in their scopes."""
         if request.accepted_renderer.format == CsvRenderer.format:
-            return await sync_to_async(self._csv)(request)
+            return await in_request_thread(self._csv)(request)
         select = partial(entries, reader=request.user)
         return await self.page(request, select, AuditEntryResponse, filters=AuditFilters, prepare=named)
 

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -29,7 +28,7 @@ from access.people.serializers import (
 from access.permissions import ALL_RIGHTS, Action, Right
 from access.selectors import root_scope, scope_for
 from common.api.serializers import checked
-from common.api.views import ApiView, PagedViewSet
+from common.api.views import ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from common.errors import NotFound
 
@@ -85,7 +84,7 @@ class RoleView(ApiView):
             )
             return Response(RoleResponse(given.row).data, status=201 if given.is_new else 200)
 
-        return await sync_to_async(give)()
+        return await in_request_thread(give)()
 
     @extend_schema(
         tags=["scopes"],
@@ -96,7 +95,7 @@ class RoleView(ApiView):
     )
     async def delete(self, request: Request, *, scope_type: str, scope_id: str, username: str) -> Response:
         """Take a user's role away. Open streams of the user end within seconds."""
-        await sync_to_async(roles.take_role)(
+        await in_request_thread(roles.take_role)(
             user=authenticated_user(request), scope_type=scope_type, scope_key=scope_id, username=username
         )
         return Response(status=204)
@@ -152,7 +151,7 @@ class InvitationsView(PagedViewSet):
             recheck = partial(_require_inviter, request, place)
             return run_once(request, invite, recheck=recheck, is_secret=True)
 
-        return await sync_to_async(answer)()
+        return await in_request_thread(answer)()
 
 
 def _require_inviter(request: Request, place: dict[str, Any], _: object) -> None:
@@ -178,7 +177,7 @@ class InvitationView(ApiView):
     )
     async def delete(self, request: Request, *, scope_type: str, scope_id: str, invitation_id: str) -> Response:
         """Withdraw an invitation. Repeating it is fine."""
-        await sync_to_async(invitations.withdraw)(
+        await in_request_thread(invitations.withdraw)(
             user=authenticated_user(request),
             scope_type=scope_type,
             scope_key=scope_id,
@@ -221,7 +220,7 @@ class AcceptInvitationView(ApiView):
             values = checked(AcceptInvitationRequest, request.data)
             return run_once(request, partial(accept, **values), recheck=partial(_require_role, request))
 
-        return await sync_to_async(answer)()
+        return await in_request_thread(answer)()
 
 
 def _require_role(request: Request, accepted: Any) -> None:

@@ -4,23 +4,30 @@ Conditional requests (RFC 9110, section 13): a view sets its `ETag` to the versi
 `"<version>.<digest of the body>"`, because the body may change while the version stays the same; the cost of an
 execution is an example. `If-Match` compares the versions only, and accepts `"<version>"` too.
 
-One thread validates the query of a list, reads the rows and serializes them.
+A request crosses to a thread once: its view runs there, from authentication to the body of the response. A view is an
+asynchronous function, which calls what waits for the database by `in_request_thread`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, ParamSpec, TypeVar
 
 from adrf.views import APIView
 from adrf.viewsets import GenericViewSet
 from asgiref.sync import sync_to_async
+from django.db import close_old_connections
 from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -93,12 +100,74 @@ def make_not_modified(response: Response) -> None:
         response.headers.pop(header, None)
 
 
+#: More requests wait. The pool of connections refuses requests long before.
+MAX_THREADS = 256
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+_is_inside: ContextVar[bool] = ContextVar("is_inside", default=False)
+
+
+def in_request_thread(function: Callable[Given, Result]) -> Callable[Given, Awaitable[Result]]:
+    """Return an asynchronous function that calls a function in a thread: in this one, if the whole view runs in it."""
+
+    async def call(*arguments: Given.args, **options: Given.kwargs) -> Result:
+        if _is_inside.get():
+            return function(*arguments, **options)
+        return await sync_to_async(function)(*arguments, **options)
+
+    return call
+
+
+@cache
+def request_threads() -> ThreadPoolExecutor:
+    """Return the threads of the API requests of this process. They are made as they are needed."""
+    return ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="request")
+
+
+async def run_in_one_thread(function: Callable[[], Result], *, executor: ThreadPoolExecutor | None) -> Result:
+    """Call a function in a thread, in which `in_request_thread` calls at once.
+
+    Args:
+        function: The function. At its end a thread of `executor` gives its connection back.
+        executor: The threads; None: the thread that Django has chosen for the request.
+    """
+
+    def run() -> Result:
+        token = _is_inside.set(True)
+        try:
+            return function()
+        finally:
+            _is_inside.reset(token)
+            if executor is not None:
+                close_old_connections()
+
+    if executor is None:
+        return await sync_to_async(run)()
+    return await sync_to_async(run, thread_sensitive=False, executor=executor)()
+
+
+def complete(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of a coroutine that awaits nothing but functions of `in_request_thread`.
+
+    Raises:
+        RuntimeError: it awaits something else, which needs an event loop.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: Result = done.value
+        return result
+    coroutine.close()
+    raise RuntimeError("The view waits on the event loop, and is not named in `on_loop`.")
+
+
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 class ApiMixin:
-    """Parses the body in the authentication thread, so that a large body does not block the event loop.
+    """Answers a request in one thread, so that neither a large body nor the database blocks the event loop.
 
     A response with an entity tag becomes 304 if the client has that version already. A query parameter that the
     operation does not know is refused.
@@ -109,7 +178,41 @@ class ApiMixin:
     queried: frozenset[str] = frozenset()
 
     http_method_names = ("get", "post", "put", "patch", "delete", "head")  # OPTIONS has nothing to say
+    #: Actions or methods that wait for more than functions of `in_request_thread`. The others run in one thread.
+    on_loop: frozenset[str] = frozenset()
     _known_to_client = EntityTags()
+
+    async def async_dispatch(self, request: HttpRequest, *arguments: Any, **options: Any) -> HttpResponseBase:
+        """Answer a request in one thread: authentication, the view, and the body of the response."""
+        if self._name_of(request) in self.on_loop:
+            awaited: HttpResponseBase = await super().async_dispatch(request, *arguments, **options)  # type: ignore[misc]
+            return awaited
+        answer = partial(self._answer, request, *arguments, **options)
+        response = await run_in_one_thread(answer, executor=(executor := getattr(request, "executor", None)))
+        return response if executor is None else _without_threads(response)
+
+    def _name_of(self, request: HttpRequest) -> str:
+        """Return the name of the action, or of the method."""
+        method = str(request.method).lower()
+        name: str = getattr(self, "action_map", {}).get(method, "get" if method == "head" else method)
+        return name
+
+    def _answer(self, given: HttpRequest, *arguments: Any, **options: Any) -> HttpResponseBase:
+        """Answer a request in this thread, as `dispatch` of Django REST framework does, and render the response."""
+        view: Any = self
+        view.args, view.kwargs = arguments, options
+        view.request = request = view.initialize_request(given, *arguments, **options)
+        view.headers = view.default_response_headers
+        try:
+            self.initial(request, *arguments, **options)
+            method = request.method.lower()
+            handler = getattr(self, method, None) if method in self.http_method_names else None
+            response = complete((handler or _refuse_method)(request, *arguments, **options))
+        except Exception as error:  # noqa: BLE001 - it becomes a problem, or is raised again
+            response = view.handle_exception(error)
+        final: HttpResponseBase = self.finalize_response(request, response, *arguments, **options)
+        view.response = final
+        return final.render() if isinstance(final, Response) else final
 
     def initial(self, request: Request, *arguments: Any, **options: Any) -> None:
         """Authenticate the caller, then check the query and parse the body.
@@ -142,6 +245,22 @@ class ApiMixin:
         patch_vary_headers(response, _VARY)
         if response.status_code == 200 and self._known_to_client.matches(response["ETag"]):
             make_not_modified(response)
+
+
+async def _refuse_method(request: Request, *_arguments: Any, **_options: Any) -> Response:
+    raise MethodNotAllowed(str(request.method))
+
+
+def _without_threads(response: HttpResponseBase) -> HttpResponseBase:
+    """Return a response that is ready: Django awaits its `render` again, and `asgi_handler` closes it on the loop."""
+
+    async def render() -> HttpResponseBase:
+        return response
+
+    if isinstance(response, Response):
+        response.render = render  # type: ignore[method-assign]
+    response.needs_no_thread = True  # type: ignore[attr-defined]
+    return response
 
 
 class ApiView(ApiMixin, APIView):
@@ -191,4 +310,4 @@ class PagedViewSet(ApiMixin, GenericViewSet):
             response: Response = self.paginator.get_paginated_response(show(prepare(rows), many=True).data)
             return response
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()

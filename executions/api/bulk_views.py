@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -18,7 +17,7 @@ from access.authentication import authenticated_user
 from access.idempotency import run_once
 from access.permissions import Right
 from common.api.serializers import ListedChoiceField, StrictSerializer, TimestampField, checked
-from common.api.views import UUID_PATTERN, ApiView
+from common.api.views import UUID_PATTERN, ApiView, in_request_thread
 from common.database.server import database_now
 from common.limits import limits
 from executions.api.openapi import RUNS_ONCE, problems
@@ -119,7 +118,7 @@ class BulkView(ApiView):
             action, ids = BulkAction(said["action"]), said["ids"]
             return run_once(request, partial(self._act, action, ids), recheck=self._recheck)
 
-        return await sync_to_async(answer)()
+        return await in_request_thread(answer)()
 
     def _act(self, action: BulkAction, ids: list[UUID]) -> Response:
         user = authenticated_user(self.request)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -13,7 +12,7 @@ from rest_framework.response import Response
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.permissions import Right
 from common.api.serializers import checked
-from common.api.views import ONLY_VERSION, ApiView
+from common.api.views import ONLY_VERSION, ApiView, in_request_thread
 from executions.api.cost_serializers import CompareFilters, ExecutionComparison, ExecutionCosts, WorkflowStats
 from executions.api.openapi import problems
 from executions.selectors import costs
@@ -38,7 +37,7 @@ class ExecutionCostsView(ApiView):
             execution_costs = costs.execution_costs(user=request.user, execution_id=UUID(execution_id))
             return Response(ExecutionCosts(execution_costs).data, headers={"ETag": ONLY_VERSION})
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()
 
 
 class ExecutionComparisonView(ApiView):
@@ -60,7 +59,7 @@ class ExecutionComparisonView(ApiView):
             compared = compare_executions(user=request.user, **checked(CompareFilters, request.query_params))
             return Response(ExecutionComparison(compared).data)
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()
 
 
 class WorkflowStatsView(ApiView):
@@ -80,4 +79,4 @@ class WorkflowStatsView(ApiView):
         def read() -> Response:
             return Response(WorkflowStats(costs.workflow_stats(user=request.user, workflow_id=workflow_id)).data)
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()

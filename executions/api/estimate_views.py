@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -13,7 +12,7 @@ from rest_framework.response import Response
 
 from access.permissions import Right
 from common.api.serializers import ListedChoiceField, MoneyField, StrictSerializer, checked
-from common.api.views import ApiView
+from common.api.views import ApiView, in_request_thread
 from common.database.server import database_now
 from common.names import NameField
 from executions.api.fields import BriefField
@@ -131,6 +130,7 @@ class EstimateView(ApiView):
     """Estimates of workflows."""
 
     required_rights = {"post": Right.READ}
+    on_loop = frozenset({"post"})  # documents are compared as a worker does it
 
     @extend_schema(
         tags=["workflows"],
@@ -142,11 +142,11 @@ class EstimateView(ApiView):
     async def post(self, request: Request, workflow_id: str) -> Response:
         """Estimate the calls, tokens and cost of an execution: minimum, expected value and maximum."""
         asked: dict[str, Any] = {"user": request.user, "workflow_id": workflow_id, "now": database_now()}
-        given = await sync_to_async(lambda: checked(EstimateRequest, request.data))()
+        given = await in_request_thread(lambda: checked(EstimateRequest, request.data))()
         if given.pop("reuse") is Reuse.CURRENT:
             given["reuse"] = await estimates.find_reusable(**asked, **given)
 
         def read() -> Response:
             return Response(EstimateResponse(estimates.estimate(**asked, **given)).data)
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
@@ -22,7 +21,7 @@ from access.permissions import Right, Role
 from access.user import User
 from common.api.pagination import KeysetPagination
 from common.api.serializers import checked
-from common.api.views import UUID_PATTERN, ApiView, PagedViewSet
+from common.api.views import UUID_PATTERN, ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from executions.api.inbox_serializers import (
     COUNT_SCHEMA,
@@ -102,7 +101,7 @@ class InboxViewSet(PagedViewSet):
             response: Response = self.paginator.get_paginated_response(shown)
             return response
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ENTRY, *RUNS_ONCE],
@@ -124,7 +123,7 @@ class InboxViewSet(PagedViewSet):
             checked(EmptyRequest, request.data)
             return run_once(request, act, recheck=recheck)
 
-        return await sync_to_async(answer)()
+        return await in_request_thread(answer)()
 
 
 class StepAssignmentView(ApiView):
@@ -185,7 +184,7 @@ class StepsBulkView(ApiView):
             items = [WaitingVersion(**each) for each in checked(StepsBulkRequest, request.data)["items"]]
             return run_once(request, partial(self._act, items), recheck=self._recheck)
 
-        return await sync_to_async(answer)()
+        return await in_request_thread(answer)()
 
     def _act(self, items: list[WaitingVersion]) -> Response:
         user = authenticated_user(self.request)

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -24,7 +23,7 @@ from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
 from common.api.serializers import StrictSerializer, checked
-from common.api.views import ONLY_VERSION, UUID_PATTERN, ApiView, PagedViewSet, parse_entity_tags
+from common.api.views import ONLY_VERSION, UUID_PATTERN, ApiView, PagedViewSet, in_request_thread, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionFailed, VersionConflict
 from executions.api.budget_serializers import BudgetRequest
@@ -115,7 +114,7 @@ async def run_command(
             return run()
         return run_once(request, run, recheck=lambda _: check_role(user, UUID(execution_id), need))
 
-    return await sync_to_async(do)()
+    return await in_request_thread(do)()
 
 
 def execution_response(details: ExecutionDetails, status: int = 200, location: str | None = None) -> Response:
@@ -140,7 +139,7 @@ async def ticket_response(request: Request, issue: Callable[..., tuple[str, date
         body = TicketResponse({"ticket": ticket, "expires_at": expires_at}).data
         return Response(body, status=201, headers={"Cache-Control": "no-store"})
 
-    return await sync_to_async(do)()
+    return await in_request_thread(do)()
 
 
 def _change_budget(
@@ -155,6 +154,7 @@ def _change_budget(
 class ExecutionViewSet(PagedViewSet):
     """Executions of workflows."""
 
+    on_loop = frozenset({"prompt"})  # prompts are built as a worker does it
     required_rights = {
         "create": Right.OPERATE,
         "list": Right.READ,
@@ -203,7 +203,7 @@ class ExecutionViewSet(PagedViewSet):
                 values["candidate"] = read_candidate(authenticated_user(request), source)
             return run_once(request, partial(start, values), recheck=recheck)
 
-        return await sync_to_async(answer)()
+        return await in_request_thread(answer)()
 
     @extend_schema(parameters=[ExecutionFilters], responses={200: ExecutionResponse(many=True), **problems(401, 422)})
     async def list(self, request: Request) -> Response:
@@ -227,7 +227,7 @@ class ExecutionViewSet(PagedViewSet):
         def read() -> Response:
             return execution_response(selectors.details(user=request.user, execution_id=UUID(execution_id)))
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, StepFilters, *PAGE],
@@ -265,7 +265,7 @@ class ExecutionViewSet(PagedViewSet):
         """List an execution's events, oldest first, as its stream sends them."""
         select = partial(selectors.events, user=request.user, execution_id=UUID(execution_id))
         page = await self.page(request, select, EventResponse, filters=EventFilters, ordering=("sequence",))
-        log = await sync_to_async(selectors.log_of)(user=request.user, execution_id=UUID(execution_id))
+        log = await in_request_thread(selectors.log_of)(user=request.user, execution_id=UUID(execution_id))
         page.data["oldest"] = log.oldest
         return page
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing, suppress
 from typing import IO, Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
+from django.core.signals import request_finished
 from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
 
 from common.api.parsers import Utf8Request
+from common.api.views import request_threads
 from common.errors import TooLarge
 from common.limits import limits
 from orchestrator.problems import CONTENT_TYPE, problem_of
@@ -43,13 +50,46 @@ class Handler(ASGIHandler):
         finally:
             settings.MIDDLEWARE = names
 
-    async def handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> HttpResponseBase | None:
-        """Answer one request."""
+    async def handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request, as Django's handler does, without a thread before and after that of the view."""
+        limited = _limited(scope, receive)
         try:
-            return await super().handle(scope, _limited(scope, receive), send)
+            body = await self.read_body(limited)
+        except RequestAborted:
+            return
         except TooLarge as error:
             await _refuse(scope, send, error)
-            return None
+            return
+        with closing(body):
+            set_script_prefix(get_script_prefix(scope))
+            request, refusal = self.create_request(scope, body)
+            if request is None:
+                if refusal is not None:
+                    await self.send_response(refusal, send)
+                return
+            request.executor = request_threads()  # type: ignore[attr-defined]
+            await self._answer(request, limited, send)
+
+    async def _answer(self, request: ASGIRequest, receive: Receive, send: Send) -> None:
+        """Send the response. The view is cancelled when the client disconnects."""
+        answering = asyncio.create_task(self._respond(request, send))
+        listening = asyncio.create_task(self.listen_for_disconnect(receive))
+        await asyncio.wait((answering, listening), return_when=asyncio.FIRST_COMPLETED)
+        for task in (listening, answering):
+            task.cancel()
+        await asyncio.wait((answering, listening))
+        if not listening.cancelled() and not isinstance(error := listening.exception(), RequestAborted | None):
+            raise error  # a message after the body
+        if answering.cancelled():
+            await request_finished.asend(sender=type(self))
+        else:
+            await _close(answering.result())
+
+    async def _respond(self, request: ASGIRequest, send: Send) -> HttpResponseBase:
+        response = await self.run_get_response(request)
+        with suppress(asyncio.CancelledError):  # the client has disconnected while it was sent
+            await self.send_response(response, send)
+        return response
 
     def create_request(
         self, scope: Mapping[str, Any], body_file: IO[bytes]
@@ -60,6 +100,14 @@ class Handler(ASGIHandler):
         headers = [pair for pair in scope["headers"] if pair[0] != _LENGTH]
         headers.append((_LENGTH, str(size).encode()))
         return super().create_request({**scope, "headers": headers}, body_file)
+
+
+async def _close(response: HttpResponseBase) -> None:
+    """Close a response, in a thread if that of its view may still have a connection to the database."""
+    if getattr(response, "needs_no_thread", False):
+        response.close()
+    else:
+        await sync_to_async(response.close)()
 
 
 def _limited(scope: dict[str, Any], receive: Receive) -> Receive:

@@ -29,6 +29,7 @@ class CallViewSet(PagedViewSet):
     """Calls to models."""
 
     required_rights = {"list": Right.READ, "retrieve": Right.READ}
+    on_loop = frozenset({"list", "retrieve"})  # prompts are built as a worker does it
 
     serializer_class = CallResponse
 

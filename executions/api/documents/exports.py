@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -16,7 +15,7 @@ from access.audit import Act, record_read
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.permissions import Right
 from common.api.renderers import SANDBOX, file_renderer
-from common.api.views import ApiView
+from common.api.views import ApiView, in_request_thread
 from documents.downloads import write_source
 from documents.rendering.formats import FORMATS, file_name
 from executions.api.openapi import problems
@@ -54,7 +53,7 @@ class ExecutionExportView(ApiView):
     )
     async def get(self, request: Request, execution_id: str) -> Response:
         """Download the final documents of an execution as one file, in the order of its steps."""
-        return await sync_to_async(_export)(request, UUID(execution_id))
+        return await in_request_thread(_export)(request, UUID(execution_id))
 
     def finalize_response(self, request: Request, response: Response, *arguments: Any, **options: Any) -> Response:
         """Return the response; a download is recorded when it is clear that it is sent."""

@@ -9,7 +9,6 @@ from os.path import splitext
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponse, QueryDict
 from django.urls import reverse
@@ -26,7 +25,7 @@ from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.permissions import Right
 from common.api.serializers import TimestampField
-from common.api.views import ONLY_VERSION, ApiView
+from common.api.views import ONLY_VERSION, ApiView, in_request_thread
 from common.database.connections import give_back
 from common.database.server import database_now
 from common.errors import FieldError, Invalid
@@ -75,6 +74,7 @@ class FilesView(ApiView):
     """Uploads."""
 
     required_rights = {"post": Right.ANSWER}
+    on_loop = frozenset({"post"})  # a process reads the file
 
     parser_classes = (MultiPartParser,)
 
@@ -86,13 +86,13 @@ class FilesView(ApiView):
     )
     async def post(self, request: Request) -> Response:
         """Upload a file. Its text is read at once; only you see the file until it is used."""
-        name, file = await sync_to_async(_uploaded)(request)
+        name, file = await in_request_thread(_uploaded)(request)
         check_size(file.size or 0, name=name)
-        await sync_to_async(give_back)()  # while this waits for its turn and for the text
+        await in_request_thread(give_back)()  # while this waits for its turn and for the text
         async with turn():  # before the file is in memory, and until it is stored
-            data = await sync_to_async(file.read)()
+            data = await in_request_thread(file.read)()
             extraction = await read_file(data, name=name)
-            return await sync_to_async(_store)(request, name, data=data, extraction=extraction)
+            return await in_request_thread(_store)(request, name, data=data, extraction=extraction)
 
 
 @extend_schema(tags=["files"])
@@ -108,7 +108,7 @@ class FileView(ApiView):
     )
     async def get(self, request: Request, file_id: str) -> Response:
         """Get what is known of a file."""
-        row = await sync_to_async(storage.find_file)(user=request.user, file_id=UUID(file_id))
+        row = await in_request_thread(storage.find_file)(user=request.user, file_id=UUID(file_id))
         return Response(FileDetails(row).data, headers={"ETag": ONLY_VERSION})
 
     @extend_schema(
@@ -118,7 +118,7 @@ class FileView(ApiView):
     )
     async def delete(self, request: Request, file_id: str) -> Response:
         """Delete a file that is not used."""
-        await sync_to_async(storage.delete_file)(user=request.user, file_id=UUID(file_id))
+        await in_request_thread(storage.delete_file)(user=request.user, file_id=UUID(file_id))
         return Response(status=204)
 
 
@@ -135,7 +135,7 @@ class FileContentView(ApiView):
     )
     async def get(self, request: Request, file_id: str) -> HttpResponse:
         """Download a file as it was uploaded."""
-        row, data = await sync_to_async(partial(storage.read_content, user=request.user))(file_id=UUID(file_id))
+        row, data = await in_request_thread(partial(storage.read_content, user=request.user))(file_id=UUID(file_id))
         response = HttpResponse(data, content_type="application/octet-stream")
         response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=row.name)
         response["X-Content-Type-Options"] = "nosniff"

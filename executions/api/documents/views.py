@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -22,7 +21,7 @@ from access.selectors import require_edit
 from common.api.pagination import KeysetPagination
 from common.api.parsers import JSONPatchParser, StrictJSONParser
 from common.api.serializers import checked
-from common.api.views import parse_entity_tags
+from common.api.views import in_request_thread, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionRequired, UnsupportedType
 from documents import comments as remarks
@@ -108,7 +107,7 @@ class DocumentViewSet(views.DocumentViewSet):
             values = checked(AddDocumentRequest, request.data)
             return run_once(request, partial(add, values), recheck=recheck)
 
-        return await sync_to_async(answer)()
+        return await in_request_thread(answer)()
 
     @extend_schema(
         tags=_TAGS,
@@ -193,7 +192,7 @@ class DocumentViewSet(views.DocumentViewSet):
         def answer() -> Response:
             return run_once(request, partial(add, checked(CommentRequest, request.data)), recheck=recheck)
 
-        return await sync_to_async(answer)()
+        return await in_request_thread(answer)()
 
     @extend_schema(  # type: ignore[type-var]
         tags=_TAGS,
@@ -221,7 +220,7 @@ class DocumentViewSet(views.DocumentViewSet):
             )
             return self._comment(row, 200)
 
-        return await sync_to_async(resolve)()
+        return await in_request_thread(resolve)()
 
     def _comment(self, row: Any, status: int) -> Response:
         """Return the response with a comment and its place in the newest version."""
@@ -265,7 +264,7 @@ class DocumentViewSet(views.DocumentViewSet):
                 return run()
             return run_once(request, run, recheck=lambda _: services.require_edit(user, document_id))
 
-        return await sync_to_async(do)()
+        return await in_request_thread(do)()
 
 
 def _check_type(request: Request) -> None:

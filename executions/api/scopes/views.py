@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -14,7 +13,7 @@ from rest_framework.response import Response
 from access.authentication import authenticated_user
 from access.permissions import Right
 from common.api.serializers import checked
-from common.api.views import ApiView, PagedViewSet
+from common.api.views import ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from executions.api.openapi import problems
 from executions.api.scopes.serializers import (
@@ -90,7 +89,7 @@ class ScopeView(PagedViewSet):
                 }
             )
 
-        return await sync_to_async(read)()
+        return await in_request_thread(read)()
 
 
 class ScopeBudgetView(ApiView):
@@ -121,4 +120,4 @@ class ScopeBudgetView(ApiView):
             headers = {} if budget.version is None else {"ETag": f'"{budget.version}"'}
             return Response(ScopeBudgetResponse(budget).data, headers=headers)
 
-        return await sync_to_async(change)()
+        return await in_request_thread(change)()

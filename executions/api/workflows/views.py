@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -20,6 +19,7 @@ from access.permissions import Right
 from access.selectors import require_author
 from common.api.parsers import StrictJSONParser
 from common.api.serializers import StrictSerializer, checked
+from common.api.views import in_request_thread
 from common.database.server import database_now
 from common.errors import FieldError
 from executions.api.openapi import RUNS_ONCE, problems
@@ -100,7 +100,7 @@ class WorkflowViewSet(views.WorkflowViewSet):
                 body={"id": upload.definition.id, "content": upload.definition.content_hash()},
             )
 
-        return await sync_to_async(answer)()
+        return await in_request_thread(answer)()
 
     @extend_schema(  # type: ignore[type-var]
         tags=_TAGS,
@@ -122,7 +122,7 @@ class WorkflowViewSet(views.WorkflowViewSet):
             found: dict[str, Any] = {"valid": True, "errors": [], "error_count": 0}
             return Response(ValidationResponse({**found, "advice": publishing.advice(upload.definition)}).data)
 
-        return await sync_to_async(answer)()
+        return await in_request_thread(answer)()
 
     @extend_schema(  # type: ignore[type-var]
         tags=_TAGS,
@@ -154,7 +154,7 @@ class WorkflowViewSet(views.WorkflowViewSet):
             )
             return Response(status=204)
 
-        return await sync_to_async(act)()
+        return await in_request_thread(act)()
 
     @extend_schema(  # type: ignore[type-var]
         tags=_TAGS,
@@ -184,7 +184,7 @@ async def _change(
         values = checked(form, request.data)
         return run_once(request, partial(do, values), recheck=lambda _: require_author(request.user))
 
-    return await sync_to_async(answer)()
+    return await in_request_thread(answer)()
 
 
 def _read(request: Request) -> Upload:
