@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing, suppress
 from typing import IO, Any
@@ -18,11 +19,9 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 from common.api.parsers import Utf8Request
-from common.api.views import request_threads
 from common.errors import TooLarge
 from common.limits import limits
 from orchestrator.problems import CONTENT_TYPE, problem_of
-from orchestrator.web.library_middleware import ON_LOOP
 from orchestrator.web.middleware import HEADER, request_id
 
 Message = Mapping[str, Any]
@@ -30,6 +29,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _LENGTH = b"content-length"
+_DJANGO = re.compile(r"^django\..*\.")  # before the name of a class of middleware
+_ON_LOOP = "orchestrator.web.library_middleware."  # these import models, so that Django loads them when it is set up
 
 
 class Handler(ASGIHandler):
@@ -44,7 +45,7 @@ class Handler(ASGIHandler):
     def load_middleware(self, is_async: bool = False) -> None:
         """Load the middleware of the settings; that of Django by its classes for the event loop."""
         names = settings.MIDDLEWARE
-        settings.MIDDLEWARE = [ON_LOOP.get(name, name) for name in names]
+        settings.MIDDLEWARE = [_DJANGO.sub(_ON_LOOP, name) for name in names]
         try:
             super().load_middleware(is_async)
         finally:
@@ -67,7 +68,7 @@ class Handler(ASGIHandler):
                 if refusal is not None:
                     await self.send_response(refusal, send)
                 return
-            request.executor = request_threads()  # type: ignore[attr-defined]
+            request.has_loop = True  # type: ignore[attr-defined]  # views of the API choose a thread
             await self._answer(request, limited, send)
 
     async def _answer(self, request: ASGIRequest, receive: Receive, send: Send) -> None:

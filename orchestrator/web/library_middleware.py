@@ -1,7 +1,8 @@
 """Middleware of Django and of WhiteNoise on the event loop.
 
 Django's base class (`MiddlewareMixin`) gives each hook of an asynchronous request to a thread and back, because a hook
-may wait for the database; WhiteNoise is synchronous. These classes use a thread only where something waits.
+may wait for the database; WhiteNoise is synchronous. These classes use a thread only where something waits. The
+settings name Django's own classes, which Django's checks look for; `asgi_handler` loads those of the same name here.
 """
 
 from __future__ import annotations
@@ -137,12 +138,3 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
         for name, value in response.headers:
             answer[name] = value
         return answer
-
-
-#: Middleware of the settings, whose names Django's checks look for, and its class for the event loop.
-ON_LOOP = {
-    f"{base.__module__}.{base.__qualname__}": f"{each.__module__}.{each.__qualname__}"
-    for each in _OnLoop.__subclasses__()
-    for base in each.__bases__
-    if base is not _OnLoop
-}
