@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
-from django.core.signals import request_finished
+from django.db import close_old_connections
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
@@ -82,7 +82,7 @@ class Handler(ASGIHandler):
         if not listening.cancelled() and not isinstance(error := listening.exception(), RequestAborted | None):
             raise error  # a message after the body
         if answering.cancelled():
-            await request_finished.asend(sender=type(self))
+            await sync_to_async(close_old_connections)()
         else:
             await _close(answering.result())
 
