@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
@@ -348,21 +349,27 @@ def run_and_edit(machine: Machine, key: str) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def paths(shared: Machine) -> dict[str, str]:
+def key() -> str:
+    """A scope of its own: a worker may come to this module twice."""
+    return f"pages-{uuid4().hex}"
+
+
+@pytest.fixture(scope="module")
+def paths(shared: Machine, key: str) -> dict[str, str]:
     """The pages of the console, by name."""
-    document_id = add(shared, "pages")
+    document_id = add(shared, key)
     edit(shared, document_id, {**LETTER, "greeting": "Dear all"})
-    execution_id, epics = wait_for_epics(shared, "pages")
+    execution_id, epics = wait_for_epics(shared, key)
     with shared.client(WRITER) as client:
         for pointer in ("/greeting", "/parts/0/text"):
             body = {"pointer": pointer, "text": "Why?", "document_version": 1}
             assert client.post(f"/documents/{document_id}/comments", json=body).status_code == 201
         client.patch(f"/documents/{document_id}/comments/2", json={"resolved": True})
-    stale, finished = run_and_edit(shared, "pages")
+    stale, finished = run_and_edit(shared, key)
     document, decision = f"/documents/{document_id}/", f"/executions/{execution_id}/steps/epics/decision/"
     return {
         "library": "/documents/?q=letter",
-        "new document": "/documents/new/?scope_type=project&scope_id=pages&type=letter",
+        "new document": f"/documents/new/?scope_type=project&scope_id={key}&type=letter",
         "reader": document,
         "reader of an old version": f"{document}?v=1",
         "comparison": f"{document}compare/",
@@ -396,7 +403,7 @@ def take_picture(page: Page, name: str) -> None:
     ],
 )
 def test_every_page_is_accessible_and_fits(
-    shared: Machine, page: Page, paths: dict[str, str], width: int, scheme: Literal["light", "dark"]
+    shared: Machine, page: Page, key: str, paths: dict[str, str], width: int, scheme: Literal["light", "dark"]
 ) -> None:
     page.emulate_media(color_scheme=scheme)
     found: dict[str, list[str]] = {}
@@ -425,7 +432,7 @@ def test_every_page_is_accessible_and_fits(
     found["refused edit"] = faults_of(page)
     page.goto(f"{shared.url}/executions/")
     page.get_by_role("button", name="Start an execution").click()
-    page.get_by_label("Scope key").fill("pages")
+    page.get_by_label("Scope key").fill(key)
     page.get_by_label("Use what is current").check()
     expect(page.locator("#reuse-expected")).to_contain_text("reuses")
     found["start"] = faults_of(page)
