@@ -23,7 +23,7 @@ from documents.comparison.words import Run, tokens
 _CONTEXT = 300  # characters of unchanged text that are shown before and after a change
 _MAX_ITEMS = 200  # of one list or object that are shown
 _JSON = json.JSONEncoder(ensure_ascii=False)
-_MAX_DEPTH = 8  # of a value; what nests deeper is shown as JSON
+_MAX_DEPTH = 5  # of a value; what nests deeper is shown as JSON
 #: Characters that HTML does not allow, and halves of pairs, which UTF-8 does not allow.
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _VERBS = {

@@ -132,5 +132,5 @@ def test_long_and_deep_values_are_cut() -> None:
         deep = [deep]
     source = rendered({}, {"a": deep, "b": {f"k{n}": n for n in range(500)}})
     assert source.count("[… 300 more …]") == 1
-    assert source.count('class="diff-items"') == 8
-    assert f"<code>{'[' * 82}1{']' * 82}</code>" in source
+    assert source.count('class="diff-items"') == 5
+    assert f"<code>{'[' * 85}1{']' * 85}</code>" in source
