@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, partial
@@ -100,9 +99,6 @@ def make_not_modified(response: Response) -> None:
         response.headers.pop(header, None)
 
 
-#: More requests wait. The pool of connections refuses requests long before.
-MAX_THREADS = 256
-
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 _is_inside: ContextVar[bool] = ContextVar("is_inside", default=False)
@@ -119,18 +115,12 @@ def in_request_thread(function: Callable[Given, Result]) -> Callable[Given, Awai
     return call
 
 
-@cache
-def request_threads() -> ThreadPoolExecutor:
-    """Return the threads of the API requests of this process. They are made as they are needed."""
-    return ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="request")
-
-
-async def run_in_one_thread(function: Callable[[], Result], *, executor: ThreadPoolExecutor | None) -> Result:
-    """Call a function in a thread, in which `in_request_thread` calls at once.
+async def run_in_one_thread(function: Callable[[], Result], *, gives_back: bool) -> Result:
+    """Call a function in the thread of a request, in which `in_request_thread` calls at once.
 
     Args:
-        function: The function. At its end a thread of `executor` gives its connection back.
-        executor: The threads; None: the thread that Django has chosen for the request.
+        function: The function.
+        gives_back: Whether the thread then gives its database connection back, as at the end of a request.
     """
 
     def run() -> Result:
@@ -139,12 +129,10 @@ async def run_in_one_thread(function: Callable[[], Result], *, executor: ThreadP
             return function()
         finally:
             _is_inside.reset(token)
-            if executor is not None:
+            if gives_back:
                 close_old_connections()
 
-    if executor is None:
-        return await sync_to_async(run)()
-    return await sync_to_async(run, thread_sensitive=False, executor=executor)()
+    return await sync_to_async(run)()
 
 
 def complete(coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -188,9 +176,9 @@ class ApiMixin:
             awaited: HttpResponseBase = await super().async_dispatch(request, *arguments, **options)  # type: ignore[misc]
             return awaited
         answer = partial(self._answer, request, *arguments, **options)
-        if not getattr(request, "has_loop", False):  # a client of tests, which has a thread of its own
-            return await run_in_one_thread(answer, executor=None)
-        return _without_threads(await run_in_one_thread(answer, executor=request_threads()))
+        has_loop = getattr(request, "has_loop", False)  # no client of tests, which has one thread for all
+        response = await run_in_one_thread(answer, gives_back=has_loop)
+        return _without_threads(response) if has_loop else response
 
     def _name_of(self, request: HttpRequest) -> str:
         """Return the name of the action, or of the method."""

@@ -68,7 +68,7 @@ class Handler(ASGIHandler):
                 if refusal is not None:
                     await self.send_response(refusal, send)
                 return
-            request.has_loop = True  # type: ignore[attr-defined]  # views of the API choose a thread
+            request.has_loop = True  # type: ignore[attr-defined]  # see `common.api.views`
             await self._answer(request, limited, send)
 
     async def _answer(self, request: ASGIRequest, receive: Receive, send: Send) -> None:

@@ -14,6 +14,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
 from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessions
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoXFrameOptions
@@ -25,6 +26,15 @@ from rest_framework.permissions import SAFE_METHODS
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 View = Callable[..., Any]
+
+
+def _and_give_back(hook: View, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Call a hook after the view. Then give the connection back, which the view may have given back before."""
+    try:
+        final: HttpResponseBase = hook(request, response)
+        return final
+    finally:
+        close_old_connections()
 
 
 class _OnLoop(MiddlewareMixin):
@@ -39,9 +49,9 @@ class _OnLoop(MiddlewareMixin):
         response: HttpResponseBase = answer or await self.get_response(request)  # type: ignore[misc]
         if after is None:
             return response
-        final: HttpResponseBase = (
-            await sync_to_async(after)(request, response) if self.waits(request) else after(request, response)
-        )
+        if self.waits(request):
+            return await sync_to_async(_and_give_back)(after, request, response)
+        final: HttpResponseBase = after(request, response)
         return final
 
     def waits(self, request: HttpRequest) -> bool:
@@ -113,10 +123,18 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request: with a file, or as the next middleware does."""
-        if (static_file := self.files.get(request.path_info)) is not None:
-            return await sync_to_async(self.serve)(static_file, request)
+        if request.path_info.startswith(self.static_prefix):
+            file = await sync_to_async(self._file)(request)
+            if file is not None:
+                return file
         response: HttpResponseBase = await self.get_response(request)
         return response
+
+    def _file(self, request: HttpRequest) -> HttpResponse | None:
+        """Return the response with a file; None: there is none."""
+        find = self.find_file if self.autorefresh else self.files.get
+        found = find(request.path_info)
+        return None if found is None else self.serve(found, request)
 
     def add_files_from_finders(self) -> None:
         """Add the files of all apps, which do not change while a process runs."""

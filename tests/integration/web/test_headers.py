@@ -137,3 +137,11 @@ async def test_without_https_nothing_is_redirected() -> None:
 
 def test_every_path_has_a_policy() -> None:
     assert policy_of("") == policy_of("/anything")
+
+
+@pytest.mark.parametrize("autorefresh", [False, True])  # True: with DEBUG, which looks for each file again
+def test_static_files_are_served_in_both_ways(settings: Any, autorefresh: bool) -> None:
+    settings.WHITENOISE_AUTOREFRESH = autorefresh
+    client = Client()
+    assert client.get("/static/console/console.css").status_code == 200
+    assert client.get("/static/console/nothing.css").status_code == 404

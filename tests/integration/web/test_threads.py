@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test import Client
 
 from access.services import issue_token
 from access.user import User
@@ -18,10 +20,10 @@ from tests.factories import reports
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def answer(path: str, *, token: str, body: Any = None, headers: tuple[tuple[bytes, bytes], ...] = ()) -> int:
+async def ask(path: str, *headers: tuple[bytes, bytes], body: bytes = b"") -> int:
     """Send a request to the application; return the status of the response."""
     sent: list[dict[str, Any]] = []
-    messages = [{"type": "http.request", "body": b"" if body is None else json.dumps(body).encode()}]
+    messages = [{"type": "http.request", "body": body}]
 
     async def receive() -> dict[str, Any]:
         return messages.pop() if messages else await asyncio.Future()
@@ -29,23 +31,25 @@ async def answer(path: str, *, token: str, body: Any = None, headers: tuple[tupl
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    given = [(b"host", b"localhost"), (b"authorization", f"Bearer {token}".encode()), *headers]
-    given += [] if body is None else [(b"content-type", b"application/json")]
-    scope: dict[str, Any] = {
+    path, _, query = path.partition("?")
+    scope = {
         "type": "http",
-        "method": "GET" if body is None else "POST",
+        "method": "POST" if body else "GET",
         "path": path,
         "raw_path": path.encode(),
-    }
-    scope |= {
-        "query_string": b"",
-        "headers": given,
+        "query_string": query.encode(),
+        "headers": [(b"host", b"localhost"), *headers],
         "http_version": "1.1",
         "scheme": "http",
-        "asgi": {"version": "3.0"},
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
     }
-    await application(scope | {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}, receive, send)
+    await application(scope, receive, send)
     return int(sent[0]["status"])
+
+
+def bearer(user: User) -> tuple[bytes, bytes]:
+    return (b"authorization", f"Bearer {issue_token(user)[1]}".encode())
 
 
 @pytest.fixture
@@ -65,23 +69,33 @@ def crossings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 @pytest.mark.parametrize("path", ["{}", "{}/steps", "", "{}/events"])
 def test_a_read_crosses_to_a_thread_once(alice: User, crossings: list[object], path: str) -> None:
     reports.publish()
-    execution_id = reports.start(alice).id
-    _, token = issue_token(alice)
-    address = f"/api/v1/executions/{path.format(execution_id)}"
-    assert asyncio.run(answer(address, token=token)) == 200
+    address, token = f"/api/v1/executions/{path.format(reports.start(alice).id)}", bearer(alice)
+    assert asyncio.run(ask(address, token)) == 200
     crossings.clear()
-    assert asyncio.run(answer(address, token=token)) == 200
+    assert asyncio.run(ask(address, token)) == 200
     assert len(crossings) == 1
 
 
 def test_a_start_crosses_to_a_thread_once(alice: User, crossings: list[object]) -> None:
     reports.publish()
-    _, token = issue_token(alice)
-    body = {"workflow_id": "report", "scope_type": "project", "scope_id": "threads"}
-    assert asyncio.run(answer("/api/v1/executions/", token=token, body=body)) == 201
+    body = json.dumps({"workflow_id": "report", "scope_type": "project", "scope_id": "threads"}).encode()
+    headers = bearer(alice), (b"content-type", b"application/json")
+    assert asyncio.run(ask("/api/v1/executions/", *headers, body=body)) == 201
     crossings.clear()
-    assert asyncio.run(answer("/api/v1/executions/", token=token, body=body)) == 201
+    assert asyncio.run(ask("/api/v1/executions/", *headers, body=body)) == 201
     assert len(crossings) == 1
+
+
+def test_a_session_that_is_stored_after_the_view_gives_its_connection_back(alice: User, settings: Any) -> None:
+    client = Client()
+    client.force_login(alice)
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another-key-for-the-next-weeks"
+    connection.close()
+    cookie = (b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode())
+    assert asyncio.run(ask("/api/v1/me", cookie)) == 200
+    pool = connection.pool_of(background=False)  # type: ignore[attr-defined]
+    found = pool.get_stats()
+    assert found["pool_size"] == found["pool_available"]
 
 
 def test_a_view_that_waits_for_something_else_fails_in_the_thread() -> None:
