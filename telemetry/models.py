@@ -248,3 +248,66 @@ class ModelCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.step_id} {self.attempt} {self.kind} {self.ordinal}"
+
+
+class Rollup(models.Model):
+    """Sums over the calls of a group in a sealed block of time; see `rollups`."""
+
+    level = models.PositiveSmallIntegerField()  # `rollups.blocks.Level`
+    start = models.DateTimeField()
+    cut = models.CharField(max_length=20)  # `rollups.cuts.Cut`
+    key = models.TextField()
+    subkey = models.TextField()
+    scope_id = models.UUIDField(null=True)  # NULL: all scopes
+    dry_run = models.BooleanField()
+    #: Quarter in which the executions were active in this group before the block; NULL: never.
+    previous = models.DateTimeField(null=True)
+    executions = models.PositiveBigIntegerField()
+    calls = models.PositiveBigIntegerField()
+    input_tokens = models.PositiveBigIntegerField()
+    cache_read_input_tokens = models.PositiveBigIntegerField()
+    cache_write_input_tokens = models.PositiveBigIntegerField()
+    output_tokens = models.PositiveBigIntegerField()
+    reasoning_tokens = models.PositiveBigIntegerField()
+    known_cost_usd = models.DecimalField(max_digits=30, decimal_places=10)
+    unpriced_calls = models.PositiveBigIntegerField()
+    pending_calls = models.PositiveBigIntegerField()
+    latency_ms = models.PositiveBigIntegerField()
+    timed_calls = models.PositiveBigIntegerField()  # with a latency
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["cut", "level", "scope_id", "start"], name="rollup_of_cut"),  # rollups.reads
+            models.Index(fields=["level", "start"], name="rollup_of_block"),  # rollups.seal
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.cut} {self.key} {self.subkey} {self.start:%Y-%m-%d %H:%M}"
+
+
+class RollupState(models.Model):
+    """How far blocks are sealed: one row."""
+
+    sealed_until = models.DateTimeField(null=True)  # all blocks that end until then are sealed; NULL: no block is
+    settled_until = models.DateTimeField(null=True)  # all transactions that wrote before then have ended
+    horizon_xid = models.BigIntegerField(null=True)  # id of a transaction that began at `horizon_at`
+    horizon_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"sealed until {self.sealed_until}"
+
+
+class ChangedQuarter(models.Model):
+    """A quarter of an hour in which a transaction has changed calls late; a trigger writes it.
+
+    The blocks that contain it are not used until they are computed again.
+    """
+
+    start = models.DateTimeField()
+    xid = models.BigIntegerField()  # of the transaction
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["start", "xid"], name="changed_quarter_once")]
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:%M}"

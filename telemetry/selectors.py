@@ -10,12 +10,13 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Avg, Count, F, Func, Q, QuerySet, Sum, TextField
-from django.db.models.functions import TruncDay
+from django.db.models import Count, Q, QuerySet, Sum
 
-from access.selectors import Person, visible_scopes
+from access.selectors import Person, scope_names, user_names, visible_roots, visible_scopes
 from common.database import bulk
 from telemetry.models import CallStatus, ModelCall
+from telemetry.rollups.cuts import Cut
+from telemetry.rollups.reads import WHOLE, Filters, Key, Question, Sums, ask, snapshot
 
 TOKENS = (
     "input_tokens",
@@ -196,23 +197,16 @@ class Summary:
         }
 
 
-class _JsonElements(Func):
-    """The texts of a JSON array, one row each."""
-
-    function = "jsonb_array_elements_text"
-    output_field = TextField()
-    set_returning = True
-
-
-#: Columns of each grouping, by its public name. A call with several tags belongs to the group of each tag.
-GROUPS: dict[str, dict[str, str]] = {
-    "day": {"day": "day"},
-    "model": {"provider": "provider", "model": "model"},
-    "workflow": {"workflow_id": "workflow_id"},
-    "step": {"workflow_id": "workflow_id", "step_id": "step_id"},
-    "scope": {"scope_type": "scope__type", "scope_id": "scope__key"},
-    "user": {"user": "user__username"},
-    "tag": {"tag": "tag"},
+#: Cut and names of the keys of each grouping, by its public name. A call with several tags belongs to the group of each
+#: tag.
+GROUPS: dict[str, tuple[Cut, tuple[str, ...]]] = {
+    "day": (Cut.TOTAL, ("day",)),
+    "model": (Cut.MODEL, ("provider", "model")),
+    "workflow": (Cut.WORKFLOW, ("workflow_id",)),
+    "step": (Cut.STEP, ("workflow_id", "step_id")),
+    "scope": (Cut.SCOPE, ("scope_type", "scope_id")),
+    "user": (Cut.USER, ("user",)),
+    "tag": (Cut.TAG, ("tag",)),
 }
 
 
@@ -229,46 +223,59 @@ def summary(
 
     `dry_run` selects only the calls of dry runs (True), or omits them (False); None: all calls.
     """
-    rows = ModelCall.objects.filter(scope__in=visible_scopes(user))
-    if dry_run is not None:
-        rows = rows.filter(dry_run=dry_run)
-    if since is not None:
-        rows = rows.filter(started_at__gte=since)
-    if until is not None:
-        rows = rows.filter(started_at__lt=until)
-    total = rows.aggregate(**_SUMS, executions=Count("execution_id", distinct=True), latency=Avg("latency_ms"))
+    names = dict.fromkeys(["workflow", *group_by])
+    whole = Question(cut=Cut.TOTAL)
+    asked = {name: Question(cut=GROUPS[name][0], by_day=name == "day") for name in names}
+    with snapshot():
+        ask([whole, *asked.values()], _filters(user, since=since, until=until, dry_run=dry_run), tz)
+        groups = {name: _groups(name, question) for name, question in asked.items()}
+    sums = whole.answer.get(WHOLE, Sums())
     return Summary(
-        totals=_totals(total),
-        executions=total["executions"],
-        latency_ms_per_call=None if total["latency"] is None else float(total["latency"]),
-        by_workflow=_groups(rows, "workflow", tz),
-        groups={name: _groups(rows, name, tz) for name in group_by},
+        totals=_totals_of(sums),
+        executions=sums.executions,
+        latency_ms_per_call=sums.latency_ms / sums.timed_calls if sums.timed_calls else None,
+        by_workflow=groups["workflow"],
+        groups={name: groups[name] for name in group_by},
     )
 
 
-def _groups(rows: QuerySet[ModelCall], name: str, tz: ZoneInfo) -> list[Group]:
-    columns = GROUPS[name]
-    if name == "day":
-        rows = rows.annotate(day=TruncDay("started_at", tzinfo=tz))
-    if name == "tag":
-        rows = rows.annotate(tag=_JsonElements("tags"))
-    keyed = rows.values(**{f"key_{key}": F(column) for key, column in columns.items()})
-    keys = [f"key_{key}" for key in columns]
-    found: Iterable[Mapping[str, Any]] = keyed.annotate(
-        **_SUMS, executions=Count("execution_id", distinct=True)
-    ).order_by(*keys)
-    return [
-        Group(
-            key={key: _key_value(row[f"key_{key}"]) for key in columns},
-            executions=row["executions"],
-            totals=_totals(row),
-        )
-        for row in found
+def _filters(
+    user: Person, *, since: datetime | None = None, until: datetime | None = None, dry_run: bool | None
+) -> Filters:
+    return Filters(since=since, until=until, scope_ids=visible_roots(user), dry_run=dry_run)
+
+
+def _totals_of(sums: Sums) -> Totals:
+    return Totals(
+        calls=sums.calls,
+        **{name: getattr(sums, name) for name in TOKENS},
+        known_cost_usd=sums.known_cost_usd,
+        unpriced_calls=sums.unpriced_calls,
+        cost_final=not sums.pending_calls,
+    )
+
+
+def _groups(name: str, question: Question) -> list[Group]:
+    names = _shown_names(name, question)
+    found = [
+        Group(key=names[key], executions=sums.executions, totals=_totals_of(sums))
+        for key, sums in question.answer.items()
     ]
+    return sorted(found, key=lambda group: [(value is None, value or "") for value in group.key.values()])
 
 
-def _key_value(value: object) -> object:
-    return value.date().isoformat() if isinstance(value, datetime) else value
+def _shown_names(name: str, question: Question) -> dict[Key, dict[str, object]]:
+    """Return the shown values of a grouping's keys."""
+    columns = GROUPS[name][1]
+    if name == "day":
+        return {key: {"day": key[0].isoformat()} for key in question.answer if key[0] is not None}
+    if name == "user":
+        users = user_names(int(key) for _, key, _ in question.answer if key)
+        return {key: {"user": users[int(key[1])] if key[1] else None} for key in question.answer}
+    if name == "scope":
+        scopes = scope_names(UUID(key) for _, key, _ in question.answer)
+        return {key: dict(zip(columns, scopes[UUID(key[1])], strict=True)) for key in question.answer}
+    return {key: dict(zip(columns, key[1:], strict=False)) for key in question.answer}
 
 
 def add_totals(parts: Iterable[Totals]) -> Totals:
