@@ -183,6 +183,7 @@ class Summary:
     latency_ms_per_call: float | None  # None: no call has a reply
     by_workflow: list[Group]
     groups: dict[str, list[Group]]
+    cross: list[Group] | None = None  # None: not asked for
 
     @property
     def averages(self) -> dict[str, object]:
@@ -216,19 +217,24 @@ def summary(
     since: datetime | None = None,
     until: datetime | None = None,
     tz: ZoneInfo,
-    group_by: Iterable[str] = (),
+    group_by: Collection[str] = (),
+    by_day: str | None = None,
     dry_run: bool | None = False,
 ) -> Summary:
     """Return the costs of the calls started in [since, until) that the user may read.
 
-    `dry_run` selects only the calls of dry runs (True), or omits them (False); None: all calls.
+    `by_day` is a grouping that is crossed with days. `dry_run` selects only the calls of dry runs (True), or omits them
+    (False); None: all calls.
     """
     names = dict.fromkeys(["workflow", *group_by])
     whole = Question(cut=Cut.TOTAL)
     asked = {name: Question(cut=GROUPS[name][0], by_day=name == "day") for name in names}
+    crossed = None if by_day is None else Question(cut=GROUPS[by_day][0], by_day=True)
+    filters = Filters(since=since, until=until, scope_ids=visible_roots(user), dry_run=dry_run)
     with snapshot():
-        ask([whole, *asked.values()], _filters(user, since=since, until=until, dry_run=dry_run), tz)
+        ask([whole, *asked.values(), *([crossed] if crossed else [])], filters, tz)
         groups = {name: _groups(name, question) for name, question in asked.items()}
+        cross = None if by_day is None or crossed is None else _groups(by_day, crossed)
     sums = whole.answer.get(WHOLE, Sums())
     return Summary(
         totals=_totals_of(sums),
@@ -236,13 +242,8 @@ def summary(
         latency_ms_per_call=sums.latency_ms / sums.timed_calls if sums.timed_calls else None,
         by_workflow=groups["workflow"],
         groups={name: groups[name] for name in group_by},
+        cross=cross,
     )
-
-
-def _filters(
-    user: Person, *, since: datetime | None = None, until: datetime | None = None, dry_run: bool | None
-) -> Filters:
-    return Filters(since=since, until=until, scope_ids=visible_roots(user), dry_run=dry_run)
 
 
 def _totals_of(sums: Sums) -> Totals:
@@ -258,17 +259,21 @@ def _totals_of(sums: Sums) -> Totals:
 def _groups(name: str, question: Question) -> list[Group]:
     names = _shown_names(name, question)
     found = [
-        Group(key=names[key], executions=sums.executions, totals=_totals_of(sums))
+        Group(key={**_day(key), **names[key]}, executions=sums.executions, totals=_totals_of(sums))
         for key, sums in question.answer.items()
     ]
     return sorted(found, key=lambda group: [(value is None, value or "") for value in group.key.values()])
 
 
+def _day(key: Key) -> dict[str, object]:
+    return {} if key[0] is None else {"day": key[0].isoformat()}
+
+
 def _shown_names(name: str, question: Question) -> dict[Key, dict[str, object]]:
-    """Return the shown values of a grouping's keys."""
+    """Return the shown values of a grouping's keys, without the day."""
     columns = GROUPS[name][1]
     if name == "day":
-        return {key: {"day": key[0].isoformat()} for key in question.answer if key[0] is not None}
+        return {key: {} for key in question.answer}
     if name == "user":
         users = user_names(int(key) for _, key, _ in question.answer if key)
         return {key: {"user": users[int(key[1])] if key[1] else None} for key in question.answer}

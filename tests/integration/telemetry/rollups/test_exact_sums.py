@@ -219,11 +219,15 @@ def assert_exact(user: User, scope_ids: list[UUID] | None, **query: Any) -> None
     """Compare a summary with the plain sums over the ledger."""
     tz = query["tz"]
     found = selectors.summary(user=user, group_by=list(GROUPS), **query)
+    crossed = {name: selectors.summary(user=user, by_day=name, **query).cross for name in ("model", "step")}
     del query["tz"]
     rows = ledger_sums.calls(scope_ids=scope_ids, **query)
     assert ledger_sums.whole_of(found) == ledger_sums.whole(rows)
     for name in GROUPS:
         assert ledger_sums.groups_of(found.groups[name]) == ledger_sums.groups(rows, [name], tz), name
+    for name, cross in crossed.items():
+        assert cross is not None
+        assert ledger_sums.groups_of(cross) == ledger_sums.groups(rows, ["day", name], tz), name
 
 
 @settings(
