@@ -147,7 +147,7 @@ def user_names(ids: Iterable[int]) -> dict[int, str]:
 
 def scope_names(ids: Iterable[UUID]) -> dict[UUID, tuple[str, str]]:
     """Return type and key of scopes by id."""
-    rows = Scope.objects.filter(id__in=set(ids)).values_list("id", "type", "key")
+    rows = bulk.execute(f"{SCOPE_NAMES} WHERE id = ANY(%s)", [list(ids)])
     return {scope_id: (scope_type, key) for scope_id, scope_type, key in rows}
 
 

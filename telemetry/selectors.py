@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q, QuerySet, Sum
 
-from access.selectors import Person, scope_names, user_names, visible_roots, visible_scopes
+from access.selectors import Person, scope_names, user_names, visible_roots
 from common.database import bulk
 from telemetry.models import CallStatus, ModelCall
 from telemetry.rollups.cuts import Cut
@@ -109,9 +109,9 @@ def newest_errors(steps: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], s
     return {(execution_id, step_id): error for execution_id, step_id, error in newest if error}
 
 
-def calls_of_workflow(*, user: Person, workflow_id: str) -> QuerySet[ModelCall]:
-    """Return the calls of a workflow's executions that the user may read, without dry runs."""
-    return ModelCall.objects.filter(workflow_id=workflow_id, scope__in=visible_scopes(user), dry_run=False)
+def calls_of_executions(execution_ids: QuerySet[Any, Any]) -> QuerySet[ModelCall]:
+    """Return the calls of executions."""
+    return ModelCall.objects.filter(execution_id__in=execution_ids)
 
 
 def execution_totals(execution_id: UUID, *, excluded: Collection[UUID] = ()) -> Totals:
@@ -243,6 +243,28 @@ def summary(
         by_workflow=groups["workflow"],
         groups={name: groups[name] for name in group_by},
         cross=cross,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowUsage:
+    """Sum over the calls of a workflow, and its steps in all executions."""
+
+    totals: Totals
+    steps: int  # that called a model
+    remediated_steps: int  # whose output had to be corrected
+
+
+def usage_of_workflow(*, user: Person, workflow_id: str) -> WorkflowUsage:
+    """Return the usage of a workflow in the executions that the user may read, without dry runs."""
+    whole, steps, remediated = (
+        Question(cut=cut, workflow_id=workflow_id) for cut in (Cut.WORKFLOW, Cut.STEP, Cut.REMEDIATED)
+    )
+    ask([whole, steps, remediated], Filters(scope_ids=visible_roots(user), dry_run=False), ZoneInfo("UTC"))
+    return WorkflowUsage(
+        totals=_totals_of(whole.answer.get((None, workflow_id, ""), Sums())),
+        steps=sum(each.executions for each in steps.answer.values()),
+        remediated_steps=sum(each.executions for each in remediated.answer.values()),
     )
 
 

@@ -13,7 +13,7 @@ from rest_framework import serializers
 from common.api.fields import CommaSeparatedChoiceField, ListedChoiceField, MoneyField, TimestampField
 from common.api.serializers import StrictSerializer
 from common.time import parse_datetime, time_zones
-from telemetry.selectors import GROUPS
+from telemetry.selectors import GROUPS, TOKENS, Totals
 
 _DRY_RUNS = {"exclude": False, "only": True, "include": None}
 UNPRICED = "Calls with an unknown cost: without a known price, without a result, or in progress."
@@ -54,11 +54,22 @@ class GroupSerializer(TotalsSerializer):
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return the group's value and sum in one object."""
-        return {
-            **instance.key,
-            "executions": instance.executions,
-            **TotalsSerializer(instance.totals).data,
-        }
+        return {**instance.key, "executions": instance.executions, **_shown_totals(instance.totals)}
+
+
+def _shown_totals(totals: Totals) -> dict[str, object]:
+    """Return what `TotalsSerializer` does, in a tenth of the time: an answer may have thousands of groups."""
+    cost = totals.cost_usd
+    return {
+        "calls": totals.calls,
+        **{name: getattr(totals, name) for name in TOKENS},
+        "total_tokens": totals.total_tokens,
+        "cost_usd": None if cost is None else f"{cost:.10f}",
+        "known_cost_usd": f"{totals.known_cost_usd:.10f}",
+        "cost_complete": totals.cost_complete,
+        "unpriced_calls": totals.unpriced_calls,
+        "cost_final": totals.cost_final,
+    }
 
 
 class AveragesSerializer(serializers.Serializer[Any]):

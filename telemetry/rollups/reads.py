@@ -25,23 +25,31 @@ _CHANGED = """
 SELECT DISTINCT changed.start FROM telemetry_changedquarter AS changed, telemetry_rollupstate AS state
 WHERE changed.start < state.sealed_until ORDER BY changed.start"""
 
-#: Parameters: numbers, begins, levels, starts and ends of runs; the cut.
+#: OFFSET 0 has the planner look for the blocks of each run in the index. Parameters: numbers, begins, levels, starts
+#: and ends of runs; the cut.
 _SEALED = """
 SELECT run.number, {keys},
   coalesce(sum(block.executions) FILTER (WHERE block.previous IS NULL OR block.previous < run.since), 0)::bigint, {sums}
 FROM unnest(%s::integer[], %s::timestamptz[], %s::smallint[], %s::timestamptz[], %s::timestamptz[])
   AS run (number, since, level, start, until)
-JOIN telemetry_rollup AS block
-  ON block.cut = %s AND block.level = run.level AND block.start >= run.start AND block.start < run.until AND {which}
+CROSS JOIN LATERAL (
+  SELECT * FROM telemetry_rollup AS block
+  WHERE block.cut = %s AND block.level = run.level AND block.start >= run.start AND block.start < run.until AND {which}
+  OFFSET 0
+) AS block
 GROUP BY 1, 2, 3"""
 #: Parameters: numbers, begins, starts and ends of raw parts. An execution that was active in the group since the
 #: begin of the range counts where it was active first.
 _RAW = """
 WITH call AS MATERIALIZED (
-  SELECT part.number, part.since, {columns}, keys.key, keys.subkey
+  SELECT part.number, part.since, one.*, keys.key, keys.subkey
   FROM unnest(%s::integer[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[])
     AS part (number, since, start, until)
-  JOIN telemetry_modelcall AS one ON one.started_at >= part.start AND one.started_at < part.until AND {which}
+  CROSS JOIN LATERAL (
+    SELECT {columns} FROM telemetry_modelcall AS one
+    WHERE one.started_at >= part.start AND one.started_at < part.until AND {which}
+    OFFSET 0
+  ) AS one
   CROSS JOIN LATERAL ({keys_of_one}) AS keys
 ), first AS (
   SELECT call.number, call.key, call.subkey, call.execution_id, call.since, min(call.started_at) AS at

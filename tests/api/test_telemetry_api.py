@@ -286,7 +286,7 @@ def test_two_groupings_make_a_table_of_both(api: Api, alice: User) -> None:
 def test_a_summary_is_a_table_of_a_spreadsheet_too(api: Api, alice: User, asked: dict[str, str]) -> None:
     answered(alice, workflow_id="minutes")
     answered(alice, cost_usd=None, step_id="\u00e9tude")
-    headers = {name: value for name, value in asked.items() if name.startswith("HTTP")}
+    headers: dict[str, Any] = {name: value for name, value in asked.items() if name.startswith("HTTP")}
     query = {name: value for name, value in asked.items() if name not in headers}
     client = api(alice)
     response = client.get("/api/v1/telemetry/summary", query, **headers)

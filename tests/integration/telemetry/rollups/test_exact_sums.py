@@ -215,12 +215,23 @@ def edge(chosen: datetime | int | None) -> datetime | None:
     return times[chosen % len(times)] + timedelta(microseconds=1) if times else None
 
 
+def assert_exact_usage(user: User, scope_ids: list[UUID] | None) -> None:
+    """Compare the usage of a workflow with the plain sums over the ledger."""
+    found = selectors.usage_of_workflow(user=user, workflow_id="workflow-1")
+    rows = ledger_sums.calls(since=None, until=None, scope_ids=scope_ids, dry_run=False)
+    rows = rows.filter(workflow_id="workflow-1")
+    assert found.totals == selectors.totals(rows)
+    for kinds, steps in (({"generate", "remediate"}, found.steps), ({"remediate"}, found.remediated_steps)):
+        assert steps == rows.filter(kind__in=kinds).order_by().values("execution_id", "step_id").distinct().count()
+
+
 def assert_exact(user: User, scope_ids: list[UUID] | None, **query: Any) -> None:
     """Compare a summary with the plain sums over the ledger."""
     tz = query["tz"]
     found = selectors.summary(user=user, group_by=list(GROUPS), **query)
     crossed = {name: selectors.summary(user=user, by_day=name, **query).cross for name in ("model", "step")}
     del query["tz"]
+    assert_exact_usage(user, scope_ids)
     rows = ledger_sums.calls(scope_ids=scope_ids, **query)
     assert ledger_sums.whole_of(found) == ledger_sums.whole(rows)
     for name in GROUPS:
