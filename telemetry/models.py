@@ -297,6 +297,16 @@ class RollupState(models.Model):
         return f"sealed until {self.sealed_until}"
 
 
+class BusyScope(models.Model):
+    """A scope with many calls: its rows of days and hours are kept for good. Other scopes keep months."""
+
+    scope_id = models.UUIDField(primary_key=True)
+    since = models.DateTimeField()  # start of the month in which it became busy; hours are kept from its end on
+
+    def __str__(self) -> str:
+        return f"{self.scope_id} since {self.since:%Y-%m}"
+
+
 class ChangedQuarter(models.Model):
     """A quarter of an hour in which a transaction has changed calls late; a trigger writes it.
 

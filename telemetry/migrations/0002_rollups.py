@@ -75,6 +75,13 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="BusyScope",
+            fields=[
+                ("scope_id", models.UUIDField(primary_key=True, serialize=False)),
+                ("since", models.DateTimeField()),
+            ],
+        ),
+        migrations.CreateModel(
             name="ChangedQuarter",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

@@ -92,7 +92,5 @@ def sums_again(row: str) -> str:
 
 
 def levels_of(cut: Cut, *, scoped: bool) -> tuple[Level, ...]:
-    """Return the levels that a cut has for good. Rows of single scopes have no quarters: there would be too many."""
-    if cut not in FINE:
-        return (Level.DAY, Level.MONTH)
-    return (Level.HOUR, Level.DAY, Level.MONTH) if scoped else tuple(Level)
+    """Return the levels that a cut has. Rows of single scopes have no quarters: there would be too many."""
+    return tuple(Level) if cut in FINE and not scoped else (Level.HOUR, Level.DAY, Level.MONTH)

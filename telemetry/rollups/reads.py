@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import product
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -24,6 +25,7 @@ SELECT (SELECT sealed_until FROM telemetry_rollupstate), min(started_at), max(st
 _CHANGED = """
 SELECT DISTINCT changed.start FROM telemetry_changedquarter AS changed, telemetry_rollupstate AS state
 WHERE changed.start < state.sealed_until ORDER BY changed.start"""
+_BUSY = "SELECT scope_id, since FROM telemetry_busyscope WHERE scope_id = ANY(%s)"
 
 #: OFFSET 0 has the planner look for the blocks of each run in the index. Parameters: numbers, begins, levels, starts
 #: and ends of runs; the cut.
@@ -157,6 +159,7 @@ class _State:
     sealed_until: datetime | None
     span: Span | None  # full months with all calls; None: there are no calls
     changed: Sequence[datetime]
+    busy: Mapping[UUID, datetime]  # those of the scopes that are meant which are busy, and since when
 
     def clip(self, filters: Filters) -> Span | None:
         """Return the part of a time range that has calls; None: there is no such part."""
@@ -167,15 +170,39 @@ class _State:
         until = until if filters.until is None else min(until, filters.until)
         return Span(start, until) if start < until else None
 
-    def levels(self, cut: Cut, *, scoped: bool) -> Mapping[Level, Span]:
+    def levels(self, cut: Cut, group: _Scopes) -> Mapping[Level, Span]:
         """Return the range of the sealed blocks of each level."""
         if self.sealed_until is None or self.span is None:
             return {}
         until = self.sealed_until
-        found = {level: Span(self.span.start, floor(until, level)) for level in levels_of(cut, scoped=scoped)}
+        today, month = floor(until, Level.DAY), floor(until, Level.MONTH)
+        first = dict.fromkeys(Level, self.span.start)
+        if group.ids is not None:
+            first[Level.DAY] = group.busy_since or month
+            first[Level.HOUR] = end_of(group.busy_since, Level.MONTH) if group.busy_since else today
         if cut not in FINE:
-            found[Level.HOUR] = Span(floor(until, Level.DAY), floor(until, Level.HOUR))
-        return found
+            first[Level.HOUR] = today
+        return {
+            level: Span(min(first[level], today), floor(until, level))
+            for level in levels_of(cut, scoped=group.ids is not None)
+        }
+
+    def groups(self, filters: Filters) -> list[_Scopes]:
+        """Return the scopes that are meant, in groups that have kept the same blocks."""
+        if filters.scope_ids is None:
+            return [_Scopes(None, None)]
+        found: dict[datetime | None, list[UUID]] = {}
+        for scope_id in filters.scope_ids:
+            found.setdefault(self.busy.get(scope_id), []).append(scope_id)
+        return [_Scopes(ids, since) for since, ids in found.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scopes:
+    """Scopes that have kept the same blocks."""
+
+    ids: Sequence[UUID] | None  # None: all scopes
+    busy_since: datetime | None  # None: they are not busy
 
 
 def ask(questions: Sequence[Question], filters: Filters, tz: ZoneInfo) -> None:
@@ -185,7 +212,7 @@ def ask(questions: Sequence[Question], filters: Filters, tz: ZoneInfo) -> None:
         django.db.Error: a query failed.
     """
     with snapshot():
-        state = _state()
+        state = _state(filters)
         span = state.clip(filters)
         if span is None:
             return
@@ -193,10 +220,11 @@ def ask(questions: Sequence[Question], filters: Filters, tz: ZoneInfo) -> None:
         whole = [Range(day=None, spans=[span])]
         days = [Range(day=day, spans=spans) for day, spans in days_of(span, tz).items()] if by_day else []
         plans = []
-        for each in questions:
-            levels = state.levels(each.cut, scoped=filters.scope_ids is not None)
+        for each, group in product(questions, state.groups(filters)):
+            levels = state.levels(each.cut, group)
             ranges = days if each.by_day else whole
-            plans.append(_Plan(each, filters, ranges, [_parts(one, levels, state.changed) for one in ranges]))
+            parts = [_parts(one, levels, state.changed) for one in ranges]
+            plans.append(_Plan(each, replace(filters, scope_ids=group.ids), ranges, parts))
         queries = [plan.queries() for plan in plans]
         run_together(*(query for made in queries for query in made))
     for plan, made in zip(plans, queries, strict=True):
@@ -215,12 +243,16 @@ def snapshot() -> Iterator[None]:
         yield
 
 
-def _state() -> _State:
-    state, changed = SqlQuery(_STATE, []), SqlQuery(_CHANGED, [])
-    run_together(state, changed)
+def _state(filters: Filters) -> _State:
+    state, changed, busy = (
+        SqlQuery(_STATE, []),
+        SqlQuery(_CHANGED, []),
+        SqlQuery(_BUSY, [list(filters.scope_ids or [])]),
+    )
+    run_together(state, changed, busy)
     [(sealed_until, first, last)] = state.rows
     span = None if first is None else Span(floor(first, Level.MONTH), end_of(floor(last, Level.MONTH), Level.MONTH))
-    return _State(sealed_until, span, [start for (start,) in changed.rows])
+    return _State(sealed_until, span, [start for (start,) in changed.rows], dict(busy.rows))
 
 
 def _parts(part: Range, levels: Mapping[Level, Span], changed: Sequence[datetime]) -> Parts:
@@ -243,14 +275,14 @@ class _Plan:
         return [*self._sealed(), *self._raw(), *self._within_quarter()]
 
     def collect(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Add up the rows of the queries."""
+        """Add the rows of the queries to the question's answer."""
         names = tuple(Sums.__dataclass_fields__)
-        found: dict[Key, list[Any]] = {}
+        answer = self.question.answer
         for number, key, subkey, *values in rows:
             place = (self.ranges[number].day, key, subkey)
-            known = found.get(place)
-            found[place] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
-        self.question.answer = {place: Sums(**dict(zip(names, each, strict=True))) for place, each in found.items()}
+            if (known := answer.get(place)) is not None:
+                values = [getattr(known, name) + value for name, value in zip(names, values, strict=True)]
+            answer[place] = Sums(**dict(zip(names, values, strict=True)))
 
     def _sealed(self) -> Iterator[SqlQuery]:
         runs = [

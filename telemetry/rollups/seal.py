@@ -8,20 +8,20 @@ are visible.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import psycopg.errors
 from django.db import OperationalError, transaction
 
 from common.database import bulk
-from telemetry.rollups.blocks import Level, ceil, end_of, floor, starts
+from telemetry.rollups.blocks import Level, Span, ceil, end_of, floor, starts
 from telemetry.rollups.cuts import COARSE, COLUMNS, FINE, SUMS, Cut, all_keys_of, sums_again, sums_of
 
 #: Age of a block's end when it is sealed: the trigger's ten minutes, and the rest for clocks that are set back.
 SEAL_AFTER = timedelta(hours=1)
 SPAN = timedelta(days=1)  # that one transaction seals
-RENEWED_QUARTERS = 4 * 24 * 7  # in one transaction
+BUSY_CALLS = 1_000  # of a scope in a month: from then on it keeps days and hours
 
 _BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 #: It takes no snapshot, so the transaction's snapshot is newer than the previous holder's writes.
@@ -41,11 +41,31 @@ RETURNING state.sealed_until, state.settled_until
 _FIRST_CALL = (
     "SELECT min(started_at) FROM telemetry_modelcall WHERE started_at >= coalesce(%s::timestamptz, '-infinity')"
 )
-_CHANGED = "SELECT DISTINCT start FROM telemetry_changedquarter WHERE start < %s ORDER BY start LIMIT %s"
+_FIRST_CHANGED = "SELECT min(start) FROM telemetry_changedquarter WHERE start < %s"
+_CHANGED = "SELECT DISTINCT start FROM telemetry_changedquarter WHERE start < %s ORDER BY start"
 _FORGET_CHANGED = "DELETE FROM telemetry_changedquarter WHERE start = ANY(%s)"
 _ADVANCE = "UPDATE telemetry_rollupstate SET sealed_until = %s"
 _DELETE = "DELETE FROM telemetry_rollup WHERE level = %s AND start = ANY(%s) AND cut = ANY(%s)"
-_DELETE_BEFORE = "DELETE FROM telemetry_rollup WHERE level = %s AND start < %s AND cut = ANY(%s)"
+#: Parameters: starts of months, and the number of calls from which on a scope is busy.
+_NOTE_BUSY = f"""
+INSERT INTO telemetry_busyscope (scope_id, since)
+SELECT scope_id, start FROM telemetry_rollup
+WHERE level = {Level.MONTH} AND cut = '{Cut.TOTAL}' AND scope_id IS NOT NULL AND start = ANY(%s)
+GROUP BY scope_id, start HAVING sum(calls) >= %s ORDER BY start
+ON CONFLICT DO NOTHING"""  # noqa: S608 - no input in it
+#: Hours of past days: only the fine cuts stay, for all scopes together and for each busy scope.
+_THIN_HOURS = f"""
+DELETE FROM telemetry_rollup AS block WHERE level = {Level.HOUR} AND start >= %s AND start < %s
+AND (cut <> ALL(%s) OR scope_id IS NOT NULL AND NOT EXISTS (
+  SELECT FROM telemetry_busyscope AS busy
+  WHERE busy.scope_id = block.scope_id AND busy.since + interval '1 month' <= block.start
+))"""  # noqa: S608 - no input in it
+#: Days of past months: those of scopes that are not busy go.
+_THIN_DAYS = f"""
+DELETE FROM telemetry_rollup AS block
+WHERE level = {Level.DAY} AND start >= %s AND start < %s AND scope_id IS NOT NULL AND NOT EXISTS (
+  SELECT FROM telemetry_busyscope AS busy WHERE busy.scope_id = block.scope_id AND busy.since <= block.start
+)"""  # noqa: S608 - no input in it
 
 _INTO = f"""
 INSERT INTO telemetry_rollup (
@@ -132,32 +152,53 @@ def _seal(span: timedelta) -> bool:
 
 def _advance(since: datetime, until: datetime, *, filled_until: datetime) -> None:
     """Seal the blocks that end in (since, until]. There is no call from `filled_until` on."""
-    today = floor(until, Level.DAY)
-    for level in (Level.QUARTER, Level.HOUR, Level.DAY, Level.MONTH):
-        first = floor(since, level)
-        blocks = list(starts(level, first, min(floor(until, level), ceil(filled_until, level))))
-        _write(level, blocks, FINE if level < Level.DAY else tuple(Cut))
-        if level is Level.HOUR:
-            _write(level, [each for each in blocks if each >= today], COARSE)
-    bulk.execute(_DELETE_BEFORE, [int(Level.HOUR), today, [str(cut) for cut in COARSE]])
+    blocks = {
+        level: list(starts(level, floor(since, level), min(floor(until, level), ceil(filled_until, level))))
+        for level in Level
+    }
+    _write_all(blocks, today=floor(until, Level.DAY))
+    bulk.execute(_NOTE_BUSY, [blocks[Level.MONTH], BUSY_CALLS])  # only now: earlier months have not kept their days
+    _thin_out(Span(since, until), sealed_until=until)
     bulk.execute(_FORGET_CHANGED, [list(starts(Level.QUARTER, since, filled_until))])
     bulk.execute(_ADVANCE, [until])
 
 
 def _renew(sealed_until: datetime) -> bool:
-    """Compute blocks with changed quarters again; return whether there were any."""
-    changed = [start for (start,) in bulk.execute(_CHANGED, [sealed_until, RENEWED_QUARTERS])]
-    if not changed:
+    """Compute blocks with changed quarters of one month again; return whether there were any.
+
+    The days of an ended month are all computed, because most scopes have kept none.
+    """
+    [(first,)] = bulk.execute(_FIRST_CHANGED, [sealed_until]).fetchall()
+    if first is None:
         return False
-    today = floor(sealed_until, Level.DAY)
-    for level in Level:
-        blocks = {floor(each, level) for each in changed}
-        ended = sorted(each for each in blocks if end_of(each, level) <= sealed_until)
-        _write(level, ended, FINE if level < Level.DAY else tuple(Cut))
-        if level is Level.HOUR:
-            _write(level, [each for each in ended if each >= today], COARSE)
+    month = floor(first, Level.MONTH)
+    until = min(end_of(month, Level.MONTH), sealed_until)
+    changed = [start for (start,) in bulk.execute(_CHANGED, [until])]
+    blocks = {level: sorted({floor(each, level) for each in changed}) for level in Level}
+    if until == end_of(month, Level.MONTH):
+        blocks[Level.DAY] = list(starts(Level.DAY, month, until))
+    blocks = {level: [each for each in found if end_of(each, level) <= sealed_until] for level, found in blocks.items()}
+    _write_all(blocks, today=floor(sealed_until, Level.DAY))
+    _thin_out(Span(month, until), sealed_until=sealed_until)
     bulk.execute(_FORGET_CHANGED, [changed])
     return True
+
+
+def _write_all(blocks: Mapping[Level, Sequence[datetime]], *, today: datetime) -> None:
+    """Replace the rows of blocks: months from the rows of their days."""
+    _write(Level.QUARTER, blocks[Level.QUARTER], FINE)
+    _write(Level.HOUR, blocks[Level.HOUR], FINE)
+    _write(Level.HOUR, [each for each in blocks[Level.HOUR] if each >= today], COARSE)
+    for day in blocks[Level.DAY]:  # one by one: each statement has to end in time
+        _write(Level.DAY, [day], tuple(Cut))
+    _write(Level.MONTH, blocks[Level.MONTH], tuple(Cut))
+
+
+def _thin_out(span: Span, *, sealed_until: datetime) -> None:
+    """Delete rows of past days and months that only the blocks above them needed."""
+    today, month = floor(sealed_until, Level.DAY), floor(sealed_until, Level.MONTH)
+    bulk.execute(_THIN_HOURS, [floor(span.start, Level.DAY), min(span.until, today), [str(cut) for cut in FINE]])
+    bulk.execute(_THIN_DAYS, [floor(span.start, Level.MONTH), min(span.until, month)])
 
 
 def _write(level: Level, blocks: Collection[datetime], cuts: Iterable[Cut]) -> None:

@@ -21,7 +21,8 @@ from access.models import Scope
 from access.user import User
 from common.time import time_zones
 from telemetry import selectors
-from telemetry.models import ModelCall, Rollup, RollupState
+from telemetry.models import BusyScope, ModelCall, Rollup, RollupState
+from telemetry.rollups import seal as sealing
 from telemetry.rollups.blocks import Level
 from telemetry.rollups.seal import seal
 from telemetry.selectors import GROUPS
@@ -99,6 +100,12 @@ acts = st.builds(
     st.lists(writes, min_size=5, max_size=12),
     st.lists(st.one_of(writes, changes, seals, seals), min_size=5, max_size=25),
 )
+
+
+@pytest.fixture
+def few_calls(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scope is busy with few calls."""
+    monkeypatch.setattr(sealing, "BUSY_CALLS", 2)
 
 
 class Ledger:
@@ -260,7 +267,7 @@ def assert_exact(user: User, scope_ids: list[UUID] | None, **query: Any) -> None
     ),
 )
 def test_blocks_and_the_tail_add_up_to_the_ledger(
-    transactional_db: None, acts: list[Write | Change | Seal], reads: list[tuple[Any, ...]]
+    few_calls: None, acts: list[Write | Change | Seal], reads: list[tuple[Any, ...]]
 ) -> None:
     empty()
     alice, bob = User.objects.create_user("alice"), User.objects.create_user("bob")
@@ -270,6 +277,7 @@ def test_blocks_and_the_tail_add_up_to_the_ledger(
         carry_out(ledger, act)
     for level in set(Rollup.objects.values_list("level", flat=True)):
         event(f"blocks of the level {Level(level).name}")
+    event(f"busy scopes: {BusyScope.objects.count()}")
     event(f"splits: {Rollup.objects.filter(previous__isnull=False).exists()}")
     for since, until, zone, dry_run in reads:
         query = {"since": edge(since), "until": edge(until), "tz": ZoneInfo(zone), "dry_run": dry_run}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,11 +20,11 @@ from access.user import User
 from common.database import bulk
 from common.database.parameters import connection_parameters
 from telemetry import ledger, selectors
-from telemetry.models import ChangedQuarter, ModelCall, Rollup, RollupState
+from telemetry.models import BusyScope, ChangedQuarter, ModelCall, Rollup, RollupState
 from telemetry.rollups import seal as sealing
 from telemetry.rollups.blocks import Level, floor
 from telemetry.rollups.seal import seal
-from tests.factories.calls import NOON, REPLY, answered, call
+from tests.factories.calls import NOON, REPLY, answered, call, scope_of
 from tests.support.two_connections import elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,6 +102,33 @@ def test_most_cuts_have_hours_only_of_the_day_that_is_not_sealed(alice: User) ->
         NOON + timedelta(hours=25),
     }
     assert Rollup.objects.filter(level=Level.DAY, scope_id=None, cut="step").count() == 1
+
+
+def test_only_busy_scopes_keep_rows_of_days_and_hours(
+    alice: User, settled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most scopes have few calls: their rows would be as many as the calls."""
+    monkeypatch.setattr(sealing, "BUSY_CALLS", 3)
+    quiet, busy = scope_of(alice, "quiet"), scope_of(alice, "busy")
+    for month in (3, 4, 5):
+        for day in (1, 2, 3):
+            at = datetime(2026, month, day, 12, 5, tzinfo=UTC)
+            answered(alice, busy, started_at=at)
+            if day < 3:
+                answered(alice, quiet, started_at=at)
+    seal_all()
+    assert list(BusyScope.objects.values_list("scope_id", "since")) == [(busy.id, datetime(2026, 3, 1, tzinfo=UTC))]
+    kept = Rollup.objects.filter(cut="total")
+    assert kept.filter(scope_id=quiet.id).count() == kept.filter(scope_id=quiet.id, level=Level.MONTH).count() == 3
+    assert kept.filter(scope_id=busy.id, level=Level.DAY).count() == 9
+    assert kept.filter(scope_id=busy.id, level=Level.HOUR).count() == 6  # since the end of its first busy month
+    before = rows()
+    ModelCall.objects.filter(started_at__month=3, started_at__day=2).update(cost_usd=Decimal(1))
+    found = selectors.summary(user=alice, tz=UTC_ZONE, group_by=["scope", "day"])
+    seal_all()
+    assert selectors.summary(user=alice, tz=UTC_ZONE, group_by=["scope", "day"]) == found
+    assert len(rows()) == len(before)
+    assert found.totals.known_cost_usd == 13 * REPLY["cost_usd"] + 2
 
 
 def test_a_transaction_that_runs_keeps_blocks_from_being_settled(alice: User) -> None:
