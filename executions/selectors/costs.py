@@ -20,6 +20,7 @@ from executions.engine.domain.states import ExecutionStatus
 from executions.selectors import executions as selectors
 from telemetry import selectors as telemetry
 from telemetry.percentiles import Percentile
+from telemetry.rollups.reads import snapshot
 from workflows import selectors as workflows
 
 COMPLETED = ExecutionStatus.COMPLETED.value
@@ -115,6 +116,11 @@ def workflow_stats(*, user: Person, workflow_id: str) -> WorkflowStats:
         NotFound: there is no such workflow.
     """
     workflows.current(workflow_id)
+    with snapshot():
+        return _workflow_stats(user, workflow_id)
+
+
+def _workflow_stats(user: Person, workflow_id: str) -> WorkflowStats:
     rows = selectors.of_workflow(user=user, workflow_id=workflow_id)
     counts = dict(rows.order_by().values_list("status").annotate(number=Count("id")))
     usage = telemetry.usage_of_workflow(user=user, workflow_id=workflow_id)
