@@ -21,6 +21,7 @@ from documents.files.storage import UNUSED_RETENTION, delete_unused
 from documents.search.index import index_documents, is_any_waiting
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import NotWaiting
+from executions.engine.runtime.cancellation import shield_until_done
 from executions.engine.transitions import backoff, budgets, clarification, core
 from executions.persistence import inbox_entries, repositories, retention
 from executions.persistence.notifier import announce_inbox
@@ -148,7 +149,7 @@ async def roll_up_calls() -> None:
     Raises:
         DatabaseUnavailable: the database cannot be reached; earlier batches have been stored.
     """
-    while await in_thread(seal):
+    while await shield_until_done(in_thread(seal)):  # a worker that stops waits for the batch
         pass
 
 

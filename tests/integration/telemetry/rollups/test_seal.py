@@ -21,6 +21,7 @@ from common.database import bulk
 from common.database.parameters import connection_parameters
 from telemetry import ledger, selectors
 from telemetry.models import BusyScope, ChangedQuarter, ModelCall, Rollup, RollupState
+from telemetry.rollups import reads
 from telemetry.rollups import seal as sealing
 from telemetry.rollups.blocks import Level, floor
 from telemetry.rollups.seal import seal
@@ -231,6 +232,30 @@ def test_a_sum_is_exact_before_and_after_a_changed_block_is_renewed(alice: User,
         assert f"{found.known_cost_usd:.10f}" == "0.0012000001"
         seal_all()
     assert changed() == []
+
+
+def test_a_sum_is_read_from_one_snapshot(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A seal may delete rows of days after a reader has decided to read them."""
+    RollupState.objects.create(id=1, settled_until=NOON + timedelta(days=10))
+    for days in range(5):
+        answered(alice, started_at=NOON + timedelta(days=days))
+    seal(span=timedelta(days=20))
+    assert Rollup.objects.filter(level=Level.DAY, scope_id__isnull=False, cut="total").count() == 5
+    read_state = reads._state
+
+    def read_state_before_a_seal(filters: reads.Filters) -> Any:
+        state = read_state(filters)
+        elsewhere(seal_until_now)
+        return state
+
+    monkeypatch.setattr(reads, "_state", read_state_before_a_seal)
+    assert cost(alice) == f"{5 * REPLY['cost_usd']:.10f}"
+    assert not Rollup.objects.filter(level=Level.DAY, scope_id__isnull=False).exists()
+
+
+def seal_until_now() -> None:
+    RollupState.objects.update(settled_until=timezone.now())
+    seal_all()
 
 
 @contextmanager
