@@ -56,6 +56,12 @@ DROP FUNCTION telemetry_note_quarters(uuid, timestamptz, boolean)
 """
 
 
+SUMS = [
+    *("calls", "input_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "output_tokens"),
+    *("reasoning_tokens", "known_cost_usd", "unpriced_calls", "pending_calls", "latency_ms", "timed_calls"),
+]
+
+
 class Migration(migrations.Migration):
     """Adds empty tables and triggers: no row of the ledger is read. Workers fill the tables in batches."""
 
@@ -119,7 +125,17 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    models.Index(fields=["cut", "level", "scope_id", "start"], name="rollup_of_cut"),
+                    models.Index(
+                        fields=["cut", "level", "start"],
+                        include=["key", "subkey", "dry_run", "previous", "executions", *SUMS],
+                        name="rollup_of_all",
+                        condition=models.Q(scope_id__isnull=True),
+                    ),
+                    models.Index(
+                        fields=["cut", "level", "scope_id", "start"],
+                        name="rollup_of_scope",
+                        condition=models.Q(scope_id__isnull=False),
+                    ),
                     models.Index(fields=["level", "start"], name="rollup_of_block"),
                 ],
             },

@@ -20,6 +20,7 @@ from telemetry.rollups.blocks import Level, Parts, Span, days_of, decompose, end
 from telemetry.rollups.cuts import COLUMNS, FINE, SUMS, Cut, keys_of, levels_of, sums_again, sums_of
 
 _BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_NO_COMPILATION = "SELECT set_config('jit', 'off', true)"  # it takes longer than the queries
 _STATE = """
 SELECT (SELECT sealed_until FROM telemetry_rollupstate), min(started_at), max(started_at) FROM telemetry_modelcall"""
 _CHANGED = """
@@ -35,7 +36,7 @@ SELECT run.number, {keys},
 FROM unnest(%s::integer[], %s::timestamptz[], %s::smallint[], %s::timestamptz[], %s::timestamptz[])
   AS run (number, since, level, start, until)
 CROSS JOIN LATERAL (
-  SELECT * FROM telemetry_rollup AS block
+  SELECT {columns} FROM telemetry_rollup AS block
   WHERE block.cut = %s AND block.level = run.level AND block.start >= run.start AND block.start < run.until AND {which}
   OFFSET 0
 ) AS block
@@ -96,6 +97,7 @@ GROUP BY next.number, next.key, next.subkey"""
 
 
 _NAMED_SUMS = ", ".join(f"{value} AS {name}" for name, value in sums_of("call").items())
+_BLOCK_COLUMNS = [f"block.{name}" for name in ("previous", "executions", *SUMS)]
 _LEDGER_COLUMNS = ", ".join(f"one.{name}" for name in COLUMNS)
 
 
@@ -240,6 +242,7 @@ def snapshot() -> Iterator[None]:
     with transaction.atomic():
         bulk.execute(_BEGIN, [])
         bulk.prefer_indexes()
+        bulk.execute(_NO_COMPILATION, [])
         yield
 
 
@@ -296,7 +299,8 @@ class _Plan:
         cut = Cut.TOTAL if scopes else self.question.cut  # rows of single scopes are the groups
         keys = "block.scope_id::text, ''" if scopes else "block.key, block.subkey"
         which, values = self._conditions("block")
-        text = _SEALED.format(keys=keys, sums=sums_again("block"), which=which)
+        columns = ", ".join(["block.scope_id"] * scopes + ["block.key", "block.subkey", *_BLOCK_COLUMNS])
+        text = _SEALED.format(keys=keys, columns=columns, sums=sums_again("block"), which=which)
         yield SqlQuery(text, [*_columns(runs), cut.value, *values])
 
     def _raw(self) -> Iterator[SqlQuery]:
