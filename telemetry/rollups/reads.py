@@ -28,8 +28,8 @@ SELECT DISTINCT changed.start FROM telemetry_changedquarter AS changed, telemetr
 WHERE changed.start < state.sealed_until ORDER BY changed.start"""
 _BUSY = "SELECT scope_id, since FROM telemetry_busyscope WHERE scope_id = ANY(%s)"
 
-#: OFFSET 0 has the planner look for the blocks of each run in the index. Parameters: numbers, begins, levels, starts
-#: and ends of runs; the cut.
+#: OFFSET 0, here and below, has the planner look for few rows in one index, again and again. Parameters: numbers,
+#: begins, levels, starts and ends of runs; the cut.
 _SEALED = """
 SELECT run.number, {keys},
   coalesce(sum(block.executions) FILTER (WHERE block.previous IS NULL OR block.previous < run.since), 0)::bigint, {sums}
@@ -60,8 +60,10 @@ WITH call AS MATERIALIZED (
 ), counted AS (
   SELECT first.number, first.key, first.subkey, count(*) AS executions FROM first
   WHERE first.since IS NULL OR NOT EXISTS (
-    SELECT FROM telemetry_modelcall AS other CROSS JOIN LATERAL ({keys_of_other}) AS keys
-    WHERE other.execution_id = first.execution_id AND other.started_at >= first.since AND other.started_at < first.at
+    SELECT FROM (
+      SELECT {columns_of_other} FROM telemetry_modelcall AS other WHERE other.execution_id = first.execution_id OFFSET 0
+    ) AS other CROSS JOIN LATERAL ({keys_of_other}) AS keys
+    WHERE other.started_at >= first.since AND other.started_at < first.at
       AND keys.key = first.key AND keys.subkey = first.subkey
   )
   GROUP BY 1, 2, 3
@@ -315,6 +317,7 @@ class _Plan:
         text = _RAW.format(
             which=which,
             columns=_LEDGER_COLUMNS,
+            columns_of_other=", ".join(f"other.{name}" for name in COLUMNS),
             keys_of_one=keys_of(self.question.cut, "one"),
             keys_of_other=keys_of(self.question.cut, "other"),
             sums=_NAMED_SUMS,
