@@ -8,7 +8,7 @@ CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 WORKERS ?= $(shell expr $(CORES) + 3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents bench-inbox check format migrate clean
+.PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents bench-inbox bench-scale check format migrate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -112,6 +112,9 @@ bench-documents: $(DEV) ## lists and searches of ten thousand and of a million d
 
 bench-inbox: $(DEV) ## first page of the inbox with ten and with ten thousand waiting things (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.scenarios.inbox $(BENCH_FLAGS)
+
+bench-scale: $(DEV) ## sums and statistics of ten thousand and of a million calls (BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.scenarios.scale $(BENCH_FLAGS)
 
 check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, settings
 	@$(BIN)/ruff check .

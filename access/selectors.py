@@ -139,6 +139,17 @@ def ids_with_role(root_id: UUID, ids: Collection[int], need: Role) -> set[int]:
     return set(users_with_role(root_id, need).filter(id__in=list(ids)).values_list("id", flat=True))
 
 
+def user_names(ids: Iterable[int]) -> dict[int, str]:
+    """Return the names of users by id."""
+    return dict(User.objects.filter(id__in=set(ids)).values_list("id", "username"))
+
+
+def scope_names(ids: Iterable[UUID]) -> dict[UUID, tuple[str, str]]:
+    """Return type and key of scopes by id."""
+    rows = bulk.execute(f"{SCOPE_NAMES} WHERE id = ANY(%s)", [list(ids)])
+    return {scope_id: (scope_type, key) for scope_id, scope_type, key in rows}
+
+
 def users_with_role(root_id: UUID | OuterRef, need: Role) -> QuerySet[User]:
     """Return the active users with at least this role in a root scope."""
     enough = [role.value for role in Role if allows(role, need)]

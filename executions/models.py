@@ -71,6 +71,15 @@ class Execution(models.Model):
             models.Index(fields=["-created_at", "-id"], name="execution_newest"),  # selectors: list of executions
             models.Index(fields=["scope", "-created_at"], name="execution_scope"),  # list_by_scope
             models.Index(fields=["scope", "status"], name="execution_scope_status"),  # selectors.scopes
+            models.Index(  # selectors.costs: the newest executions
+                fields=["workflow_id", "-created_at", "-id"],
+                include=["status", "scope"],
+                name="execution_of_workflow",
+                condition=Q(script__isnull=True),
+            ),
+            models.Index(  # selectors.costs: counts
+                fields=["workflow_id", "scope", "status"], name="execution_outcome", condition=Q(script__isnull=True)
+            ),
             models.Index(  # recovery
                 fields=["id"], name="execution_open", condition=Q(status__in=["pending", "running"])
             ),

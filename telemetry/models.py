@@ -248,3 +248,92 @@ class ModelCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.step_id} {self.attempt} {self.kind} {self.ordinal}"
+
+
+_ROLLED_UP = (
+    *("calls", "input_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "output_tokens"),
+    *("reasoning_tokens", "known_cost_usd", "unpriced_calls", "pending_calls", "latency_ms", "timed_calls"),
+)
+
+
+class Rollup(models.Model):
+    """Sums over the calls of a group in a sealed block of time; see `rollups`."""
+
+    level = models.PositiveSmallIntegerField()  # `rollups.blocks.Level`
+    start = models.DateTimeField()
+    cut = models.CharField(max_length=20)  # `rollups.cuts.Cut`
+    key = models.TextField()
+    subkey = models.TextField()
+    scope_id = models.UUIDField(null=True)  # NULL: all scopes
+    dry_run = models.BooleanField()
+    #: Quarter in which the executions were active in this group before the block; NULL: never.
+    previous = models.DateTimeField(null=True)
+    executions = models.PositiveBigIntegerField()
+    calls = models.PositiveBigIntegerField()
+    input_tokens = models.PositiveBigIntegerField()
+    cache_read_input_tokens = models.PositiveBigIntegerField()
+    cache_write_input_tokens = models.PositiveBigIntegerField()
+    output_tokens = models.PositiveBigIntegerField()
+    reasoning_tokens = models.PositiveBigIntegerField()
+    known_cost_usd = models.DecimalField(max_digits=30, decimal_places=10)
+    unpriced_calls = models.PositiveBigIntegerField()
+    pending_calls = models.PositiveBigIntegerField()
+    latency_ms = models.PositiveBigIntegerField()
+    timed_calls = models.PositiveBigIntegerField()  # with a latency
+
+    class Meta:
+        indexes = [
+            models.Index(  # rollups.reads: all columns, because rows of one cut lie far apart in the table
+                fields=["cut", "level", "start"],
+                include=["key", "subkey", "dry_run", "previous", "executions", *_ROLLED_UP],
+                name="rollup_of_all",
+                condition=Q(scope_id__isnull=True),
+            ),
+            models.Index(  # rollups.reads
+                fields=["cut", "level", "scope_id", "start"],
+                name="rollup_of_scope",
+                condition=Q(scope_id__isnull=False),
+            ),
+            models.Index(fields=["level", "start"], name="rollup_of_block"),  # rollups.seal
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.cut} {self.key} {self.subkey} {self.start:%Y-%m-%d %H:%M}"
+
+
+class RollupState(models.Model):
+    """How far blocks are sealed: one row."""
+
+    sealed_until = models.DateTimeField(null=True)  # all blocks that end until then are sealed; NULL: no block is
+    settled_until = models.DateTimeField(null=True)  # all transactions that wrote before then have ended
+    horizon_xid = models.BigIntegerField(null=True)  # id of a transaction that began at `horizon_at`
+    horizon_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"sealed until {self.sealed_until}"
+
+
+class BusyScope(models.Model):
+    """A scope with many calls: its rows of days and hours are kept for good. Other scopes keep months."""
+
+    scope_id = models.UUIDField(primary_key=True)
+    since = models.DateTimeField()  # start of the month in which it became busy; hours are kept from its end on
+
+    def __str__(self) -> str:
+        return f"{self.scope_id} since {self.since:%Y-%m}"
+
+
+class ChangedQuarter(models.Model):
+    """A quarter of an hour in which a transaction has changed calls late; a trigger writes it.
+
+    The blocks that contain it are not used until they are computed again.
+    """
+
+    start = models.DateTimeField()
+    xid = models.BigIntegerField()  # of the transaction
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["start", "xid"], name="changed_quarter_once")]
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:%M}"

@@ -10,12 +10,13 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Avg, Count, F, Func, Q, QuerySet, Sum, TextField
-from django.db.models.functions import TruncDay
+from django.db.models import Count, Q, QuerySet, Sum
 
-from access.selectors import Person, visible_scopes
+from access.selectors import Person, scope_names, user_names, visible_roots
 from common.database import bulk
 from telemetry.models import CallStatus, ModelCall
+from telemetry.rollups.cuts import Cut
+from telemetry.rollups.reads import WHOLE, Filters, Key, Question, Sums, ask, snapshot
 
 TOKENS = (
     "input_tokens",
@@ -108,9 +109,9 @@ def newest_errors(steps: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], s
     return {(execution_id, step_id): error for execution_id, step_id, error in newest if error}
 
 
-def calls_of_workflow(*, user: Person, workflow_id: str) -> QuerySet[ModelCall]:
-    """Return the calls of a workflow's executions that the user may read, without dry runs."""
-    return ModelCall.objects.filter(workflow_id=workflow_id, scope__in=visible_scopes(user), dry_run=False)
+def calls_of_executions(execution_ids: QuerySet[Any, Any]) -> QuerySet[ModelCall]:
+    """Return the calls of executions."""
+    return ModelCall.objects.filter(execution_id__in=execution_ids)
 
 
 def execution_totals(execution_id: UUID, *, excluded: Collection[UUID] = ()) -> Totals:
@@ -182,6 +183,7 @@ class Summary:
     latency_ms_per_call: float | None  # None: no call has a reply
     by_workflow: list[Group]
     groups: dict[str, list[Group]]
+    cross: list[Group] | None = None  # None: not asked for
 
     @property
     def averages(self) -> dict[str, object]:
@@ -196,23 +198,16 @@ class Summary:
         }
 
 
-class _JsonElements(Func):
-    """The texts of a JSON array, one row each."""
-
-    function = "jsonb_array_elements_text"
-    output_field = TextField()
-    set_returning = True
-
-
-#: Columns of each grouping, by its public name. A call with several tags belongs to the group of each tag.
-GROUPS: dict[str, dict[str, str]] = {
-    "day": {"day": "day"},
-    "model": {"provider": "provider", "model": "model"},
-    "workflow": {"workflow_id": "workflow_id"},
-    "step": {"workflow_id": "workflow_id", "step_id": "step_id"},
-    "scope": {"scope_type": "scope__type", "scope_id": "scope__key"},
-    "user": {"user": "user__username"},
-    "tag": {"tag": "tag"},
+#: Cut and names of the keys of each grouping, by its public name. A call with several tags belongs to the group of each
+#: tag.
+GROUPS: dict[str, tuple[Cut, tuple[str, ...]]] = {
+    "day": (Cut.TOTAL, ("day",)),
+    "model": (Cut.MODEL, ("provider", "model")),
+    "workflow": (Cut.WORKFLOW, ("workflow_id",)),
+    "step": (Cut.STEP, ("workflow_id", "step_id")),
+    "scope": (Cut.SCOPE, ("scope_type", "scope_id")),
+    "user": (Cut.USER, ("user",)),
+    "tag": (Cut.TAG, ("tag",)),
 }
 
 
@@ -222,53 +217,92 @@ def summary(
     since: datetime | None = None,
     until: datetime | None = None,
     tz: ZoneInfo,
-    group_by: Iterable[str] = (),
+    group_by: Collection[str] = (),
+    by_day: str | None = None,
     dry_run: bool | None = False,
 ) -> Summary:
     """Return the costs of the calls started in [since, until) that the user may read.
 
-    `dry_run` selects only the calls of dry runs (True), or omits them (False); None: all calls.
+    `by_day` is a grouping that is crossed with days. `dry_run` selects only the calls of dry runs (True), or omits them
+    (False); None: all calls.
     """
-    rows = ModelCall.objects.filter(scope__in=visible_scopes(user))
-    if dry_run is not None:
-        rows = rows.filter(dry_run=dry_run)
-    if since is not None:
-        rows = rows.filter(started_at__gte=since)
-    if until is not None:
-        rows = rows.filter(started_at__lt=until)
-    total = rows.aggregate(**_SUMS, executions=Count("execution_id", distinct=True), latency=Avg("latency_ms"))
+    names = dict.fromkeys(["workflow", *group_by])
+    whole = Question(cut=Cut.TOTAL)
+    asked = {name: Question(cut=GROUPS[name][0], by_day=name == "day") for name in names}
+    crossed = None if by_day is None else Question(cut=GROUPS[by_day][0], by_day=True)
+    filters = Filters(since=since, until=until, scope_ids=visible_roots(user), dry_run=dry_run)
+    with snapshot():
+        ask([whole, *asked.values(), *([crossed] if crossed else [])], filters, tz)
+        groups = {name: _groups(name, question) for name, question in asked.items()}
+        cross = None if by_day is None or crossed is None else _groups(by_day, crossed)
+    sums = whole.answer.get(WHOLE, Sums())
     return Summary(
-        totals=_totals(total),
-        executions=total["executions"],
-        latency_ms_per_call=None if total["latency"] is None else float(total["latency"]),
-        by_workflow=_groups(rows, "workflow", tz),
-        groups={name: _groups(rows, name, tz) for name in group_by},
+        totals=_totals_of(sums),
+        executions=sums.executions,
+        latency_ms_per_call=sums.latency_ms / sums.timed_calls if sums.timed_calls else None,
+        by_workflow=groups["workflow"],
+        groups={name: groups[name] for name in group_by},
+        cross=cross,
     )
 
 
-def _groups(rows: QuerySet[ModelCall], name: str, tz: ZoneInfo) -> list[Group]:
-    columns = GROUPS[name]
-    if name == "day":
-        rows = rows.annotate(day=TruncDay("started_at", tzinfo=tz))
-    if name == "tag":
-        rows = rows.annotate(tag=_JsonElements("tags"))
-    keyed = rows.values(**{f"key_{key}": F(column) for key, column in columns.items()})
-    keys = [f"key_{key}" for key in columns]
-    found: Iterable[Mapping[str, Any]] = keyed.annotate(
-        **_SUMS, executions=Count("execution_id", distinct=True)
-    ).order_by(*keys)
-    return [
-        Group(
-            key={key: _key_value(row[f"key_{key}"]) for key in columns},
-            executions=row["executions"],
-            totals=_totals(row),
-        )
-        for row in found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowUsage:
+    """Sum over the calls of a workflow, and its steps in all executions."""
+
+    totals: Totals
+    steps: int  # that called a model
+    remediated_steps: int  # whose output had to be corrected
+
+
+def usage_of_workflow(*, user: Person, workflow_id: str) -> WorkflowUsage:
+    """Return the usage of a workflow in the executions that the user may read, without dry runs."""
+    whole, steps, remediated = (
+        Question(cut=cut, workflow_id=workflow_id) for cut in (Cut.WORKFLOW, Cut.STEP, Cut.REMEDIATED)
+    )
+    ask([whole, steps, remediated], Filters(scope_ids=visible_roots(user), dry_run=False), ZoneInfo("UTC"))
+    return WorkflowUsage(
+        totals=_totals_of(whole.answer.get((None, workflow_id, ""), Sums())),
+        steps=sum(each.executions for each in steps.answer.values()),
+        remediated_steps=sum(each.executions for each in remediated.answer.values()),
+    )
+
+
+def _totals_of(sums: Sums) -> Totals:
+    return Totals(
+        calls=sums.calls,
+        **{name: getattr(sums, name) for name in TOKENS},
+        known_cost_usd=sums.known_cost_usd,
+        unpriced_calls=sums.unpriced_calls,
+        cost_final=not sums.pending_calls,
+    )
+
+
+def _groups(name: str, question: Question) -> list[Group]:
+    names = _shown_names(name, question)
+    found = [
+        Group(key={**_day(key), **names[key]}, executions=sums.executions, totals=_totals_of(sums))
+        for key, sums in question.answer.items()
     ]
+    return sorted(found, key=lambda group: [(value is None, value or "") for value in group.key.values()])
 
 
-def _key_value(value: object) -> object:
-    return value.date().isoformat() if isinstance(value, datetime) else value
+def _day(key: Key) -> dict[str, object]:
+    return {} if key[0] is None else {"day": key[0].isoformat()}
+
+
+def _shown_names(name: str, question: Question) -> dict[Key, dict[str, object]]:
+    """Return the shown values of a grouping's keys, without the day."""
+    columns = GROUPS[name][1]
+    if name == "day":
+        return {key: {} for key in question.answer}
+    if name == "user":
+        users = user_names(int(key) for _, key, _ in question.answer if key)
+        return {key: {"user": users[int(key[1])] if key[1] else None} for key in question.answer}
+    if name == "scope":
+        scopes = scope_names(UUID(key) for _, key, _ in question.answer)
+        return {key: dict(zip(columns, scopes[UUID(key[1])], strict=True)) for key in question.answer}
+    return {key: dict(zip(columns, key[1:], strict=False)) for key in question.answer}
 
 
 def add_totals(parts: Iterable[Totals]) -> Totals:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
-from django.db.models import CharField, Count, F, Func, Value
+from django.db.models import CharField, Count, F, Func, QuerySet, Value
 from django.db.models.functions import Cast, Concat
 
-from access.selectors import Person, visible_scopes
 from telemetry.models import CallStatus, ModelCall
 from telemetry.percentiles import Percentile
 
@@ -22,14 +21,12 @@ class StepHistory(TypedDict):
     output_likely: int  # 50th percentile
 
 
-def step_histories(*, user: Person, workflow_id: str, excluded_providers: frozenset[str]) -> dict[str, StepHistory]:
-    """Return the usage of a workflow's steps, by step id, in the executions that the user may read.
+def step_histories(*, execution_ids: QuerySet[Any, Any], excluded_providers: frozenset[str]) -> dict[str, StepHistory]:
+    """Return the usage of a workflow's steps, by step id, in executions of the workflow.
 
     Reviews are omitted, and so are calls to the excluded providers, which differ from real calls.
     """
-    rows = ModelCall.objects.filter(
-        workflow_id=workflow_id, scope__in=visible_scopes(user), status=CallStatus.COMMITTED
-    ).exclude(kind="review")
+    rows = ModelCall.objects.filter(execution_id__in=execution_ids, status=CallStatus.COMMITTED).exclude(kind="review")
     slug = Func(F("step_id"), Value("@"), Value(1), function="split_part", output_field=CharField())
     run = Concat(Cast("execution_id", CharField()), Value("/"), "step_id")
     found = (

@@ -94,7 +94,10 @@ class CostPercentiles(serializers.Serializer[Any]):
 
 
 class WorkflowStats(serializers.Serializer[Any]):
-    """Statistics of a workflow's executions that the caller may see. Durations are those of completed executions."""
+    """Statistics of a workflow's executions that the caller may see.
+
+    Durations are those of completed executions. Percentiles are those of the newest 1,000 executions.
+    """
 
     workflow_id = serializers.CharField()
     executions = serializers.IntegerField()

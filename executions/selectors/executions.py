@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Max, Q, QuerySet
 
 from access.permissions import Action, permitted
-from access.selectors import Person, limits_of, role_of, root_of, root_scope, visible_scopes
+from access.selectors import Person, limits_of, role_of, root_of, root_scope, visible_roots, visible_scopes
 from common.database.bulk import run_together
 from common.errors import NotFound
 from documents import selectors as documents
@@ -124,6 +125,23 @@ def executions(
     rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
     rows = rows.filter(scope__in=visible_scopes(user), **{k: v for k, v in wanted.items() if v is not None})
     return rows if scope is None else rows.filter(_works_in(scope))
+
+
+def of_workflow(*, user: Person, workflow_id: str) -> QuerySet[models.Execution]:
+    """Return the executions of a workflow that the user may see, without dry runs, by columns of one index."""
+    rows = models.Execution.objects.filter(workflow_id=workflow_id, script__isnull=True)
+    roots = visible_roots(user)
+    return rows if roots is None else rows.filter(scope_id__in=roots)
+
+
+def newest_of_workflow(*, user: Person, workflow_id: str, limit: int) -> QuerySet[models.Execution, Any]:
+    """Return the ids of the newest executions of a workflow that the user may see, without dry runs."""
+    return newest(of_workflow(user=user, workflow_id=workflow_id), limit=limit)
+
+
+def newest(rows: QuerySet[models.Execution], *, limit: int) -> QuerySet[models.Execution, Any]:
+    """Return the ids of the newest of some executions."""
+    return rows.order_by("-created_at", "-id").values("id")[:limit]
 
 
 def _works_in(scope_id: UUID) -> Q:

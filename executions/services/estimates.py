@@ -26,6 +26,7 @@ from executions.engine.prompting.json_text import shown
 from executions.engine.runtime.reuse_plan import ReusePlan, plan_reuse
 from executions.engine.transitions.planner import new_execution
 from executions.persistence.repositories import get_files
+from executions.selectors.executions import newest_of_workflow
 from executions.services.files import read_files
 from executions.services.preflight import require_brief, resolve_workflow
 from telemetry import usage_history
@@ -34,6 +35,7 @@ from telemetry.pricing import prices
 from workflows.definitions.definition import WorkflowDefinition
 
 NOTHING_REUSED = ReusePlan()
+PAST_EXECUTIONS = 1_000  # the newest ones, so that an estimate takes the same time after any number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ def estimate(
     definition, version = found.definition, found.version
     require_brief(definition, input)
     prices.CONFIGURED.get()
-    past = usage_history.step_histories(user=user, workflow_id=workflow_id, excluded_providers=FREE_PROVIDERS)
+    past = _past(user, workflow_id)
     root_id = _root_id(user, scope_type, scope_id)
     heads = {} if root_id is None else _scope_documents(definition, root_id)
     sizes = {kind: len(shown(head.content).encode()) for kind, head in heads.items()}
@@ -82,7 +84,7 @@ def estimate(
         brief=input,
         files=read_files(user=user, brief=input, root_id=root_id, of_any_scope=scope_id is None),
         models=_models(definition),
-        past={step: StepHistory(**values) for step, values in past.items()},
+        past=past,
         scope_documents=sizes | dict(reuse.sizes),
         document_files={} if root_id is None else _files_of(heads, root_id),
         reading=build_ports().models.reading,
@@ -92,6 +94,13 @@ def estimate(
     )
     steps = forecast(basis)
     return _whole(workflow_id, version, steps, now=now, executions=_executions(past))
+
+
+def _past(user: Person, workflow_id: str) -> dict[str, StepHistory]:
+    """Return what the steps used in the newest executions."""
+    executions = newest_of_workflow(user=user, workflow_id=workflow_id, limit=PAST_EXECUTIONS)
+    found = usage_history.step_histories(execution_ids=executions, excluded_providers=FREE_PROVIDERS)
+    return {step: StepHistory(**values) for step, values in found.items()}
 
 
 async def find_reusable(
@@ -165,8 +174,8 @@ def _models(definition: WorkflowDefinition) -> dict[str, tuple[str, ...]]:
     return {name: resolve(name) for step in definition.steps for name in step.model_names}
 
 
-def _executions(past: Mapping[str, usage_history.StepHistory]) -> int:
-    return max((step["executions"] for step in past.values()), default=0)
+def _executions(past: Mapping[str, StepHistory]) -> int:
+    return max((step.executions for step in past.values()), default=0)
 
 
 def _price(model: str, sent: int, written: int, *, dearest: bool, now: datetime) -> Decimal | None:

@@ -1,7 +1,7 @@
 """Periodic duties of workers.
 
-They wake due executions, resume budget-blocked ones, act on deadlines, index documents, correct the inbox, and prune
-what is old.
+They wake due executions, resume budget-blocked ones, act on deadlines, index documents, roll up calls, correct the
+inbox, and prune what is old.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from documents.files.storage import UNUSED_RETENTION, delete_unused
 from documents.search.index import index_documents, is_any_waiting
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import NotWaiting
+from executions.engine.runtime.cancellation import shield_until_done
 from executions.engine.transitions import backoff, budgets, clarification, core
 from executions.persistence import inbox_entries, repositories, retention
 from executions.persistence.notifier import announce_inbox
@@ -29,6 +30,7 @@ from executions.selectors.inbox import FAILURE_DAYS
 from executions.services.locking import store_decision
 from executions.worker import recovery
 from telemetry import spending
+from telemetry.rollups.seal import seal
 
 INDEX_DELAY_SECONDS = 30.0  # that a busy worker lets documents wait for the text index
 PRUNE_BATCH_SIZE = 100  # executions whose logs are pruned, or files that are deleted, in one transaction
@@ -139,6 +141,16 @@ async def index_new_documents(*, is_busy: Callable[[], bool]) -> None:
         late = database_now() - timedelta(seconds=INDEX_DELAY_SECONDS)
         if is_busy() and not await in_thread(is_any_waiting, before=late):
             return
+
+
+async def roll_up_calls() -> None:
+    """Seal the blocks of calls that have ended, and renew changed ones, in batches.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached; earlier batches have been stored.
+    """
+    while await shield_until_done(in_thread(seal)):  # a worker that stops waits for the batch
+        pass
 
 
 def resume_budget_blocked(*, now: datetime) -> int:

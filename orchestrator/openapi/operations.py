@@ -108,14 +108,15 @@ def _describe(operation: Json, entry: Json) -> None:
         _add_example(operation["requestBody"]["content"], entry["request"])
     for status, response in operation["responses"].items():
         if status.startswith("2") and "response" in entry:
-            _add_example(response.get("content", {}), entry["response"])
+            _add_example(response.get("content", {}), entry["response"], csv=entry.get("csv"))
     _add_example(operation["responses"]["default"]["content"], _PROBLEM_EXAMPLE)
 
 
-def _add_example(content: Json, value: object) -> None:
+def _add_example(content: Json, value: object, *, csv: str | None = None) -> None:
+    files = _FILES if csv is None else {**_FILES, "text/csv": csv}
     for media_type, media in content.items():
-        if media_type in _FILES:
-            media["examples"] = {"Example": {"value": _FILES[media_type]}}
+        if media_type in files:
+            media["examples"] = {"Example": {"value": files[media_type]}}
         else:
             media.setdefault("examples", {}).setdefault("Example", {"value": value})
 

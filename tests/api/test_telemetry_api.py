@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -214,6 +216,10 @@ def test_groups_come_one_by_one_too(api: Api, alice: User) -> None:
         ({"tz": "localtime"}, "/tz"),
         ({"group_by": "tags"}, "/group_by"),
         ({"group_by": "day,colour"}, "/group_by"),
+        ({"cross": "day"}, "/cross"),
+        ({"cross": "day,day"}, "/cross"),
+        ({"cross": "model,step"}, "/cross"),
+        ({"cross": "day,model,step"}, "/cross"),
         ({"form": "2026-03-01"}, "/form"),
         ({"limit": "5"}, "/limit"),
         ({"tz": ["UTC", "Europe/Berlin"]}, "/tz"),
@@ -253,3 +259,66 @@ def test_a_group_that_is_named_again_and_again_is_looked_for_once(
     with django_assert_max_num_queries(8):
         body = get(client, group_by=",".join([repeated] * 1000)).json()
     assert set(body["groups"]) == {name.strip() for name in repeated.split(",")}
+
+
+def test_two_groupings_make_a_table_of_both(api: Api, alice: User) -> None:
+    execution = answered(alice, cost_usd=Decimal("0.5"))
+    answered(alice, execution_id=execution, step_id="more", model="writer-2")
+    answered(alice, started_at=NOON + timedelta(days=1), cost_usd=None)
+    client = api(alice)
+    assert "cross" not in get(client).json()
+    body = get(client, cross="day,model").json()
+    assert all(set(row) == SUMS | {"day", "provider", "model"} for row in body["cross"])
+    assert [(row["day"], row["model"], row["calls"], row["cost_usd"]) for row in body["cross"]] == [
+        ("2026-03-01", "writer-1", 1, "0.5000000000"),
+        ("2026-03-01", "writer-2", 1, "0.0012000000"),
+        ("2026-03-02", "writer-1", 1, None),
+    ]
+    assert get(client, cross="model , day").json()["cross"] == body["cross"]
+    users = get(client, cross="day,user", tz="Pacific/Kiritimati").json()["cross"]
+    assert [(row["day"], row["user"], row["executions"]) for row in users] == [
+        ("2026-03-02", "alice", 1),
+        ("2026-03-03", "alice", 1),
+    ]
+
+
+@pytest.mark.parametrize("asked", [{"HTTP_ACCEPT": "text/csv"}, {"format": "csv"}])
+def test_a_summary_is_a_table_of_a_spreadsheet_too(api: Api, alice: User, asked: dict[str, str]) -> None:
+    answered(alice, workflow_id="minutes")
+    answered(alice, cost_usd=None, step_id="\u00e9tude")
+    headers: dict[str, Any] = {name: value for name, value in asked.items() if name.startswith("HTTP")}
+    query = {name: value for name, value in asked.items() if name not in headers}
+    client = api(alice)
+    response = client.get("/api/v1/telemetry/summary", query, **headers)
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
+    assert response.headers["Content-Disposition"] == 'attachment; filename="costs.csv"'
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    rows = list(csv.DictReader(io.StringIO(response.content.decode())))
+    assert [(row["group"], row["workflow_id"], row["calls"], row["cost_usd"]) for row in rows] == [
+        ("total", "", "2", ""),
+        ("workflow", "minutes", "1", "0.0012000000"),
+        ("workflow", "report", "1", ""),
+    ]
+    assert [row["cost_complete"] for row in rows] == ["false", "true", "false"]
+    response = client.get("/api/v1/telemetry/summary", {**query, "group_by": "step", "cross": "day,model"}, **headers)
+    rows = list(csv.DictReader(io.StringIO(response.content.decode())))
+    assert [(row["group"], row["step_id"], row["day"], row["model"]) for row in rows] == [
+        ("total", "", "", ""),
+        ("step", "research", "", ""),
+        ("step", "\u00e9tude", "", ""),
+        ("day,model", "", "2026-03-01", "writer-1"),
+    ]
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t"])
+def test_a_text_is_no_formula_in_a_spreadsheet(api: Api, alice: User, begin: str) -> None:
+    answered(alice, model=f"{begin}HYPERLINK(1)", tags=(f"{begin}1,2",))
+    client = api(alice)
+    found = client.get("/api/v1/telemetry/summary", {"group_by": "model,tag"}, HTTP_ACCEPT="text/csv").content.decode()
+    rows = list(csv.DictReader(io.StringIO(found)))
+    assert [row["model"] or row["tag"] for row in rows] == ["", f"'{begin}HYPERLINK(1)", f"'{begin}1,2"]
+
+
+def test_a_problem_is_json_where_a_table_was_asked_for(api: Api, alice: User) -> None:
+    response = api(alice).get("/api/v1/telemetry/summary", {"tz": "Mars"}, HTTP_ACCEPT="text/csv")
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/tz")

@@ -10,7 +10,6 @@ from uuid_utils.compat import uuid7
 
 from access.user import User
 from telemetry import selectors
-from telemetry.models import ModelCall
 from telemetry.selectors import Totals
 from tests.factories.calls import REPLY, TOKENS, announce, answered, call
 
@@ -71,12 +70,16 @@ def test_sums_of_many_executions_take_one_query(alice: User, django_assert_num_q
     )
 
 
-def test_calls_of_a_workflow_are_those_that_the_reader_may_see(alice: User, bob: User) -> None:
-    answered(alice)
-    answered(alice, workflow_id="other")
-    assert selectors.calls_of_workflow(user=alice, workflow_id="report").count() == 1
-    assert selectors.calls_of_workflow(user=bob, workflow_id="report").count() == 0
-    assert ModelCall.objects.count() == 2
+def test_usage_of_a_workflow_is_that_of_calls_that_the_reader_may_see(alice: User, bob: User) -> None:
+    execution = answered(alice)
+    answered(alice, execution_id=execution, attempt=2, kind="remediate")
+    answered(alice, execution_id=execution, step_id="summary")
+    answered(alice, workflow_id="other", kind="remediate")
+    answered(alice, dry_run=True)
+    found = selectors.usage_of_workflow(user=alice, workflow_id="report")
+    assert (found.totals.calls, found.steps, found.remediated_steps) == (3, 2, 1)
+    unseen = selectors.usage_of_workflow(user=bob, workflow_id="report")
+    assert (unseen.totals, unseen.steps, unseen.remediated_steps) == (Totals(), 0, 0)
 
 
 def test_providers_that_an_execution_asked_are_named(alice: User) -> None:

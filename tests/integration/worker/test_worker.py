@@ -27,11 +27,12 @@ from executions.engine.domain.errors import ModelError
 from executions.engine.domain.states import ExecutionStatus, FailureCode, StepStatus
 from executions.engine.testing.in_memory_models import ScriptedModelClient
 from executions.persistence import repositories
-from executions.worker import advance, recovery
+from executions.worker import advance, recovery, worker
 from executions.worker.active_runs import ACTIVE
 from executions.worker.worker import Worker
-from telemetry.models import ModelCall, Price
+from telemetry.models import ModelCall, Price, Rollup, RollupState
 from telemetry.pricing import prices
+from tests.factories.calls import NOON, answered
 from tests.factories.engine import Gate, document
 from tests.factories.executions import cancel, claim, empty_the_queue, outage, start
 from tests.support.waiting import HANG_SECONDS
@@ -123,6 +124,14 @@ async def test_a_worker_indexes_the_texts_of_documents(ann: User, gate: Gate) ->
     await in_thread(start, ann)
     async with working():
         await until(lambda: Document.objects.filter(search__isnull=False).exists())
+
+
+async def test_a_worker_rolls_up_calls(ann: User, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "ROLL_UP_SECONDS", 0.05)
+    await in_thread(answered, ann)
+    async with working():
+        await until(lambda: Rollup.objects.filter(cut="total").exists())
+        await until(lambda: RollupState.objects.filter(sealed_until__gt=NOON).exists())
 
 
 async def test_a_cancel_ends_the_call_under_way(ann: User, gate: Gate) -> None:

@@ -11,6 +11,7 @@ import pytest
 from executions.engine.domain.states import CallStatus
 from executions.engine.transitions.core import Change
 from executions.models import Execution, ExecutionEvent
+from executions.selectors import costs
 from tests.factories import reports
 from tests.factories.callers import Caller
 
@@ -174,6 +175,27 @@ def test_stats_count_what_the_caller_may_see(ada: Caller, eve: Caller, report: i
     stats = eve.get("/telemetry/workflows/report/stats").json()
     assert (stats["executions"], stats["totals"]["calls"], stats["cost_usd"]["p50"]) == (0, 0, None)
     assert ada.get("/telemetry/workflows/report/stats").json()["executions"] == 1
+
+
+def test_percentiles_are_those_of_the_newest_executions(
+    ada: Caller, report: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cost, seconds in (("0.9", 900), ("0.01", 10), ("0.03", 30)):
+        execution = reports.finish(reports.start(ada.user, key=cost), cost=cost)
+        created = Execution.objects.get(id=execution.id).created_at
+        Execution.objects.filter(id=execution.id).update(finished_at=created + timedelta(seconds=seconds))
+    before = ada.get("/telemetry/workflows/report/stats").json()
+    assert (before["cost_usd"]["p95"], before["duration_seconds"]["p95"]) == ("1.8000000000", 900.0)
+    monkeypatch.setattr(costs, "PERCENTILE_EXECUTIONS", 2)
+    stats = ada.get("/telemetry/workflows/report/stats").json()
+    assert stats["cost_usd"] == {"p50": "0.0200000000", "p95": "0.0600000000"}
+    assert stats["duration_seconds"] == {"p50": 10.0, "p95": 30.0}
+    assert {**stats, "cost_usd": 0, "duration_seconds": 0} == {
+        **before,
+        "cost_usd": 0,
+        "duration_seconds": 0,
+        "running_seconds": stats["running_seconds"],
+    }
 
 
 def test_stats_of_a_workflow_that_does_not_exist_are_not_found(ada: Caller) -> None:

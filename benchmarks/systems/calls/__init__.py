@@ -1,0 +1,1 @@
+"""Calls by the thousand, and the time of summing them up."""
