@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -248,8 +249,9 @@ def unchanged_elsewhere(before: JsonValue, after: JsonValue, passages: Iterable[
     """Return the pointers of all places outside of the passages that differ; an empty list if there are no others.
 
     A passage without a quote allows any value at its place, or none. A passage with a quote allows other text in place
-    of the quote; the text before and after it has to stay to the letter. A quote that its text does not have allows
-    nothing. Values elsewhere have to be equal as JSON. Items of a list stay in their order, and none may be added.
+    of the quote; the text before and after it has to stay to the letter. A quote without surroundings is meant wherever
+    its text has it; a quote that its text does not have allows nothing. Values elsewhere have to be equal as JSON.
+    Items of a list stay in their order, and none may be added.
     The pointers lead into `after`; those of missing values say where the value was.
 
     Raises:
@@ -302,13 +304,20 @@ def _differing_items(
 
 def _kept(text: str, quotes: Sequence[Anchor]) -> list[str]:
     """Return the pieces of a text that stand before, between and after the quotes."""
-    found = (find_quote(text, each.quote, each.prefix, suffix=each.suffix, near=each.start) for each in quotes)
     pieces, start = list[str](), 0
-    for place in sorted(place for place in found if place is not None):
+    for place in sorted(place for each in quotes for place in _places(text, each)):
         if place.start >= start or not pieces:
             pieces.append(text[start : place.start])
         start = max(start, place.end)
     return [*pieces, text[start:]]
+
+
+def _places(text: str, passage: Anchor) -> list[Range]:
+    """Return where a quote stands: once by its surroundings, and wherever it stands if nothing tells which is meant."""
+    if passage.prefix or passage.suffix or passage.start:
+        found = find_quote(text, passage.quote, passage.prefix, suffix=passage.suffix, near=passage.start)
+        return [] if found is None else [found]
+    return [Range(*each.span()) for each in re.finditer(re.escape(passage.quote), text)]
 
 
 def _fits(text: str, pieces: Sequence[str]) -> bool:

@@ -224,17 +224,16 @@ def correction_section(rejected: RejectedOutput) -> str:
         return "\n\n".join([*parts, *([_ONLY_COMMENTED] if rejected.kept else [])])
     if any(each.code == FOUND_BY_REVIEW for each in rejected.violations):
         findings = Material(kind="findings", name="what the review found", text=details)
-        return (
-            f"# A reviewer has read your last output and finds fault with it\n\n{as_data(output)}\n\n"
-            f"{as_data(findings)}\n\nHand in the whole document again with these faults mended, and keep the rest."
-        )
-    violations = Material(kind="violations", name="exactly what is wrong with it", text=details)
-    parts = ["# Your last output was not valid", as_data(output), as_data(violations)]
+        parts = ["# A reviewer has read your last output and finds fault with it", as_data(output), as_data(findings)]
+        rest = "keep the rest"
+    else:
+        violations = Material(kind="violations", name="exactly what is wrong with it", text=details)
+        parts = ["# Your last output was not valid", as_data(output), as_data(violations)]
+        rest = "change nothing else"
     if rejected.kept:
         read = Material(kind="version", name="the version that a person has read", text=rejected.kept)
         parts += [as_data(read), f"{_ONLY_COMMENTED} Begin with that version."]
-    parts.append("Hand in the whole document again with these faults mended, and change nothing else.")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, f"Hand in the whole document again with these faults mended, and {rest}."])
 
 
 def _listed(violations: Iterable[FieldError]) -> str:

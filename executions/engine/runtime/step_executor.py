@@ -41,8 +41,8 @@ from executions.engine.transitions.reviews import (
 from workflows.definitions.definition import WorkflowDefinition
 
 _WAY_OUT = (
-    "A retry asks the model once more, and names these places. A retry with this step as `from_step` drops the "
-    "request and makes the document anew."
+    "A retry gives the model all attempts again, and names these places. A retry from this step (`from_step` in the "
+    "API) drops the request and makes the document anew."
 )
 
 

@@ -212,6 +212,18 @@ def test_the_surroundings_tell_which_quote_may_change() -> None:
     assert outside(after, second) == ["/summary"]
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_quote_without_surroundings_is_meant_wherever_its_text_has_it(times: int) -> None:
+    before = {"t": "The counter is red. It stands by the door. The counter is red."}
+    passage = Anchor("/t", "The counter is red")
+    for after in (
+        before["t"].replace("counter is red", "counter is blue", times),
+        "It is blue".join(before["t"].rsplit("The counter is red", times)),
+    ):
+        assert outside({"t": after}, passage, before=before) == []
+    assert outside({"t": before["t"].replace("door", "window")}, passage, before=before) == ["/t"]
+
+
 def test_several_quotes_may_change_also_where_they_overlap() -> None:
     passages = [Anchor("/summary", quote) for quote in ("lends tools", "tools. The board", "June")]
     assert outside(changed(summary=TEXT.replace("lends tools. The board", "X", 1).replace("June", "")), *passages) == []

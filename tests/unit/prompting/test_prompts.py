@@ -7,10 +7,19 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
+from common.errors import FieldError
 from executions.engine.domain.calls import Material, ModelRequest
 from executions.engine.domain.execution import Document
 from executions.engine.domain.states import ExecutionStatus
-from executions.engine.prompting.prompts import PromptInputs, build_request
+from executions.engine.prompting.prompts import (
+    FOUND_BY_REVIEW,
+    PromptInputs,
+    RejectedOutput,
+    build_request,
+    correction_section,
+)
 from tests.factories.engine import ASKING, LINE, World, definition, document
 from tests.factories.reviews import SATISFIED
 from workflows.definitions.definition import StepDefinition
@@ -116,3 +125,14 @@ async def test_a_reviewer_is_told_that_there_was_no_brief() -> None:
     await world.start(None)
     assert (await world.run()).status is ExecutionStatus.COMPLETED
     assert [each.prompt.startswith("There is no brief") for each in world.asked] == [True, True]
+
+
+@pytest.mark.parametrize("code", [FOUND_BY_REVIEW, "changed_elsewhere", "type"])
+def test_whatever_was_wrong_the_model_sees_the_version_that_may_change_at_passages_alone(code: str) -> None:
+    fault = FieldError(pointer="/title", code=code, detail="Too long.")
+    section = correction_section(RejectedOutput(output="{}", violations=(fault,), kept='{"title": "Read"}'))
+    kept = section.partition('<data kind="version"')[2]
+    assert '"title": "Read"' in kept
+    assert "Change only the passages" in kept
+    free = correction_section(RejectedOutput(output="{}", violations=(fault,)))
+    assert ("Too long." in free, "Change only" in free) == (True, False)
