@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
+from common.database.connections import giving_back
 from common.database.server import database_now
 from executions.selectors import executions
 from orchestrator.legacy_database import NAME, is_legacy
@@ -24,7 +25,7 @@ async def healthz(_request: HttpRequest) -> JsonResponse:
 
 async def readyz(_request: HttpRequest) -> JsonResponse:
     """Report whether new executions can run: database, migrations, a worker."""
-    checks = await sync_to_async(_checks)()
+    checks = await sync_to_async(giving_back(_checks))()
     ready = all(state == "ok" for state in checks.values())
     body = {"status": "ok" if ready else "not ready", "checks": checks}
     return JsonResponse(body, status=200 if ready else 503)

@@ -26,6 +26,7 @@ _JSON_TYPES: tuple[tuple[type[serializers.Field[Any, Any, Any, Any]], tuple[type
     (serializers.UUIDField, (str,)),
     (serializers.BooleanField, (bool,)),
     (serializers.IntegerField, (int, float)),
+    (serializers.FloatField, (int, float)),
 )
 
 

@@ -21,7 +21,6 @@ from typing import Any, ParamSpec, TypeVar
 from adrf.views import APIView
 from adrf.viewsets import GenericViewSet
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -32,6 +31,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from common.api.serializers import ListedChoiceField, StrictSerializer, checked
+from common.database.connections import giving_back, is_served
 from common.errors import Malformed
 
 #: Form of an id in a path; other paths get 404.
@@ -110,27 +110,21 @@ def in_request_thread(function: Callable[Given, Result]) -> Callable[Given, Awai
     async def call(*arguments: Given.args, **options: Given.kwargs) -> Result:
         if _is_inside.get():
             return function(*arguments, **options)
-        return await sync_to_async(function)(*arguments, **options)
+        return await sync_to_async(giving_back(function))(*arguments, **options)
 
     return call
 
 
-async def run_in_one_thread(function: Callable[[], Result], *, gives_back: bool) -> Result:
-    """Call a function in the thread of a request, in which `in_request_thread` calls at once.
+async def run_in_one_thread(function: Callable[[], Result]) -> Result:
+    """Call a function in the thread of a request, in which `in_request_thread` calls at once."""
 
-    Args:
-        function: The function.
-        gives_back: Whether the thread then gives its database connection back, as at the end of a request.
-    """
-
+    @giving_back
     def run() -> Result:
         token = _is_inside.set(True)
         try:
             return function()
         finally:
             _is_inside.reset(token)
-            if gives_back:
-                close_old_connections()
 
     return await sync_to_async(run)()
 
@@ -176,9 +170,10 @@ class ApiMixin:
             awaited: HttpResponseBase = await super().async_dispatch(request, *arguments, **options)  # type: ignore[misc]
             return awaited
         answer = partial(self._answer, request, *arguments, **options)
-        has_loop = getattr(request, "has_loop", False)  # no client of tests, which has one thread for all
-        response = await run_in_one_thread(answer, gives_back=has_loop)
-        return _without_threads(response) if has_loop else response
+        response = await run_in_one_thread(answer)
+        if isinstance(response, Response) and is_served():  # no client of tests
+            response.render = _no_more_work(response)  # type: ignore[method-assign]  # Django awaits it without a thread
+        return response
 
     def _name_of(self, request: HttpRequest) -> str:
         """Return the name of the action, or of the method."""
@@ -210,6 +205,12 @@ class ApiMixin:
             APIException: the caller lacks the permission, or the query or the body is invalid.
             BadPrecondition: `If-None-Match` contains no valid entity tags.
         """
+        if not _is_inside.get():
+            giving_back(self._begin)(request, *arguments, **options)
+            return
+        self._begin(request, *arguments, **options)
+
+    def _begin(self, request: Request, *arguments: Any, **options: Any) -> None:
         super().initial(request, *arguments, **options)  # type: ignore[misc]
         self._check_query(request)
         if request.method in SAFE_METHODS and (header := request.headers.get("If-None-Match")) is not None:
@@ -240,16 +241,11 @@ async def _refuse_method(request: Request, *_arguments: Any, **_options: Any) ->
     raise MethodNotAllowed(str(request.method))
 
 
-def _without_threads(response: HttpResponseBase) -> HttpResponseBase:
-    """Return a response that is ready: Django awaits its `render` again, and `asgi_handler` closes it on the loop."""
-
-    async def render() -> HttpResponseBase:
+def _no_more_work(response: Response) -> Callable[[], Awaitable[Response]]:
+    async def render() -> Response:
         return response
 
-    if isinstance(response, Response):
-        response.render = render  # type: ignore[method-assign]
-    response.needs_no_thread = True  # type: ignore[attr-defined]
-    return response
+    return render
 
 
 class ApiView(ApiMixin, APIView):

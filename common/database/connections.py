@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import psycopg
 from django.conf import settings
@@ -20,6 +21,7 @@ from psycopg.abc import PQGen
 from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.pq.abc import PGconn
 
+Given = ParamSpec("Given")
 Result = TypeVar("Result")
 Row = TypeVar("Row")
 
@@ -119,6 +121,37 @@ def give_back() -> None:
     """Give this thread's connection back to its pool, while it waits for something else. A transaction keeps it."""
     if not connection.in_atomic_block:
         connection.close()
+
+
+_is_served: ContextVar[bool] = ContextVar("is_served", default=False)
+
+
+def serve_request() -> None:
+    """Tell that this task answers a request of a server. What it calls in threads gives its connection back each time.
+
+    Without this, a request that is cancelled while a thread works for it would keep the connection for ever. Clients of
+    tests have one connection for many requests.
+    """
+    _is_served.set(True)
+
+
+def is_served() -> bool:
+    """Return whether this task or thread answers a request of a server."""
+    return _is_served.get()
+
+
+def giving_back(function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Return a function for a thread of a request, which gives its connection back at its end."""
+
+    @wraps(function)
+    def call(*arguments: Given.args, **options: Given.kwargs) -> Result:
+        try:
+            return function(*arguments, **options)
+        finally:
+            if is_served():
+                give_back()
+
+    return call
 
 
 _thread = threading.local()

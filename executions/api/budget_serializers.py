@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 class _Plain(serializers.Field):
-    """A number, or text that is a JSON number. An empty text is invalid and does not remove a limit."""
+    """A number; for an amount of money also text that is one. An empty text is invalid and does not remove a limit."""
 
     def run_validation(self, data: object = serializers.empty) -> Any:
         """Return the number.

@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing, suppress
 from typing import IO, Any
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
-from django.db import close_old_connections
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 from common.api.parsers import Utf8Request
+from common.database.connections import giving_back, serve_request
 from common.errors import TooLarge
 from common.limits import limits
 from orchestrator.problems import CONTENT_TYPE, problem_of
@@ -51,6 +51,14 @@ class Handler(ASGIHandler):
         finally:
             settings.MIDDLEWARE = names
 
+    def make_view_atomic(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        """Let a view of pages complete its response in its thread, which then gives its connection back.
+
+        Django calls this for each request. Views of the API do so themselves.
+        """
+        made: Callable[..., Any] = super().make_view_atomic(view)
+        return made if iscoroutinefunction(made) else giving_back(_completed(made))
+
     async def handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, as Django's handler does, without a thread before and after that of the view."""
         limited = _limited(scope, receive)
@@ -61,6 +69,7 @@ class Handler(ASGIHandler):
         except TooLarge as error:
             await _refuse(scope, send, error)
             return
+        serve_request()
         with closing(body):
             set_script_prefix(get_script_prefix(scope))
             request, refusal = self.create_request(scope, body)
@@ -68,7 +77,6 @@ class Handler(ASGIHandler):
                 if refusal is not None:
                     await self.send_response(refusal, send)
                 return
-            request.has_loop = True  # type: ignore[attr-defined]  # see `common.api.views`
             await self._answer(request, limited, send)
 
     async def _answer(self, request: ASGIRequest, receive: Receive, send: Send) -> None:
@@ -81,10 +89,8 @@ class Handler(ASGIHandler):
         await asyncio.wait((answering, listening))
         if not listening.cancelled() and not isinstance(error := listening.exception(), RequestAborted | None):
             raise error  # a message after the body
-        if answering.cancelled():
-            await sync_to_async(close_old_connections)()
-        else:
-            await _close(answering.result())
+        if not answering.cancelled():
+            answering.result().close()  # it has no connection: see `make_view_atomic`
 
     async def _respond(self, request: ASGIRequest, send: Send) -> HttpResponseBase:
         response = await self.run_get_response(request)
@@ -103,12 +109,13 @@ class Handler(ASGIHandler):
         return super().create_request({**scope, "headers": headers}, body_file)
 
 
-async def _close(response: HttpResponseBase) -> None:
-    """Close a response, in a thread if that of its view may still have a connection to the database."""
-    if getattr(response, "needs_no_thread", False):
-        response.close()
-    else:
-        await sync_to_async(response.close)()
+def _completed(view: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
+    def answer(*arguments: Any, **options: Any) -> HttpResponseBase:
+        response = view(*arguments, **options)
+        completed: HttpResponseBase = response.render() if hasattr(response, "render") else response
+        return completed
+
+    return answer
 
 
 def _limited(scope: dict[str, Any], receive: Receive) -> Receive:

@@ -14,7 +14,6 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
 from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessions
-from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoXFrameOptions
@@ -25,16 +24,9 @@ from django.utils.deprecation import MiddlewareMixin
 from rest_framework.permissions import SAFE_METHODS
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from common.database.connections import giving_back
+
 View = Callable[..., Any]
-
-
-def _and_give_back(hook: View, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """Call a hook after the view. Then give the connection back, which the view may have given back before."""
-    try:
-        final: HttpResponseBase = hook(request, response)
-        return final
-    finally:
-        close_old_connections()
 
 
 class _OnLoop(MiddlewareMixin):
@@ -50,7 +42,7 @@ class _OnLoop(MiddlewareMixin):
         if after is None:
             return response
         if self.waits(request):
-            return await sync_to_async(_and_give_back)(after, request, response)
+            return await sync_to_async(giving_back(after))(request, response)
         final: HttpResponseBase = after(request, response)
         return final
 

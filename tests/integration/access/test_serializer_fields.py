@@ -48,6 +48,7 @@ class Typed(StrictSerializer):
     address = serializers.EmailField(required=False)
     key = serializers.UUIDField(required=False)
     number = serializers.IntegerField(required=False)
+    share = serializers.FloatField(required=False)
     flag = serializers.BooleanField(required=False)
     moment = serializers.DateTimeField(required=False)
     words = serializers.ListField(child=serializers.CharField(max_length=5), max_length=4, required=False)
@@ -62,6 +63,7 @@ class Typed(StrictSerializer):
         ("address", [1, True]),
         ("key", [1, 1.0, True]),
         ("number", ["1", " 1", True, 1.5, [1]]),
+        ("share", ["0.5", "1"]),
         ("flag", ["true", "yes", 1, 0, 0.0, []]),
         ("moment", [0, 1.5, True]),
         ("words", [["a", 1], [0.5], [True], "a"]),

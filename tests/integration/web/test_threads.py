@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 from django.test import Client
@@ -14,19 +16,27 @@ from django.test import Client
 from access.services import issue_token
 from access.user import User
 from common.api.views import complete, in_request_thread
+from common.database.parameters import connection_parameters
 from orchestrator.asgi import application
 from tests.factories import reports
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+#: Whether a request waits for a lock of this connection.
+_WAITING = "SELECT exists(SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
 
-async def ask(path: str, *headers: tuple[bytes, bytes], body: bytes = b"") -> int:
-    """Send a request to the application; return the status of the response."""
+
+async def ask(path: str, *headers: tuple[bytes, bytes], body: bytes = b"", leaves: asyncio.Event | None = None) -> int:
+    """Send a request to the application; return the status of the response, 0 if the client leaves before."""
     sent: list[dict[str, Any]] = []
     messages = [{"type": "http.request", "body": body}]
 
     async def receive() -> dict[str, Any]:
-        return messages.pop() if messages else await asyncio.Future()
+        if messages:
+            return messages.pop()
+        await (leaves or asyncio.Event()).wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
@@ -45,7 +55,19 @@ async def ask(path: str, *headers: tuple[bytes, bytes], body: bytes = b"") -> in
         "server": ("127.0.0.1", 80),
     }
     await application(scope, receive, send)
-    return int(sent[0]["status"])
+    return int(sent[0]["status"]) if sent else 0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(HANG_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def in_use() -> int:
+    """The connections of the pool that requests have."""
+    found = connection.pool_of(background=False).get_stats()  # type: ignore[attr-defined]
+    return int(found["pool_size"] - found["pool_available"])
 
 
 def bearer(user: User) -> tuple[bytes, bytes]:
@@ -93,9 +115,31 @@ def test_a_session_that_is_stored_after_the_view_gives_its_connection_back(alice
     connection.close()
     cookie = (b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode())
     assert asyncio.run(ask("/api/v1/me", cookie)) == 200
-    pool = connection.pool_of(background=False)  # type: ignore[attr-defined]
-    found = pool.get_stats()
-    assert found["pool_size"] == found["pool_available"]
+    assert in_use() == 0
+
+
+@pytest.mark.parametrize("path", ["/documents/", "/api/v1/documents/", "/readyz"])
+def test_a_request_that_is_cancelled_while_its_thread_waits_gives_its_connection_back(alice: User, path: str) -> None:
+    client = Client()
+    client.force_login(alice)
+    cookie = (b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode())
+    connection.close()
+    leaves = asyncio.Event()
+
+    async def run(other: psycopg.Connection[Any]) -> None:
+        request = asyncio.create_task(ask(path, cookie, leaves=leaves))
+        await until(lambda: other.execute(_WAITING).fetchone() == (True,))
+        leaves.set()
+        for _ in range(3):  # as a server does with a client that is gone
+            await asyncio.sleep(0)
+            request.cancel()
+        await asyncio.wait({request})
+        other.rollback()
+        await until(lambda: in_use() == 0)
+
+    with psycopg.connect(**connection_parameters()) as other:
+        other.execute("LOCK TABLE access_user, executions_workerheartbeat IN ACCESS EXCLUSIVE MODE")
+        asyncio.run(run(other))
 
 
 def test_a_view_that_waits_for_something_else_fails_in_the_thread() -> None:
