@@ -56,6 +56,8 @@ def _start(request: HttpRequest, maker: Any, version: int) -> str:
         scope_type=row.scope.type,
         scope_id=row.scope.key,
         input=row.input,
+        tags=row.tags,
+        budget=row.budget,
         reuse=Reuse.CURRENT,
         now=database_now(),
     )

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from asgiref.sync import async_to_sync
 
 from access.user import User
 from common.database.server import database_now
+from documents import selectors as documents
 from executions.engine.domain.execution import slug_of
 from executions.engine.estimation import Span, StepForecast
 from executions.services import estimates
 from executions.services.preflight import resolve_workflow
+from workflows.definitions.budget import Budget, merge_limits
+from workflows.definitions.definition import WorkflowDefinition
+
+MAX_EDITS = 50  # on the page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +42,25 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """A document whose present version a person made, and whose step runs."""
+
+    document_id: UUID
+    title: str
+    item: str  # key of the item's scope; empty: the scope of the execution
+    version: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What an execution with `reuse: current` would do now."""
 
     workflow_version: int
     steps: tuple[PlannedStep, ...]
     makes_it: bool  # whether the step of the document itself runs
+    edited: tuple[Edited, ...]  # are replaced
+    limits: Budget | None  # that the execution gets
     cost_usd: Span | None  # None: a model has no known price
     known_cost_usd: Span
     unpriced_models: tuple[str, ...]
@@ -54,6 +74,16 @@ class Plan:
     def paid(self) -> list[PlannedStep]:
         """Steps that call a model."""
         return [each for each in self.steps if each.is_paid]
+
+    @property
+    def shown_edits(self) -> tuple[Edited, ...]:
+        """The first of the edited documents."""
+        return self.edited[:MAX_EDITS]
+
+    @property
+    def more_edits(self) -> int:
+        """How many edited documents are not shown."""
+        return len(self.edited) - len(self.shown_edits)
 
     @property
     def has_range(self) -> bool:
@@ -84,8 +114,28 @@ def plan_again(user: User, maker: Any) -> Plan:
     return Plan(
         workflow_version=found.workflow_version,
         steps=steps,
+        edited=tuple(_edited(definition, row.scope, steps, reused=plan.documents)),
+        limits=merge_limits(definition.budget, row.budget),
         makes_it=any(each.is_paid and each.forecast.step_id == slug_of(maker.step_id) for each in steps),
         cost_usd=found.cost_usd,
         known_cost_usd=found.known_cost_usd,
         unpriced_models=tuple(found.unpriced_models),
     )
+
+
+def _edited(
+    definition: WorkflowDefinition, scope: Any, steps: Iterable[PlannedStep], *, reused: Collection[UUID]
+) -> Iterator[Edited]:
+    """Yield the documents that people have edited and that the steps which run make anew."""
+    paid = {each.forecast.step_id for each in steps if each.is_paid}
+    over_items = {each.produces: bool(definition.loops[each.id]) for each in definition.steps if each.id in paid}
+    for head in documents.edited_heads(scope.id, over_items.keys()):
+        is_of_item = head.scope_id != scope.id
+        if head.id not in reused and is_of_item == over_items[head.type]:
+            yield Edited(
+                document_id=head.id,
+                title=head.title,
+                item=head.scope.key if is_of_item else "",
+                version=head.version,
+                by=head.author_name,
+            )

@@ -88,9 +88,8 @@ def newest(document_id: UUID) -> DocumentVersion:
 
 def edit_by(name: str, document_id: UUID, content: Any) -> None:
     user = ensure_user(name=name)
-    ScopeRole.objects.get_or_create(
-        scope_id=Document.objects.get(id=document_id).scope_id, user=user, role=Role.REVIEWER
-    )
+    root_id = Document.objects.get(id=document_id).root_id
+    ScopeRole.objects.get_or_create(scope_id=root_id, user=user, role=Role.REVIEWER)
     edit_document(
         user=user,
         document_id=document_id,

@@ -29,6 +29,7 @@ from executions.services.acceptance import PersonsDecision, decide_acceptance
 from executions.services.documents import restore_document
 from executions.services.executions import start_execution
 from tests.factories import reports
+from tests.factories.collections import collection, over
 from tests.factories.documents import scope_of, store
 from tests.factories.engine import definition
 from tests.integration.console.test_document_pages import text_of
@@ -227,6 +228,62 @@ def test_the_estimate_tells_what_is_reused_and_what_will_be_paid(
     assert "stale" not in text_of(reader(browser, chain["three"]))
     assert browser.post(again(chain, "three"), sent, headers=HTMX)["HX-Redirect"] == response["HX-Redirect"]
     assert ExecutionRow.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_names_the_edits_that_are_replaced(ada: User, browser: Client, chain: dict[str, UUID]) -> None:
+    assert "is replaced" not in text_of(browser.get(again(chain, "three")))  # the edited step is reused
+    for kind in ("three", "one"):
+        edit_by("bob", chain[kind], {"title": f"{kind.title()} by Bob", "points": ["his"]})
+    page = browser.get(again(chain, "three"))
+    told = text_of(page)
+    assert "Version 2 of By Bob by bob is replaced; it stays in the history." in told
+    assert "Version 2 of Three by Bob by bob is replaced; it stays in the history." in told
+    assert "One by Bob" not in told.partition("What an execution will do")[2]
+    assert "The present versions stay" not in told
+    assert f'href="/documents/{chain["two"]}/?v=2"' in page.content.decode()
+    browser.post(again(chain, "three"), fields(page, "/again/"), headers=HTMX)
+    started = ExecutionRow.objects.latest("created_at")
+    go_on(started.id)
+    heads = {row.type: (row.version, row.author_name) for row in Document.objects.all()}
+    assert heads == {"one": (2, "bob"), "two": (3, ""), "three": (3, "")}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_edit_of_an_item_that_is_reused_is_not_named(ada: User, browser: Client) -> None:
+    schema = collection("epics")
+    schema["properties"]["epics"] |= {"minItems": 2, "maxItems": 2}
+    each = over("epics", "epic")
+    steps = {"id": "epics", "output_schema": schema}, {"id": "design", "for_each": each}
+    workflows.publish(
+        definition(*steps, {"id": "test", "for_each": each, "inputs": ["design"]}).rehearsed, now=timezone.now()
+    )
+    run(ada)
+    items = dict(Document.objects.filter(type="test").values_list("scope__key", "id"))
+    kept, replaced = items
+    for key in items:
+        edit_by("bob", items[key], {"title": f"Test {key}", "points": ["his"]})
+    edit_by("bob", Document.objects.get(type="design", scope__key=replaced).id, {"title": "New", "points": ["his"]})
+    told = text_of(browser.get(again({"test": items[replaced]}, "test")))
+    assert f"Version 2 of Test {replaced} {replaced} by bob is replaced" in told
+    assert f"of Test {kept}" not in told
+    assert "of New" not in told
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_limits_and_tags_of_before_are_passed_on_and_told(
+    ada: User, browser: Client, chain: dict[str, UUID]
+) -> None:
+    ExecutionRow.objects.update(budget={"max_cost_usd": "1.5", "max_calls": 40}, tags=["spring"])
+    page = browser.get(again(chain, "three"))
+    told = text_of(page)
+    assert "with the same brief and tags." in told
+    assert "Its limits, as the execution before has them: $1.50 40 calls" in told
+    browser.post(again(chain, "three"), fields(page, "/again/"), headers=HTMX)
+    started = ExecutionRow.objects.latest("created_at")
+    assert started.tags == ["spring"]
+    assert started.budget is not None
+    assert (started.budget["max_cost_usd"], started.budget["max_calls"]) == ("1.5", 40)
 
 
 @pytest.mark.django_db(transaction=True)
