@@ -179,7 +179,7 @@ def _said(form: DecisionForm, passages: list[PassageForm]) -> PersonsDecision | 
         comment=values["comment"],
         comments=tuple(PassageComment(**each.cleaned_data) for each in passages),
         only_commented=asks and values["only_commented"],
-        head_version=values["head_version"] if action is AcceptanceAction.ACCEPT else None,
+        head_version=None if asks else values["head_version"],
     )
 
 

@@ -16,7 +16,7 @@ from access.permissions import Role
 from access.selectors import require, root_scope
 from access.user import User
 from common.database.server import database_now
-from common.errors import Invalid, Malformed, NotFound, PreconditionFailed
+from common.errors import FieldError, Invalid, Malformed, NotFound, PreconditionFailed
 from console.content_form import MISSING
 from console.editor import Editing
 from console.forms import NewDocumentForm, NoteForm, RestoreForm
@@ -104,6 +104,12 @@ def newer_version(request: HttpRequest, document_id: UUID) -> HttpResponse:
     return render(request, "console/documents/newer.html", found)
 
 
+def _told(fault: FieldError) -> str:
+    """Return a fault, with its place if that is in the content: people do not know the fields of the form."""
+    elsewhere, _, place = fault.pointer.partition("/content")
+    return fault.detail if elsewhere else f"{place} {fault.detail}".strip()
+
+
 @form_view
 def restore(request: HttpRequest, document_id: UUID) -> HttpResponse:
     """Make an earlier version the newest one."""
@@ -126,7 +132,7 @@ def restore(request: HttpRequest, document_id: UUID) -> HttpResponse:
     except PreconditionFailed:
         faults = [f"{head.author_name or 'A model'} has made version {head.version} meanwhile. Nothing was restored."]
     except Invalid as error:
-        faults = [f"{each.pointer.removeprefix('/content')} {each.detail}".strip() for each in error.errors]
+        faults = [_told(each) for each in error.errors]
     else:
         return stored(request, reverse("console:document", args=[document_id]))
     found = {"document": {"document_id": document_id, "version": form.cleaned_data["version"]}, "faults": faults}

@@ -40,6 +40,12 @@ def heads(ids: Iterable[UUID]) -> QuerySet[Document]:
     return rows.annotate(rehearsal=Exists(rehearsed)).order_by()
 
 
+def edited_heads(root_id: UUID, types: Collection[str]) -> QuerySet[Document]:
+    """Return documents of a root scope and below whose present version a person made. Permissions are not checked."""
+    rows = Document.objects.filter(root_id=root_id, type__in=types).exclude(author_name="")
+    return rows.select_related("scope").defer("search").order_by("type", "scope__key", "id")
+
+
 def possible_actions(*, last_version: int, is_proposed: bool) -> set[Action]:
     """Return what the state of a document permits.
 

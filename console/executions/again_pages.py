@@ -24,6 +24,8 @@ from executions.engine.domain.states import Reuse
 from executions.selectors.staleness import maker_of
 from executions.services.executions import start_execution
 
+_OTHER_STATE = "Since you opened this page, the document has become current, or waits for a decision."
+_OTHER_PLAN = "Since you opened this page, what an execution would do has changed. It is shown as it is now."
 #: Why a start is refused although the role permits it.
 _REFUSALS = (Invalid, Conflict, Gone, BudgetExceeded)
 
@@ -41,13 +43,22 @@ def make_again(request: HttpRequest, document_id: UUID) -> HttpResponse:
     if maker is None or maker.execution.script is not None:  # a dry run
         raise NotFound
     try:
-        started = run_form_once(request, lambda: _start(request, maker, version))
+        started = run_form_once(request, lambda: _start(request, row, maker, version=version))
     except _REFUSALS as error:
-        return _refused(request, row, fault=_sentence(error), version=version)
+        return _page(request, row, fault=_sentence(error), status=422)
     return stored(request, reverse("console:execution", args=[started]))
 
 
-def _start(request: HttpRequest, maker: Any, version: int) -> str:
+def _start(request: HttpRequest, asked: Any, maker: Any, *, version: int) -> str:
+    """Start the execution that the person has seen on the page.
+
+    Raises:
+        Conflict: it would do something else now.
+    """
+    if not staleness_of(request.user, asked).can_be_made_again:
+        raise Conflict(_OTHER_STATE)
+    if plan_again(person(request), maker).key != request.POST.get("plan"):
+        raise Conflict(_OTHER_PLAN)
     row = maker.execution
     started = start_execution(
         user=person(request),
@@ -56,17 +67,12 @@ def _start(request: HttpRequest, maker: Any, version: int) -> str:
         scope_type=row.scope.type,
         scope_id=row.scope.key,
         input=row.input,
+        tags=row.tags,
+        budget=row.budget,
         reuse=Reuse.CURRENT,
         now=database_now(),
     )
     return str(started.id)
-
-
-def _refused(request: HttpRequest, row: Any, *, fault: str, version: int) -> HttpResponse:
-    if not is_htmx(request):
-        return _page(request, row, fault=fault, status=422)
-    shown = {"document": row, "workflow_version": version, "fault": fault}
-    return render(request, "console/documents/again_form.html", shown, status=422)
 
 
 def _sentence(error: DomainError) -> str:
@@ -74,23 +80,22 @@ def _sentence(error: DomainError) -> str:
 
 
 def _page(request: HttpRequest, row: Any, *, fault: str = "", status: int = 200) -> HttpResponse:
-    found, plan = staleness_of(request.user, row), None
+    """Render the page; for a refused form that a script has sent, its part with the plan and the form."""
+    found, plan, obstacle = staleness_of(request.user, row), None, ""
     if found.can_be_made_again:
         try:
             plan = plan_again(person(request), found.maker)
         except _REFUSALS as error:
-            fault = fault or _sentence(error)
-    return show_page(
-        request,
-        "console/documents/again.html",
-        section="documents",
-        status=status,
-        document=row,
-        scope=row.document.scope,
-        stale=found,
-        plan=plan,
-        workflow_version=None if plan is None else plan.workflow_version,
-        fault=fault,
-        stream=stream_of(row.document.scope),
-        path=reverse("console:document", args=[row.document_id]),
-    )
+            obstacle = _sentence(error)
+    shown = {
+        "document": row,
+        "stale": found,
+        "plan": plan,
+        "fault": fault,
+        "obstacle": obstacle,
+        "path": reverse("console:document", args=[row.document_id]),
+    }
+    if request.method == "POST" and is_htmx(request):
+        return render(request, "console/documents/again_form.html", shown, status=status)
+    frame = {"section": "documents", "scope": row.document.scope, "stream": stream_of(row.document.scope)}
+    return show_page(request, "console/documents/again.html", status=status, **frame, **shown)

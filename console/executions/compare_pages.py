@@ -11,11 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from access.selectors import Person
 from common.errors import NotFound
 from console.shell import page_view, show_page, stream_of
+from console.templatetags.console import words
 from executions.selectors import executions
-from executions.selectors.comparison import compare_executions
+from executions.selectors.comparison import ComparedStep, compare_executions
 
 MAX_EARLIER = 10  # on the page of an execution
 MAX_CHOICES = 50  # in a list of the comparison
+MAX_STEPS = 200  # in the table
 
 
 @page_view
@@ -27,15 +29,29 @@ def compare(request: HttpRequest) -> HttpResponse:
         a = next((each.id for each in earlier_than(request.user, later, limit=1)), None)
     found = None if a is None else compare_executions(user=request.user, a=a, b=later.id)
     chosen = [later] if found is None else [found.a.execution, later]
+    steps = [] if found is None else found.steps
+    shown = steps if len(steps) <= MAX_STEPS else sorted(steps, key=_is_same)[:MAX_STEPS]
     return show_page(
         request,
         "console/executions/compare.html",
         section="executions",
         later=later,
+        title=_title(chosen),
         found=found,
+        steps=shown,
+        more=len(steps) - len(shown),
         choices=_choices(request.user, later, chosen),
         stream=stream_of(later.scope),
     )
+
+
+def _is_same(step: ComparedStep) -> bool:
+    return bool(step.equal) or not any(side is not None and side.document for side in (step.a, step.b))
+
+
+def _title(chosen: Sequence[Any]) -> str:
+    first, *others = dict.fromkeys(words(each.workflow_id) for each in chosen)
+    return f"Executions of {first} and {others[0]}" if others else f"Two executions of {first}"
 
 
 def _id(request: HttpRequest, name: str) -> UUID:

@@ -94,6 +94,20 @@ def thousands(number: int) -> str:
 
 
 @register.simple_tag
+def spent(totals: Any, duration: float | None) -> str:
+    """Return time, calls, tokens and cost: `12 s · 1 call · 160 tokens · $0.01`."""
+    cost = usd(totals.cost_usd)
+    if not totals.cost_complete:
+        cost = f"{usd(totals.known_cost_usd)}, and {_counted(totals.unpriced_calls, 'call')} of unknown cost"
+    told = [] if duration is None else [seconds(duration)]
+    return " · ".join([*told, _counted(totals.calls, "call"), _counted(totals.total_tokens, "token"), cost])
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+@register.simple_tag
 def changes(counts: Mapping[str, int]) -> str:
     """Return the number of changes, and of each kind: `3 changes: 2 added, 1 moved`."""
     total = sum(counts.values())

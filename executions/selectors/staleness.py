@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Exists, OuterRef, Q, Sum
 
 from documents import dependencies
 from documents import repository as documents
@@ -14,8 +14,8 @@ from documents.dependencies import Dependencies, Producer
 from documents.staleness import Reason, find_stale
 from executions import models
 from executions.engine.domain.acceptance import AcceptanceDecision
-from executions.engine.domain.execution import StepOutcome, is_accepted
-from executions.engine.domain.states import ExecutionStatus, StepStatus
+from executions.engine.domain.execution import StepOutcome, is_accepted, slug_of
+from executions.engine.domain.states import ACTIVE, ExecutionStatus, StepStatus
 
 
 def reasons_of(document_id: UUID) -> tuple[Reason, ...]:
@@ -34,6 +34,25 @@ def maker_of(document_id: UUID, version: int) -> models.ExecutionStep | None:
     rows = models.ExecutionStep.objects.select_related("execution__scope", "execution__workflow_version")
     rows = rows.defer("execution__workflow_version__definition")
     return rows.filter(execution_id=made[1], step_id=made[2]).first()
+
+
+def open_makers(maker: models.ExecutionStep, *, limit: int) -> list[models.Execution]:
+    """Return open executions of the workflow and scope of a step that have this step, newest first.
+
+    Those whose items are not known yet may have it. Dry runs do not count. Permissions are not checked.
+    """
+    there = models.ExecutionStep.objects.filter(execution=OuterRef("pk"))
+    slug = slug_of(maker.step_id)
+    has_it = Exists(there.filter(step_id=maker.step_id))
+    may_have_it = has_it if slug == maker.step_id else has_it | ~Exists(there.filter(step_id__startswith=f"{slug}@"))
+    rows = models.Execution.objects.filter(
+        may_have_it,
+        workflow_id=maker.execution.workflow_id,
+        scope_id=maker.execution.scope_id,
+        script__isnull=True,
+        status__in=[each.value for each in ACTIVE],
+    )
+    return list(rows.order_by("-created_at", "-id")[:limit])
 
 
 def stale_in(root_id: UUID) -> set[UUID]:

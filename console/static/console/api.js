@@ -39,7 +39,8 @@ async function call(path, options = {}) {
 // Returns the response, whatever its status.
 export async function reach(url, options = {}) {
   try {
-    return await fetch(url, { credentials: "same-origin", signal: AbortSignal.timeout(RESPONSE_MS), ...options });
+    const signals = [AbortSignal.timeout(RESPONSE_MS), ...options.signal ? [options.signal] : []];
+    return await fetch(url, { credentials: "same-origin", ...options, signal: AbortSignal.any(signals) });
   } catch (error) {
     throw new Problem({ status: 0, detail: error.name === "TimeoutError" ? SILENT : UNREACHABLE });
   }
@@ -63,10 +64,14 @@ export async function all(path) {
   return rows;
 }
 
-const sending = (method) => (path, body = {}, headers = {}) =>
-  call(path, { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } });
+const sending = (method) => (path, body = {}, headers = {}, signal = null) =>
+  call(path, { method, signal, body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } });
 
 const send = sending("POST");
+
+// Sends a POST that stores nothing, and that the signal can abort.
+export const ask = (path, body, signal) => send(path, body, {}, signal);
+
 const BUSY_MS = 1000; // between retries while the first request is in progress
 const BUSY_TRIES = 60;
 const keys = new Map(); // by path and body: of requests without a final answer

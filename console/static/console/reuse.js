@@ -1,26 +1,38 @@
 // The choice to reuse what is current in a scope, and what the execution would then do.
 
-import { Problem, get, post } from "./api.js";
+import { Problem, ask, get } from "./api.js";
 import { money, words } from "./dom.js";
 
 const PAUSE_MS = 300; // after which typed text is read
 
 // Shows the choice while the scope has documents, and says what an execution would reuse. `asked()` returns the body of a
-// start. `value` is what the start sends.
+// start. `value()` is what the start sends.
 export function reuseChoice({ form, asked }) {
   const place = document.getElementById("reuse-choice");
   const expected = document.getElementById("reuse-expected");
   const box = form.elements.reuse;
   let later = null;
   let number = 0; // of the last question; older answers are ignored
+  let asking = new AbortController(); // of the last estimate
+  let offered = null; // whether the last question found documents
+
+  async function offer(mine, scope) {
+    const found = !form.dry_run.checked && await hasDocuments(scope);
+    if (mine === number) place.hidden = !found;
+    return found;
+  }
 
   async function look() {
-    const mine = ++number;
+    clearTimeout(later);
+    later = null;
+    asking.abort();
+    asking = new AbortController();
+    const { signal } = asking, mine = ++number;
     const { workflow_id, input, ...scope } = asked();
-    const found = !form.dry_run.checked && await hasDocuments(scope);
+    offered = offer(mine, scope);
+    const found = await offered;
     if (mine !== number) return;
-    place.hidden = !found;
-    const text = found && box.checked && workflow_id ? await estimate(workflow_id, { ...scope, input }) : "";
+    const text = found && box.checked && workflow_id ? await estimate(workflow_id, { ...scope, input }, signal) : "";
     if (mine === number) tell(text);
   }
 
@@ -33,7 +45,13 @@ export function reuseChoice({ form, asked }) {
     later = setTimeout(look, PAUSE_MS);
   };
   form.addEventListener("input", update);
-  return { update, get value() { return box.checked && !form.dry_run.checked ? "current" : "none"; } };
+  // What a start sends: the choice counts if it is shown.
+  const value = async () => {
+    if (later !== null) look();
+    await offered;
+    return !place.hidden && box.checked && !form.dry_run.checked ? "current" : "none";
+  };
+  return { update, value };
 }
 
 async function hasDocuments(scope) {
@@ -46,9 +64,9 @@ async function hasDocuments(scope) {
   }
 }
 
-async function estimate(workflowId, given) {
+async function estimate(workflowId, given, signal) {
   try {
-    return sentences(await post(`/workflows/${workflowId}/estimate`, { ...given, reuse: "current" }));
+    return sentences(await ask(`/workflows/${workflowId}/estimate`, { ...given, reuse: "current" }, signal));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     return `What it reuses is not known yet. ${error.errors[0]?.detail ?? error.message}`;

@@ -75,7 +75,8 @@ sends(form, {
   async act() {
     errorText.hidden = true;
     if (files.isBusy) throw new Problem({ status: 0, detail: "A file is still being uploaded." });
-    const started = await post("/executions/", { ...asked(), dry_run: form.dry_run.checked, reuse: reuse.value }, { "Idempotency-Key": key });
+    const chosen = await reuse.value();
+    const started = await post("/executions/", { ...asked(), dry_run: form.dry_run.checked, reuse: chosen }, { "Idempotency-Key": key });
     forget(NAME);
     location.assign(`/executions/${started.execution_id}/`);
   },

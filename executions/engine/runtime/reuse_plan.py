@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from executions.engine.domain.brief import BriefFile
 from executions.engine.domain.execution import Document, Execution, transition
@@ -31,6 +32,7 @@ class ReusePlan:
     reused: Mapping[str, int] = field(default_factory=dict)  # documents
     runs: Mapping[str, int] = field(default_factory=dict)  # step instances; without steps over unknown collections
     sizes: Mapping[str, int] = field(default_factory=dict)  # bytes of the reused documents of steps that run once
+    documents: Mapping[UUID, int] = field(default_factory=dict)  # versions of the reused documents, by document
 
 
 async def plan_reuse(
@@ -115,4 +117,5 @@ class _Search:
             reused=Counter(steps[step_id].slug for step_id in self._found),
             runs={step_id: left[step_id] for step_id in known},
             sizes={each.type: len(shown(each.content).encode()) for each in once},
+            documents={each.id: each.version for each in self._found.values()},
         )

@@ -74,6 +74,22 @@ def test_an_execution_is_started_with_what_is_current(shared: Machine, page: Pag
         assert client.get(f"/telemetry{path}/costs").json()["total"]["calls"] == 0
 
 
+def test_a_choice_that_is_hidden_is_not_sent(shared: Machine, page: Page) -> None:
+    run(shared, "chosen", "meeting-minutes")
+    page.goto(f"{shared.url}/executions/")
+    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_label("Workflow").select_option("meeting-minutes")
+    page.get_by_label("Brief", exact=True).fill(CLOSED_BRIEF)
+    page.get_by_label("Scope key").fill("chosen")
+    choice = page.get_by_label("Use what is current in this scope")
+    choice.check()
+    page.get_by_label("Scope key").fill("not-chosen")  # and at once, before the page has looked there
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url("**/executions/*/")
+    with shared.client(OWNER) as client:
+        assert client.get(f"/executions/{page.url.split('/')[-2]}").json()["reuse"] == "none"
+
+
 @WIDTHS
 def test_a_stale_document_is_made_again_and_compared(shared: Machine, page: Page, width: int) -> None:
     key = f"stale-{width}"

@@ -204,11 +204,13 @@ def test_a_proposed_version_shows_both_differences_and_is_merged(
     assert "The fields have the changes of both now." in text_of(merged)
     assert "has changed meanwhile" not in text_of(merged)
 
-    accepted = deciding | {"decision": "accept"}
-    for _ in range(2):  # the page shows the same differences, so the second click stores nothing either
-        refused = browser.post(path_of(waiting), accepted, headers=HTMX)
-        assert (refused.status_code, "Compare again" in text_of(refused)) == (422, True)
-        accepted = fields(refused, "/decision/") | {"decision": "accept"}
+    for decision in ("reject", "accept"):
+        sent = deciding | {"decision": decision, "comment": "Half a sen"}
+        for _ in range(2):  # the page shows the same differences, so the second click stores nothing either
+            refused = browser.post(path_of(waiting), sent, headers=HTMX)
+            assert (refused.status_code, "Compare again" in text_of(refused)) == (422, True)
+            sent = fields(refused, "/decision/") | {"decision": decision}
+            assert sent["comment"] == "Half a sen"
     assert browser.post(path, fields(merged, "/decision/edit/"), headers=HTMX).status_code == 204
     assert DocumentVersion.objects.filter(document_id=document_id).latest("version").content == {
         "title": "Other findings",

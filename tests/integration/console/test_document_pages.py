@@ -43,8 +43,9 @@ def ada(db: None) -> User:
 
 
 def text_of(page: Any) -> str:
-    """Return what a page says."""
-    body = page.content.decode().partition("<body")[2]
+    """Return what a page, or a part of one, says."""
+    content = page.content.decode()
+    body = content.partition("<body")[2] or content
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 

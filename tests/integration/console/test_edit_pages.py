@@ -88,9 +88,8 @@ def newest(document_id: UUID) -> DocumentVersion:
 
 def edit_by(name: str, document_id: UUID, content: Any) -> None:
     user = ensure_user(name=name)
-    ScopeRole.objects.get_or_create(
-        scope_id=Document.objects.get(id=document_id).scope_id, user=user, role=Role.REVIEWER
-    )
+    root_id = Document.objects.get(id=document_id).root_id
+    ScopeRole.objects.get_or_create(scope_id=root_id, user=user, role=Role.REVIEWER)
     edit_document(
         user=user,
         document_id=document_id,
@@ -215,6 +214,9 @@ def test_an_earlier_version_is_restored_unless_the_document_has_changed(browser:
     refused = browser.post(path, sent, headers=HTMX)
     assert refused.status_code == 422
     assert "bob has made version 3 meanwhile. Nothing was restored." in refused.content.decode()
+    unknown = browser.post(path, sent | {"If-Match": "3", "version": "99"}, headers=HTMX)
+    assert unknown.status_code == 422
+    assert "This is not possible. The document has no version 99." in unknown.content.decode()
     assert browser.post(path, sent | {"If-Match": "3"}, headers=HTMX)["HX-Redirect"] == f"/documents/{plan}/"
     assert (newest(plan).version, newest(plan).content) == (4, CONTENT)
 

@@ -16,10 +16,12 @@ from access.models import ScopeRole
 from access.permissions import Role
 from access.services import ensure_user
 from access.user import User
+from console.executions.compare_pages import MAX_STEPS
 from documents.models import DocumentVersion
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.execution import Execution
 from executions.models import Execution as ExecutionRow
+from executions.models import ExecutionStep
 from tests.factories import reports
 from tests.factories.documents import scope_of
 from tests.integration.console.test_document_pages import text_of
@@ -131,6 +133,45 @@ def test_the_page_of_an_execution_leads_to_comparisons_with_earlier_ones(
     ]
     assert "Compare with" not in browser.get(f"/executions/{first.id}/").content.decode()
     assert browser.get(f"/executions/{uuid7()}/").status_code == 200  # its script says that it is not there
+
+
+def test_of_many_steps_those_that_differ_are_shown(browser: Client, pair: tuple[Execution, Execution]) -> None:
+    ids = [each.id for each in pair]
+    ExecutionStep.objects.filter(execution_id__in=ids, step_id="research").update(position=9_000)
+    for each in ids:
+        row = ExecutionStep.objects.get(execution_id=each, step_id="summary")
+        more = [
+            ExecutionStep(**{**values_of(row), "step_id": f"part-{number}", "name": f"Part {number}"})
+            for number in range(MAX_STEPS + 50)
+        ]
+        ExecutionStep.objects.bulk_create(more)
+    page = compared(browser, *pair)
+    names = names_in(page)
+    assert (names[0], len(names)) == ("Research", MAX_STEPS)
+    assert "And 52 more: the API has them all" in text_of(page)
+    assert f'href="/api/v1/executions/compare?a={ids[0]}&amp;b={ids[1]}"' in page.content.decode()
+    assert len(page.content) < 500_000
+    ExecutionStep.objects.filter(step_id__startswith="part-").delete()
+    few = compared(browser, *pair)
+    assert names_in(few) == ["Summary", "Research"]
+    assert "the API has them all" not in text_of(few)
+
+
+def names_in(page: Any) -> list[str]:
+    """Return the names of the steps in the table."""
+    return [each.strip() for each in re.findall(r'<tr><th scope="row">([^<]*)', page.content.decode())]
+
+
+def values_of(row: ExecutionStep) -> dict[str, Any]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields if not field.primary_key}
+
+
+def test_the_title_names_both_workflows(browser: Client, pair: tuple[Execution, Execution]) -> None:
+    assert "<h1>Two executions of Report</h1>" in compared(browser, *pair).content.decode()
+    ExecutionRow.objects.filter(id=pair[0].id).update(workflow_id="field-notes")
+    page = compared(browser, *pair).content.decode()
+    assert "<h1>Executions of Field notes and Report</h1>" in page
+    assert "<title>Executions of Field notes and Report · Scriptorium</title>" in page
 
 
 def test_a_comparison_of_many_takes_as_many_queries(

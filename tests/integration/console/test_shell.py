@@ -39,9 +39,9 @@ CODE_IN_TEMPLATES = re.compile(
 )
 #: Forms without a twin, by action or class: a session has none in the API, and pages name their own versions.
 ALONE = {"/logout/", "chosen"}
-#: Fields of pages alone: the token, what a button shows, the versions with which a text began, the offer that was
-#: shown, a password that is typed again, and a scope that one choice names.
-OF_PAGES = {"csrfmiddlewaretoken", "show", "base", "head_base", "seen", "new_password_again", "scope"}
+#: Fields of pages alone: the plan that was shown, the token, what a button shows, the versions with which a
+#: text began, the offer that was shown, a password that is typed again, and a scope that one choice names.
+OF_PAGES = {"plan", "csrfmiddlewaretoken", "show", "base", "head_base", "seen", "new_password_again", "scope"}
 #: No hash of a form with a password is stored, so it has no key.
 WITHOUT_KEY = {"post /api/v1/me/password"}
 

@@ -29,6 +29,7 @@ from executions.services.acceptance import PersonsDecision, decide_acceptance
 from executions.services.documents import restore_document
 from executions.services.executions import start_execution
 from tests.factories import reports
+from tests.factories.collections import collection, over
 from tests.factories.documents import scope_of, store
 from tests.factories.engine import definition
 from tests.integration.console.test_document_pages import text_of
@@ -212,6 +213,8 @@ def test_the_estimate_tells_what_is_reused_and_what_will_be_paid(
     assert re.search(r"It reuses .*: One Two", reused)
     assert "Three" not in reused.partition("It reuses")[2]
     assert re.match(r" 1 step .*Three .*1 call", paid)
+    assert "The whole workflow runs" in told
+    assert "one item of many" not in told
     assert "expected cost: $0" in told
     sent = fields(page, "/again/")
     assert (sent["reuse"], sent["workflow_version"]) == ("current", "1")
@@ -227,6 +230,64 @@ def test_the_estimate_tells_what_is_reused_and_what_will_be_paid(
     assert "stale" not in text_of(reader(browser, chain["three"]))
     assert browser.post(again(chain, "three"), sent, headers=HTMX)["HX-Redirect"] == response["HX-Redirect"]
     assert ExecutionRow.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_names_the_edits_that_are_replaced(ada: User, browser: Client, chain: dict[str, UUID]) -> None:
+    assert "is replaced" not in text_of(browser.get(again(chain, "three")))  # the edited step is reused
+    for kind in ("three", "one"):
+        edit_by("bob", chain[kind], {"title": f"{kind.title()} by Bob", "points": ["his"]})
+    page = browser.get(again(chain, "three"))
+    told = text_of(page)
+    assert "Version 2 of By Bob by bob is replaced; it stays in the history." in told
+    assert "Version 2 of Three by Bob by bob is replaced; it stays in the history." in told
+    assert "One by Bob" not in told.partition("What an execution will do")[2]
+    assert "The present versions stay" not in told
+    assert f'href="/documents/{chain["two"]}/?v=2"' in page.content.decode()
+    browser.post(again(chain, "three"), fields(page, "/again/"), headers=HTMX)
+    started = ExecutionRow.objects.latest("created_at")
+    go_on(started.id)
+    heads = {row.type: (row.version, row.author_name) for row in Document.objects.all()}
+    assert heads == {"one": (2, "bob"), "two": (3, ""), "three": (3, "")}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_edit_of_an_item_that_is_reused_is_not_named(ada: User, browser: Client) -> None:
+    schema = collection("epics")
+    schema["properties"]["epics"] |= {"minItems": 2, "maxItems": 2}
+    each = over("epics", "epic")
+    steps = {"id": "epics", "output_schema": schema}, {"id": "design", "for_each": each}
+    workflows.publish(
+        definition(*steps, {"id": "test", "for_each": each, "inputs": ["design"]}).rehearsed, now=timezone.now()
+    )
+    run(ada)
+    items = dict(Document.objects.filter(type="test").values_list("scope__key", "id"))
+    kept, replaced = items
+    for key in items:
+        edit_by("bob", items[key], {"title": f"Test {key}", "points": ["his"]})
+    edit_by("bob", Document.objects.get(type="design", scope__key=replaced).id, {"title": "New", "points": ["his"]})
+    told = text_of(browser.get(again({"test": items[replaced]}, "test")))
+    assert "The whole workflow runs" in told
+    assert "This document is one item of many; other items that are not current are made anew, too." in told
+    assert f"Version 2 of Test {replaced} {replaced} by bob is replaced" in told
+    assert f"of Test {kept}" not in told
+    assert "of New" not in told
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_limits_and_tags_of_before_are_passed_on_and_told(
+    ada: User, browser: Client, chain: dict[str, UUID]
+) -> None:
+    ExecutionRow.objects.update(budget={"max_cost_usd": "1.5", "max_calls": 40}, tags=["spring"])
+    page = browser.get(again(chain, "three"))
+    told = text_of(page)
+    assert "with the same brief and tags." in told
+    assert "Its limits, as the execution before has them: $1.50 40 calls" in told
+    browser.post(again(chain, "three"), fields(page, "/again/"), headers=HTMX)
+    started = ExecutionRow.objects.latest("created_at")
+    assert started.tags == ["spring"]
+    assert started.budget is not None
+    assert (started.budget["max_cost_usd"], started.budget["max_calls"]) == ("1.5", 40)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -254,10 +315,75 @@ def test_a_refused_start_stays_on_the_page(ada: User, browser: Client, chain: di
     publishing.retire("report", by=ada, now=timezone.now())
     response = browser.post(again(chain, "three"), sent, headers=HTMX)
     assert response.status_code == 422
-    assert "is retired" in response.content.decode()
-    assert fields(response, "/again/")["Idempotency-Key"] == sent["Idempotency-Key"]
+    assert "Nothing was started." in text_of(response)
+    assert "is retired" in text_of(response)
+    assert fields(response, "/again/") == {}
     page = browser.get(again(chain, "three"))
     assert (page.status_code, "is retired" in text_of(page)) == (200, True)
     assert ExecutionRow.objects.count() == 1
     for wrong in ({}, {"workflow_version": "x"}):
         assert browser.post(again(chain, "three"), wrong).status_code == 400
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_plan_that_changed_meanwhile_is_shown_and_not_started(
+    ada: User, browser: Client, chain: dict[str, UUID]
+) -> None:
+    sent = fields(browser.get(again(chain, "three")), "/again/")
+    edit_by("bob", chain["one"], {"title": "One by Bob", "points": ["his"]})
+    refused = browser.post(again(chain, "three"), sent, headers=HTMX)
+    told = text_of(refused)
+    assert refused.status_code == 422
+    assert "Nothing was started. Since you opened this page, what an execution would do has changed." in told
+    assert "Version 2 of By Bob by bob is replaced" in told
+    assert "<html" not in refused.content.decode()
+    whole = browser.post(again(chain, "three"), sent)
+    assert (whole.status_code, "<html" in whole.content.decode()) == (422, True)
+    assert ExecutionRow.objects.count() == 1
+    assert fields(refused, "/again/")["Idempotency-Key"] == sent["Idempotency-Key"]
+    assert browser.post(again(chain, "three"), fields(refused, "/again/"), headers=HTMX).status_code == 204
+    assert ExecutionRow.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_execution_that_another_person_started_is_named(ada: User, browser: Client, chain: dict[str, UUID]) -> None:
+    page = browser.get(again(chain, "three"))
+    assert "has not ended and makes this document, too" not in text_of(page)
+    sent = fields(page, "/again/")
+    bob = ensure_user(name="bob")
+    ScopeRole.objects.filter(user=bob).update(role=Role.OPERATOR)
+    started = start_execution(
+        user=bob,
+        workflow_id="report",
+        scope_type="project",
+        scope_id="alpha",
+        input=BRIEF,
+        reuse=Reuse.CURRENT,
+        now=timezone.now(),
+    )
+    for shown in (
+        browser.get(again(chain, "three")),
+        refused := browser.post(again(chain, "three"), sent, headers=HTMX),
+    ):
+        assert "has not ended and makes this document, too" in text_of(shown)
+        assert "pending, started by bob" in text_of(shown)
+        assert f'href="/executions/{started.id}/"' in shown.content.decode()
+    assert refused.status_code == 422
+    go_on(started.id)
+    late = browser.post(again(chain, "three"), fields(refused, "/again/"), headers=HTMX)
+    assert late.status_code == 422
+    assert "Since you opened this page, the document has become current" in text_of(late)
+    assert "This document is current." in text_of(late)
+    assert ExecutionRow.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_workflow_that_no_longer_makes_the_document_says_so(
+    ada: User, browser: Client, chain: dict[str, UUID]
+) -> None:
+    workflows.publish(definition({"id": "one"}, {"id": "two", "inputs": ["one"]}).rehearsed, now=timezone.now())
+    page = browser.get(again(chain, "three"))
+    told = text_of(page)
+    assert "Version 2 of the workflow no longer makes this document." in told
+    assert "would change nothing" not in told
+    assert fields(page, "/again/") == {}
