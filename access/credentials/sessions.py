@@ -8,6 +8,7 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionS
 from django.db import transaction
 
 from access.services import name_session
+from common.database.connections import giving_back
 
 
 class SessionStore(DatabaseSessionStore):
@@ -25,4 +26,4 @@ class SessionStore(DatabaseSessionStore):
 
     async def asave(self, must_create: bool = False) -> None:
         """Store the session in a thread, because a transaction needs one."""
-        await sync_to_async(self.save)(must_create)
+        await sync_to_async(giving_back(self.save))(must_create)

@@ -14,7 +14,7 @@ from access.audit import Act, record_read
 from access.audit.recording import hidden_name
 from access.passwords.attempts import counted_attempt, record_success
 from access.user import User
-from common.database.connections import give_back
+from common.database.connections import give_back, giving_back
 from common.database.server import database_now
 from common.present_request import network_of
 
@@ -53,7 +53,7 @@ class PasswordBackend(ModelBackend):
         Raises:
             TooManyTries, Busy: see `authenticate`.
         """
-        return await sync_to_async(self.authenticate)(request, username, password, **kwargs)
+        return await sync_to_async(giving_back(self.authenticate))(request, username, password, **kwargs)
 
     def _check(self, name: str, password: str) -> User | None:
         user = selectors.find_user(name)

@@ -31,7 +31,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from common.api.serializers import ListedChoiceField, StrictSerializer, checked
-from common.database.connections import giving_back, is_served
+from common.database.connections import giving_back, is_served, marked_as_given_back
 from common.errors import Malformed
 
 #: Form of an id in a path; other paths get 404.
@@ -170,7 +170,7 @@ class ApiMixin:
             awaited: HttpResponseBase = await super().async_dispatch(request, *arguments, **options)  # type: ignore[misc]
             return awaited
         answer = partial(self._answer, request, *arguments, **options)
-        response = await run_in_one_thread(answer)
+        response = marked_as_given_back(await run_in_one_thread(answer))
         if isinstance(response, Response) and is_served():  # no client of tests
             response.render = _no_more_work(response)  # type: ignore[method-assign]  # Django awaits it without a thread
         return response

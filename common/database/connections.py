@@ -154,6 +154,17 @@ def giving_back(function: Callable[Given, Result]) -> Callable[Given, Result]:
     return call
 
 
+def marked_as_given_back(response: Result) -> Result:
+    """Mark a response whose request has no connection any more, so that no thread is needed to close it."""
+    response.has_given_back = True  # type: ignore[attr-defined]
+    return response
+
+
+def has_given_back(response: object) -> bool:
+    """Return whether a response is so marked."""
+    return getattr(response, "has_given_back", False)
+
+
 _thread = threading.local()
 _reading: ContextVar[bool] = ContextVar("reading", default=False)
 

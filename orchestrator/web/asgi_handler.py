@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing, suppress
 from typing import IO, Any
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest, get_script_prefix
@@ -18,7 +18,13 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 from common.api.parsers import Utf8Request
-from common.database.connections import giving_back, serve_request
+from common.database.connections import (
+    give_back,
+    giving_back,
+    has_given_back,
+    marked_as_given_back,
+    serve_request,
+)
 from common.errors import TooLarge
 from common.limits import limits
 from orchestrator.problems import CONTENT_TYPE, problem_of
@@ -89,8 +95,12 @@ class Handler(ASGIHandler):
         await asyncio.wait((answering, listening))
         if not listening.cancelled() and not isinstance(error := listening.exception(), RequestAborted | None):
             raise error  # a message after the body
-        if not answering.cancelled():
-            answering.result().close()  # it has no connection: see `make_view_atomic`
+        if answering.cancelled():
+            await _in_its_thread(give_back)
+        elif has_given_back(response := answering.result()):
+            response.close()
+        else:
+            await _in_its_thread(response.close)
 
     async def _respond(self, request: ASGIRequest, send: Send) -> HttpResponseBase:
         response = await self.run_get_response(request)
@@ -113,9 +123,18 @@ def _completed(view: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
     def answer(*arguments: Any, **options: Any) -> HttpResponseBase:
         response = view(*arguments, **options)
         completed: HttpResponseBase = response.render() if hasattr(response, "render") else response
-        return completed
+        return marked_as_given_back(completed)
 
     return answer
+
+
+async def _in_its_thread(function: Callable[[], object]) -> None:
+    """Call a function in the thread of the request, after what runs there.
+
+    The server may cancel the request meanwhile. That does not take the function out of the thread's queue: the
+    connection to the database would be lost.
+    """
+    await asyncio.shield(asyncio.ensure_future(sync_to_async(function)()))
 
 
 def _limited(scope: dict[str, Any], receive: Receive) -> Receive:

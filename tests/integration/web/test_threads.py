@@ -118,6 +118,35 @@ def test_a_session_that_is_stored_after_the_view_gives_its_connection_back(alice
     assert in_use() == 0
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/v1/executions/{}/calls", None, 200),
+        ("/api/v1/executions/{}/steps/research/prompt", None, 404),
+        ("/api/v1/executions/00000000-0000-7000-8000-000000000000", None, 404),
+        ("/api/v1/auth/token", {"username": "alice", "password": "wrong"}, 401),
+        ("/api/v1/me/password", {"old_password": "wrong", "new_password": "a-new-Passphrase"}, 422),
+        ("/api/v1/workflows/report/estimate", {}, 200),
+        ("/api/v1/executions/", {"workflow_id": 3}, 422),
+        ("/api/v1/openapi.json", None, 200),
+        ("/api/v1/nothing", None, 404),
+        ("/readyz", None, 503),
+        ("/healthz", None, 200),
+        ("/executions/", None, 302),
+        ("/login/", None, 200),
+        ("/admin/login/", None, 200),
+        ("/static/console/console.css", None, 200),
+    ],
+)
+def test_an_answer_leaves_no_connection_behind(alice: User, path: str, body: object, status: int) -> None:
+    reports.publish()
+    headers = bearer(alice), (b"content-type", b"application/json")
+    sent, path = b"" if body is None else json.dumps(body).encode(), path.format(reports.start(alice).id)
+    connection.close()
+    assert asyncio.run(ask(path, *headers, body=sent)) == status
+    assert in_use() == 0
+
+
 @pytest.mark.parametrize("path", ["/documents/", "/api/v1/documents/", "/readyz"])
 def test_a_request_that_is_cancelled_while_its_thread_waits_gives_its_connection_back(alice: User, path: str) -> None:
     client = Client()
