@@ -220,7 +220,7 @@ class ApiMixin:
 
     def _check_query(self, request: Request) -> None:
         method = {"HEAD": "get"}.get(str(request.method), str(request.method).lower())
-        if request.query_params and getattr(self, "action", method) not in self.queried:
+        if request.query_params and hasattr(self, method) and getattr(self, "action", method) not in self.queried:
             checked(query_form(tuple(each.format for each in self.get_renderers())), request.query_params)  # type: ignore[attr-defined]
 
     def finalize_response(self, *arguments: Any, **options: Any) -> Response:

@@ -70,16 +70,21 @@ _RULES_BEYOND_THE_SCHEMA = (
 )
 #: OpenAPI 3.1 describes the whole text of a stream; the program holds each event against that.
 _STREAMS = ("executions_stream", "inbox_stream", "scopes_stream")
-#: Makes bytes of what it generates for a zip archive; the archive is damaged.
+#: Makes bytes of what it generates for a zip archive; the archive is damaged. An empty value of a query counts as
+#: absent, which a schema cannot say.
 _HOOKS = """
 import schemathesis
 
 @schemathesis.serializer("application/zip")
 def archive(context, value):
     return value if isinstance(value, bytes) else str(value).encode(errors="replace")
+
+@schemathesis.hook
+def filter_case(context, case):
+    return "" not in dict(case.query or {}).values()
 """
-_REFUSED = "400, 401, 402, 403, 404, 405, 406, 409, 413, 415, 422, 429"
-_EXPECTED = '"2xx", 400, 401, 402, 403, 404, 409, 412, 413, 429'
+_REFUSED = "400, 401, 402, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429"
+_EXPECTED = '"2xx", 304, 400, 401, 402, 403, 404, 409, 412, 413, 428, 429'
 
 
 @dataclass(frozen=True)
