@@ -146,7 +146,8 @@ class Run:
     def _config(self) -> str:
         """Return the settings that have no option of their own."""
         lines = ["[checks.positive_data_acceptance]", f"expected-statuses = [{_EXPECTED}]", ""]
-        lines += ["[checks.negative_data_rejection]", f"expected-statuses = [{_REFUSED}]", ""]
+        for check in ("negative_data_rejection", "missing_required_header"):
+            lines += [f"[checks.{check}]", f"expected-statuses = [{_REFUSED}]", ""]
         lines += ["[parameters]", *(f'"path.{name}" = "{value}"' for name, value in self.parameters.items()), ""]
         for name in _RULES_BEYOND_THE_SCHEMA:
             lines += ["[[operations]]", f'include-operation-id = "{name}"']

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.utils import timezone
+from rest_framework.test import APIClient
 
+from access.user import User
 from tests.factories import reports
 from tests.factories.callers import Caller
 from workflows import repository as workflows
 from workflows.definitions.parser import parse_definition
 
 pytestmark = pytest.mark.django_db
+Api = Callable[..., APIClient]
 
 START = {"workflow_id": "report", "scope_type": "project", "scope_id": "alpha", "input": "A tool library."}
 
@@ -142,3 +146,9 @@ def test_a_scope_that_the_caller_may_not_see_is_named_nowhere(ada: Caller, eve: 
     execution = reports.start(ada.user)
     response = eve.post(f"/executions/{execution.id}/steps/nope/clarification", {"answers": {}})
     assert "research" not in told(response)
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PUT", "TRACE"])
+def test_a_method_that_an_operation_lacks_is_told_before_its_query(api: Api, alice: User, method: str) -> None:
+    response = api(alice).generic(method, "/api/v1/executions/?surprise=1")
+    assert (response.status_code, response.json()["code"]) == (405, "method-not-allowed")
