@@ -15,16 +15,8 @@ from django.db.models import Count, Q, QuerySet, Sum
 from access.selectors import Person, scope_names, user_names, visible_roots
 from common.database import bulk
 from telemetry.models import CallStatus, ModelCall
-from telemetry.rollups.cuts import Cut
+from telemetry.rollups.cuts import TOKENS, Cut
 from telemetry.rollups.reads import WHOLE, Filters, Key, Question, Sums, ask, snapshot
-
-TOKENS = (
-    "input_tokens",
-    "cache_read_input_tokens",
-    "cache_write_input_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

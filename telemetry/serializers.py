@@ -18,7 +18,8 @@ from common.api.serializers import (
     TimestampField,
 )
 from common.time import parse_datetime, time_zones
-from telemetry.selectors import GROUPS, TOKENS, Totals
+from telemetry.rollups.cuts import TOKENS
+from telemetry.selectors import GROUPS, Totals
 
 _DRY_RUNS = {"exclude": False, "only": True, "include": None}
 UNPRICED = "Calls with an unknown cost: without a known price, without a result, or in progress."

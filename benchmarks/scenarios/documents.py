@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from statistics import median
 from typing import Any
 
-from benchmarks import database, processes, report
+from benchmarks import database, processes, report, sizes
 
 MAX_RATIO = 1.5
 SEARCH_MS = 50.0
@@ -32,22 +29,6 @@ def fill(target: database.Database, documents: int) -> float:
     return minutes
 
 
-def read(target: database.Database, documents: int, *, tries: int) -> list[dict[str, Any]]:
-    """Return the median durations of all lists and searches."""
-    printed = processes.run("benchmarks.systems.documents.reads", documents, tries, target=target)
-    measured: list[dict[str, Any]] = json.loads(printed.splitlines()[-1])
-    return measured
-
-
-def compare(runs: Sequence[Sequence[Sequence[dict[str, Any]]]]) -> list[dict[str, Any]]:
-    """Return the medians over the rounds, each of a small and a large measurement."""
-    rows = []
-    for number, first in enumerate(runs[0][0]):
-        small, large = (median(run[size][number]["p50_ms"] for run in runs) for size in (0, 1))
-        rows.append({**first, "small_ms": small, "large_ms": large, "ratio": large / small})
-    return rows
-
-
 def row_of(result: dict[str, Any]) -> list[str]:
     """Return a row of the table."""
     small, large, ratio = result["small_ms"], result["large_ms"], result["ratio"]
@@ -57,14 +38,6 @@ def row_of(result: dict[str, Any]) -> list[str]:
     return [result["read"], result["user"], f"{small:.1f}", f"{large:.1f}", f"{ratio:.2f}", goal]
 
 
-def time_works(target: database.Database, *, tries: int) -> list[dict[str, Any]]:
-    """Return the median durations of work on single documents."""
-    measured: list[dict[str, Any]] = json.loads(
-        processes.run("benchmarks.systems.documents.works", tries, target=target).splitlines()[-1]
-    )
-    return measured
-
-
 def row_of_work(result: dict[str, Any]) -> list[str]:
     """Return a row of the table of work on single documents."""
     took, goal = result["p50_ms"], result["goal_ms"]
@@ -72,13 +45,13 @@ def row_of_work(result: dict[str, Any]) -> list[str]:
 
 
 def text_of(
-    results: Sequence[dict[str, Any]], works: Sequence[dict[str, Any]], *, sizes: tuple[int, int], minutes: float
+    results: Sequence[dict[str, Any]], works: Sequence[dict[str, Any]], *, numbers: tuple[int, int], minutes: float
 ) -> str:
     """Return the tables with an explanation."""
-    columns = ("read", "user", f"p50 ms, {sizes[0]:,}", f"p50 ms, {sizes[1]:,}", "ratio", "goal met")
+    columns = ("read", "user", f"p50 ms, {numbers[0]:,}", f"p50 ms, {numbers[1]:,}", "ratio", "goal met")
     about = (
-        f"Lists and searches over the API in one process, with {sizes[0]:,} and {sizes[1]:,} documents of 4 kB that "
-        f"share 1,000 texts, 100 in each scope; pages of 10. `all` is staff, `few` sees one scope. "
+        f"Lists and searches over the API in one process, with {numbers[0]:,} and {numbers[1]:,} documents of 4 kB "
+        f"that share 1,000 texts, 100 in each scope; pages of 10. `all` is staff, `few` sees one scope. "
         f"Goals: a ratio of at most {MAX_RATIO}, and for searches at most {SEARCH_MS:.0f} ms. "
         f"The documents were filled in {minutes:.1f} minutes (goal: {FILL_MINUTES:.0f})."
     )
@@ -89,27 +62,16 @@ def text_of(
 
 def main() -> int:
     """Fill both sizes, measure them in turns, and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", type=int, default=10_000)
-    parser.add_argument("--large", type=int, default=1_000_000)
-    parser.add_argument("--tries", type=int, default=9, help="requests of each kind in one round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--name", default="documents", help="name of the result files")
-    options = parser.parse_args()
-    sizes = (options.small, options.large)
-    database.start()
+    options = sizes.parse_options(__doc__, name="documents")
+
+    def read(target: database.Database, documents: int) -> list[dict[str, Any]]:
+        return sizes.measured_by("benchmarks.systems.documents.reads", documents, options.tries, target=target)
+
     with ExitStack() as stack:
-        targets = [stack.enter_context(database.fresh_database(f"documents_{size}", product=True)) for size in sizes]
-        minutes = [fill(target, size) for target, size in zip(targets, sizes, strict=True)]
-        database.checkpoint()
-        runs = []
-        for number in range(options.rounds):
-            runs.append([read(target, size, tries=options.tries) for target, size in zip(targets, sizes, strict=True)])
-            report.say(f"round {number + 1} of {options.rounds}")
-        works = time_works(targets[0], tries=options.tries)
-        text = text_of(compare(runs), works, sizes=sizes, minutes=minutes[1])
-        values = {"machine": report.machine(), "runs": runs, "works": works, "minutes": minutes}
-        report.write(options.name, text, values)
+        targets, minutes, runs = sizes.measure(stack, options, fill=fill, read=read)
+        works = sizes.measured_by("benchmarks.systems.documents.works", options.tries, target=targets[0])
+    text = text_of(sizes.compare(runs), works, numbers=(options.small, options.large), minutes=minutes[1])
+    report.write(options.name, text, {"machine": report.machine(), "runs": runs, "works": works, "minutes": minutes})
     return 0
 
 

@@ -175,7 +175,7 @@ class ApiMixin:
             response.render = _no_more_work(response)  # type: ignore[method-assign]  # Django awaits it without a thread
         return response
 
-    def _name_of(self, request: HttpRequest) -> str:
+    def _name_of(self, request: HttpRequest | Request) -> str:
         """Return the name of the action, or of the method."""
         method = str(request.method).lower()
         name: str = getattr(self, "action_map", {}).get(method, "get" if method == "head" else method)
@@ -205,10 +205,8 @@ class ApiMixin:
             APIException: the caller lacks the permission, or the query or the body is invalid.
             BadPrecondition: `If-None-Match` contains no valid entity tags.
         """
-        if not _is_inside.get():
-            giving_back(self._begin)(request, *arguments, **options)
-            return
-        self._begin(request, *arguments, **options)
+        begin = self._begin if _is_inside.get() else giving_back(self._begin)
+        begin(request, *arguments, **options)
 
     def _begin(self, request: Request, *arguments: Any, **options: Any) -> None:
         super().initial(request, *arguments, **options)  # type: ignore[misc]
@@ -219,8 +217,8 @@ class ApiMixin:
             _ = request.data
 
     def _check_query(self, request: Request) -> None:
-        method = {"HEAD": "get"}.get(str(request.method), str(request.method).lower())
-        if request.query_params and hasattr(self, method) and getattr(self, "action", method) not in self.queried:
+        is_known = hasattr(self, str(request.method).lower())
+        if request.query_params and is_known and self._name_of(request) not in self.queried:
             checked(query_form(tuple(each.format for each in self.get_renderers())), request.query_params)  # type: ignore[attr-defined]
 
     def finalize_response(self, *arguments: Any, **options: Any) -> Response:

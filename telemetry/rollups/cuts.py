@@ -39,13 +39,17 @@ _SOURCES = {
     Cut.REMEDIATED: " WHERE {call}.kind = 'remediate'",
 }
 
-SUMS = (
-    "calls",
+#: Columns of tokens, in the ledger and in sums.
+TOKENS = (
     "input_tokens",
     "cache_read_input_tokens",
     "cache_write_input_tokens",
     "output_tokens",
     "reasoning_tokens",
+)
+SUMS = (
+    "calls",
+    *TOKENS,
     "known_cost_usd",
     "unpriced_calls",
     "pending_calls",
@@ -56,7 +60,7 @@ SUMS = (
 COLUMNS = (
     *("execution_id", "step_id", "kind", "workflow_id", "scope_id", "user_id", "dry_run", "tags", "provider", "model"),
     *("status", "started_at", "cost_usd", "estimated_cost_usd", "latency_ms"),
-    *SUMS[1:6],
+    *TOKENS,
 )
 
 
@@ -77,7 +81,7 @@ def sums_of(call: str) -> dict[str, str]:
     unpriced = f"{call}.cost_usd IS NULL AND {call}.status <> 'failed' AND {call}.estimated_cost_usd IS DISTINCT FROM 0"
     return {
         "calls": "count(*)",
-        **{name: f"coalesce(sum({call}.{name}), 0)::bigint" for name in SUMS[1:6]},
+        **{name: f"coalesce(sum({call}.{name}), 0)::bigint" for name in TOKENS},
         "known_cost_usd": f"coalesce(sum({call}.cost_usd), 0)",
         "unpriced_calls": f"count(*) FILTER (WHERE {unpriced})",
         "pending_calls": f"count(*) FILTER (WHERE {call}.status = 'pending')",

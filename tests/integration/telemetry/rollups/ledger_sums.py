@@ -12,7 +12,8 @@ from django.db.models import Count, F, Func, Q, QuerySet, Sum, TextField
 from django.db.models.functions import TruncDay
 
 from telemetry.models import ModelCall
-from telemetry.selectors import TOKENS, Group, Summary, Totals
+from telemetry.rollups.cuts import TOKENS
+from telemetry.selectors import Group, Summary, Totals
 
 _UNPRICED = Q(cost_usd=None) & ~Q(status="failed") & ~Q(estimated_cost_usd=0)
 _SUMS = {
