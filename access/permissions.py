@@ -21,7 +21,7 @@ class Role(TextChoices):
     VIEWER = "viewer"
     REVIEWER = "reviewer"  # also answers questions and accepts documents
     OPERATOR = "operator"  # also starts, cancels and retries executions
-    OWNER = "owner"  # also gives roles
+    OWNER = "owner"  # also gives roles, and erases executions
 
 
 _RANK = {Role.VIEWER: 0, Role.REVIEWER: 1, Role.OPERATOR: 2, Role.OWNER: 3}
@@ -32,7 +32,7 @@ class Right(StrEnum):
 
     READ = "read"
     ANSWER = "answer"  # answers, decisions, comments, edits, files
-    OPERATE = "operate"  # start, cancel, retry, budgets of executions, assignments
+    OPERATE = "operate"  # start, cancel, retry, erase, budgets of executions, assignments
     AUTHOR = "author"  # publish, retire and try workflows
     MANAGE = "manage"  # roles, invitations, budgets of scopes
 
@@ -62,6 +62,8 @@ class Action(StrEnum):
     RETRY = "retry"
     #: Change the limits of one execution.
     BUDGET = "budget"
+    #: Erase the contents of an execution.
+    ERASE = "erase"
     EDIT = "edit"
     COMMENT = "comment"
     RESTORE = "restore"
@@ -81,6 +83,7 @@ NEEDED_ROLE: Mapping[Action, Role] = {
     Action.CANCEL: Role.OPERATOR,
     Action.RETRY: Role.OPERATOR,
     Action.BUDGET: Role.OPERATOR,
+    Action.ERASE: Role.OWNER,
     Action.EDIT: Role.REVIEWER,
     Action.COMMENT: Role.REVIEWER,
     Action.RESTORE: Role.REVIEWER,
@@ -97,6 +100,7 @@ NEEDED_RIGHT: Mapping[Action, Right] = {
     Action.CANCEL: Right.OPERATE,
     Action.RETRY: Right.OPERATE,
     Action.BUDGET: Right.OPERATE,
+    Action.ERASE: Right.OPERATE,
     Action.EDIT: Right.ANSWER,
     Action.COMMENT: Right.ANSWER,
     Action.RESTORE: Right.ANSWER,

@@ -57,6 +57,7 @@ class CallRecord:
     finished_at: datetime | None = None
     dry_run: bool = False
     tags: tuple[str, ...] = ()  # of the execution, without duplicates
+    erased_at: datetime | None = None  # when the texts of reply and error were erased
 
 
 _KEY = ("execution_id", "step_id", "attempt", "kind", "ordinal")
@@ -213,6 +214,32 @@ def reprice(costs: Sequence[tuple[RepliedCall, Decimal]]) -> None:
 
 def _mutable(values: Mapping[str, object]) -> dict[str, object]:
     return {name: values[name] for name in _MUTABLE}
+
+
+#: A reply has the form of others, without its texts: what it used and cost stays. No column of a sum changes.
+_ERASE = """
+UPDATE telemetry_modelcall SET version = version + 1, erased_at = %s, error = '',
+  reply = CASE WHEN reply IS NOT NULL THEN json_build_object(
+    'provider', provider, 'model', model, 'tool_calls', '[]'::json, 'text', '', 'finish_reason', 'stop',
+    'usage', json_build_object(
+      'input_tokens', input_tokens, 'cache_read_input_tokens', cache_read_input_tokens,
+      'cache_write_input_tokens', cache_write_input_tokens, 'output_tokens', output_tokens,
+      'reasoning_tokens', reasoning_tokens
+    ),
+    'usage_known', reserved_tokens = 0, 'provider_request_id', provider_request_id,
+    'latency_ms', coalesce(latency_ms, 0), 'raw', NULL
+  ) END
+WHERE id IN (
+  SELECT id FROM telemetry_modelcall WHERE execution_id = %s AND erased_at IS NULL ORDER BY id LIMIT %s FOR UPDATE
+)"""
+
+
+def erase_texts(execution_id: UUID, *, limit: int, now: datetime) -> int:
+    """Erase what models replied, and errors, in the next calls of an execution; return their number.
+
+    A late reply to one of these calls is decided again, on the new row.
+    """
+    return bulk.execute(_ERASE, [now, execution_id, limit]).rowcount
 
 
 def discard_pending(execution_id: UUID, *, now: datetime) -> None:

@@ -38,6 +38,7 @@ class Act(StrEnum):
     EXECUTION_BUDGET = "execution.budget"
     EXECUTION_DISMISS = "execution.dismiss"
     EXECUTION_EXPORT = "execution.export"
+    EXECUTION_ERASE = "execution.erase"
     STEP_ANSWER = "step.answer"
     STEP_ACCEPT = "step.accept"
     STEP_REJECT = "step.reject"

@@ -37,6 +37,7 @@ ACTS: Mapping[Act, str] = {
     Act.EXECUTION_BUDGET: "changed the limits of an execution",
     Act.EXECUTION_DISMISS: "dismissed a failure",
     Act.EXECUTION_EXPORT: "downloaded an execution",
+    Act.EXECUTION_ERASE: "erased an execution",
     Act.STEP_ANSWER: "answered questions",
     Act.STEP_ACCEPT: "accepted a document",
     Act.STEP_REJECT: "rejected a document",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -212,6 +212,24 @@ def contents(hashes: Collection[str]) -> Mapping[str, bytes]:
 def _described(rows: QuerySet[File]) -> dict[UUID, UsableFile]:
     found = rows.values_list("id", "name", "size", "scope_id")
     return {key: UsableFile(name=name, size=size, is_new=scope is None) for key, name, size, scope in found}
+
+
+@transaction.atomic
+def delete_files(file_ids: Collection[UUID], *, also_used: Callable[[Collection[UUID]], Collection[UUID]]) -> int:
+    """Delete files with their texts, and the bytes that no other file has; return their number.
+
+    Args:
+        file_ids: Ids of files.
+        also_used: Called with those that exist, once no other transaction can begin to use them. It returns the files
+            that something else uses; these stay.
+    """
+    rows = File.objects.filter(id__in=file_ids).order_by("id").select_for_update(of=("self",))
+    found = dict(rows.values_list("id", "content_id"))
+    kept = set(also_used(found.keys())) if found else set()
+    gone = {key: content for key, content in found.items() if key not in kept}
+    File.objects.filter(id__in=gone).delete()
+    _delete_unreferenced([*gone.values()])
+    return len(gone)
 
 
 @transaction.atomic

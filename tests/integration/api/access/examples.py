@@ -134,6 +134,7 @@ EXAMPLES: dict[str, Callable[[World, Caller], Ask]] = {
     "POST /executions/{}/cancel": _execution("asking", "/cancel", {}),
     "POST /executions/{}/retry": _execution("failed", "/retry", {}),
     "PATCH /executions/{}/budget": _execution("asking", "/budget", {"max_cost_usd": "2"}),
+    "DELETE /executions/{}": _execution("finished"),
     "POST /executions/bulk": lambda world, _: Ask(
         "/executions/bulk", {"action": "cancel", "ids": [str(world.executions["asking"].id)]}
     ),
