@@ -6,7 +6,8 @@ A head whose version is erased moves back to the newest version that is left. If
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,8 @@ from uuid import UUID
 from django.db import transaction
 
 from common.database import bulk
+
+Pin = tuple[UUID, int]  # a document, and the number of a version
 
 #: The title of an erased version, for lists and links.
 ERASED_TITLE = "Erased"
@@ -73,6 +76,52 @@ JOIN unnest(%s::text[]) AS wanted (name) ON strpos(version.provenance::text, wan
 WHERE head.root_id = %s AND version.erased_at IS NULL AND version.execution_id IS DISTINCT FROM %s
 """
 
+#: Versions with what they were made from. Provenance is small beside contents, which are not read.
+_LINKS = """
+SELECT version.id, version.document_id, version.version, version.execution_id, version.step_id, version.base_version,
+  version.content_hash, version.author_id, version.erased_at IS NOT NULL, version.provenance
+FROM documents_documentversion AS version JOIN documents_document AS head ON head.id = version.document_id
+WHERE head.root_id = ANY(%s)
+"""
+_ROOTS = """
+SELECT DISTINCT head.root_id FROM documents_documentversion AS version
+JOIN documents_document AS head ON head.id = version.document_id WHERE version.author_id = %s
+"""
+_ROOTS_OF_COMMENTS = """
+SELECT DISTINCT head.root_id FROM documents_documentcomment AS comment
+JOIN documents_document AS head ON head.id = comment.document_id WHERE comment.author_id = %s
+"""
+_PROVENANCE = """
+SELECT id, provenance FROM documents_documentversion AS version
+WHERE id > %s AND strpos(provenance::text, %s) + strpos(provenance::text, %s) > 0 ORDER BY id LIMIT 1000
+"""
+_REPLACE_PROVENANCE = """
+UPDATE documents_documentversion AS version SET provenance = given.provenance::json
+FROM json_to_recordset(%s::json) AS given (id bigint, provenance text) WHERE version.id = given.id
+"""
+_RENAME_VERSIONS = "UPDATE documents_documentversion SET author_name = %s WHERE author_id = %s AND author_name <> %s"
+_RENAME_HEADS = "UPDATE documents_document SET author_name = %s WHERE author_name = %s AND author_name <> ''"
+_DELETE_COMMENTS_OF = "DELETE FROM documents_documentcomment WHERE author_id = %s"
+_RENAME_RESOLVER = """
+UPDATE documents_documentcomment SET resolved_by_name = %s, version = version + 1 WHERE resolved_by_name = %s
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionLink:
+    """A version, and what it was made from."""
+
+    row_id: int
+    key: Pin
+    execution_id: UUID | None
+    step_id: str | None
+    base: Pin | None  # that a person's edit began with
+    content_hash: str
+    author_id: int | None
+    is_erased: bool
+    file_id: str | None
+    reads: frozenset[Pin]
+
 
 @transaction.atomic
 def erase_made_by(execution_id: UUID, *, limit: int, now: datetime) -> int:
@@ -104,6 +153,53 @@ def files_named(file_ids: Iterable[UUID], *, root_id: UUID, but_by: UUID) -> set
     """Return those files that a version in a root scope was made from, but for versions of one execution."""
     wanted = [str(each) for each in file_ids]
     return {UUID(name) for (name,) in bulk.execute(_FILES_NAMED, [wanted, root_id, but_by])}
+
+
+def version_links(root_ids: Collection[UUID]) -> list[VersionLink]:
+    """Return the versions of all documents in root scopes, erased ones too, without their contents."""
+    return [_link(*row) for row in bulk.execute(_LINKS, [list(root_ids)])]
+
+
+def _link(row_id: int, document_id: UUID, version: int, *row: Any) -> VersionLink:
+    execution_id, step_id, base, content_hash, author_id, is_erased, provenance = row
+    pins = provenance.get("inputs") or []
+    return VersionLink(
+        row_id=row_id,
+        key=(document_id, version),
+        execution_id=execution_id,
+        step_id=step_id,
+        base=None if base is None or execution_id is not None else (document_id, base),
+        content_hash=content_hash,
+        author_id=author_id,
+        is_erased=is_erased,
+        file_id=(provenance.get("file") or {}).get("id"),
+        reads=frozenset((UUID(pin["document_id"]), pin["version"]) for pin in pins),
+    )
+
+
+def roots_of_author(user_id: int) -> set[UUID]:
+    """Return the root scopes in which a user has made versions or comments."""
+    found = [bulk.execute(each, [user_id]).fetchall() for each in (_ROOTS, _ROOTS_OF_COMMENTS)]
+    return {root_id for rows in found for (root_id,) in rows}
+
+
+@transaction.atomic
+def forget_author(user_id: int, *, name: str, alias: str) -> int:
+    """Delete the comments of a user, and store another name in what else bears it; return the number of comments."""
+    deleted = bulk.execute(_DELETE_COMMENTS_OF, [user_id]).rowcount
+    bulk.execute(_RENAME_RESOLVER, [alias, name])
+    bulk.execute(_RENAME_HEADS, [alias, name])
+    bulk.execute(_RENAME_VERSIONS, [alias, user_id, alias])
+    return deleted
+
+
+def change_provenance(name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change the provenance of all versions that names a user, in transactions of limited size."""
+    last, texts = 0, [json.dumps(name), json.dumps(name, ensure_ascii=False)]
+    while rows := bulk.execute(_PROVENANCE, [last, *texts]).fetchall():
+        changed = [{"id": key, "provenance": json.dumps(change(told))} for key, told in rows]
+        bulk.execute(_REPLACE_PROVENANCE, [json.dumps(changed)])
+        last = rows[-1][0]
 
 
 def _kept(provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -230,16 +230,37 @@ UPDATE telemetry_modelcall SET version = version + 1, erased_at = %s, error = ''
     'latency_ms', coalesce(latency_ms, 0), 'raw', NULL
   ) END
 WHERE id IN (
-  SELECT id FROM telemetry_modelcall WHERE execution_id = %s AND erased_at IS NULL ORDER BY id LIMIT %s FOR UPDATE
+  SELECT id FROM telemetry_modelcall
+  WHERE execution_id = %s AND erased_at IS NULL AND (%s::text[] IS NULL OR step_id = ANY(%s::text[]))
+  ORDER BY id LIMIT %s FOR UPDATE
 )"""
+_RETAG = """
+UPDATE telemetry_modelcall AS call SET tags = given.tags::jsonb, version = call.version + 1
+FROM json_to_recordset(%s::json) AS given (execution_id uuid, tags text)
+WHERE call.execution_id = given.execution_id AND call.tags <> given.tags::jsonb
+"""
 
 
-def erase_texts(execution_id: UUID, *, limit: int, now: datetime) -> int:
+def erase_texts(execution_id: UUID, *, limit: int, now: datetime, step_ids: Collection[str] | None = None) -> int:
     """Erase what models replied, and errors, in the next calls of an execution; return their number.
 
     A late reply to one of these calls is decided again, on the new row.
+
+    Args:
+        execution_id: The execution.
+        limit: The greatest number of calls.
+        now: The present moment.
+        step_ids: Only calls of these steps; None: of all.
     """
-    return bulk.execute(_ERASE, [now, execution_id, limit]).rowcount
+    wanted = None if step_ids is None else list(step_ids)
+    return bulk.execute(_ERASE, [now, execution_id, wanted, wanted, limit]).rowcount
+
+
+def retag(tags: Mapping[UUID, Sequence[str]]) -> None:
+    """Store other tags in the calls of executions. The blocks of their time are computed again."""
+    rows = [{"execution_id": str(key), "tags": json.dumps(list(dict.fromkeys(each)))} for key, each in tags.items()]
+    if rows:
+        bulk.execute(_RETAG, [json.dumps(rows)])
 
 
 def discard_pending(execution_id: UUID, *, now: datetime) -> None:

@@ -21,6 +21,7 @@ class Act(StrEnum):
     USER_CHANGE = "user.change"
     USER_ACTIVATE = "user.activate"
     USER_DEACTIVATE = "user.deactivate"
+    USER_ERASE = "user.erase"
     ROLE_GIVE = "role.give"
     ROLE_TAKE = "role.take"
     INVITATION_MAKE = "invitation.make"

@@ -19,6 +19,7 @@ ACTS: Mapping[Act, str] = {
     Act.USER_ADD: "added a user",
     Act.USER_CHANGE: "changed a user",
     Act.USER_ACTIVATE: "activated a user",
+    Act.USER_ERASE: "erased a person",
     Act.USER_DEACTIVATE: "deactivated a user",
     Act.ROLE_GIVE: "gave a role",
     Act.ROLE_TAKE: "took a role",

@@ -232,6 +232,11 @@ def delete_files(file_ids: Collection[UUID], *, also_used: Callable[[Collection[
     return len(gone)
 
 
+def files_of(user_id: int) -> dict[UUID, UUID | None]:
+    """Return the files that a user has uploaded, with the root scope that uses them; None: they are not used."""
+    return dict(File.objects.filter(uploaded_by=user_id).values_list("id", "scope_id"))
+
+
 @transaction.atomic
 def delete_unused(*, before: datetime, limit: int) -> int:
     """Delete unused files that were uploaded before a time, oldest first, at most `limit`; return their number."""

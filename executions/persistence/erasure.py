@@ -6,7 +6,6 @@ transactions of limited size, so that any process can go on. Statuses, times and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from uuid import UUID
 from common.database import bulk
 from documents import erasure as documents
 from executions.engine.domain.states import ENDED, Erasing
+from executions.persistence.person_traces import replace_data
 
 EVENTS = 1_000  # that one transaction deletes
 
@@ -67,10 +67,6 @@ JOIN executions_executionstep AS step ON step.execution_id = other.id
 JOIN executions_executionevent AS event ON event.execution_id = other.id AND event.step_id = step.step_id
   AND event.event_type IN ('step_reused', 'step_completed')
 WHERE made.execution_id = %s
-"""
-_REPLACE_DATA = """
-UPDATE executions_executionevent AS event SET data = given.data::json
-FROM json_to_recordset(%s::json) AS given (id bigint, data text) WHERE event.id = given.id
 """
 _DELETE_DRAFTS = "DELETE FROM executions_stepdraft WHERE execution_id = %s"
 _DOCUMENTS = """
@@ -128,9 +124,7 @@ def delete_events(execution_id: UUID) -> bool:
 def empty_titles_elsewhere(execution_id: UUID, root_id: UUID) -> None:
     """Empty the titles of an execution's documents in the logs of others, which were completed with them."""
     rows = bulk.execute(_TOLD_ELSEWHERE, [root_id, execution_id]).fetchall()
-    told = [{"id": key, "data": json.dumps({**data, "title": ""})} for key, data in rows]
-    if told:
-        bulk.execute(_REPLACE_DATA, [json.dumps(told)])
+    replace_data({key: {**data, "title": ""} for key, data in rows})
 
 
 def delete_drafts(execution_id: UUID) -> None:
