@@ -34,7 +34,7 @@ class Right(StrEnum):
     ANSWER = "answer"  # answers, decisions, comments, edits, files
     OPERATE = "operate"  # start, cancel, retry, erase, budgets of executions, assignments
     AUTHOR = "author"  # publish, retire and try workflows
-    MANAGE = "manage"  # roles, invitations, budgets of scopes
+    MANAGE = "manage"  # roles, invitations, budgets and retention of scopes
 
 
 #: Needed for tokens, sessions and passwords: a session, or a token with all rights and without a scope.
@@ -71,6 +71,8 @@ class Action(StrEnum):
     INVITE = "invite"
     #: Change the monthly budget of a scope.
     SET_BUDGET = "set_budget"
+    #: Change how long a scope keeps executions.
+    SET_RETENTION = "set_retention"
 
 
 #: The values with their names, as serializers and the OpenAPI document use them.
@@ -90,6 +92,7 @@ NEEDED_ROLE: Mapping[Action, Role] = {
     Action.GIVE_ROLES: Role.OWNER,
     Action.INVITE: Role.OWNER,
     Action.SET_BUDGET: Role.OWNER,
+    Action.SET_RETENTION: Role.OWNER,
 }
 #: The right of a token that each action needs.
 NEEDED_RIGHT: Mapping[Action, Right] = {
@@ -107,9 +110,19 @@ NEEDED_RIGHT: Mapping[Action, Right] = {
     Action.GIVE_ROLES: Right.MANAGE,
     Action.INVITE: Right.MANAGE,
     Action.SET_BUDGET: Right.MANAGE,
+    Action.SET_RETENTION: Right.MANAGE,
 }
 #: What the state of a scope never prevents.
-SCOPE_ACTIONS = frozenset({Action.START, Action.ADD_DOCUMENT, Action.GIVE_ROLES, Action.INVITE, Action.SET_BUDGET})
+SCOPE_ACTIONS = frozenset(
+    {
+        Action.START,
+        Action.ADD_DOCUMENT,
+        Action.GIVE_ROLES,
+        Action.INVITE,
+        Action.SET_BUDGET,
+        Action.SET_RETENTION,
+    }
+)
 
 
 def allows(have: Role | None, need: Role) -> bool:

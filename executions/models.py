@@ -274,6 +274,20 @@ class Feed(models.Model):
         return f"{self.scope_id} {self.last}"
 
 
+class ScopeRetention(models.Model):
+    """How long a root scope keeps the executions in it. `version` is the optimistic lock."""
+
+    scope = models.OneToOneField("access.Scope", primary_key=True, on_delete=models.CASCADE, related_name="+")
+    days = models.PositiveIntegerField()  # after the end of an execution
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="scope_retention_is_positive", condition=Q(days__gt=0))]
+
+    def __str__(self) -> str:
+        return f"{self.scope_id} {self.days}"
+
+
 class StepDraft(models.Model):
     """A chunk of the text that a model writes in one call, in an unlogged table. No other data depends on it."""
 

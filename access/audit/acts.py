@@ -29,6 +29,7 @@ class Act(StrEnum):
     INVITATION_WITHDRAW = "invitation.withdraw"
     SCOPE_CLAIM = "scope.claim"
     SCOPE_BUDGET = "scope.budget"
+    SCOPE_RETENTION = "scope.retention"
     WORKFLOW_PUBLISH = "workflow.publish"
     WORKFLOW_MAKE_CURRENT = "workflow.make_current"
     WORKFLOW_RETIRE = "workflow.retire"

@@ -27,6 +27,7 @@ ACTS: Mapping[Act, str] = {
     Act.INVITATION_ACCEPT: "accepted an invitation",
     Act.INVITATION_WITHDRAW: "withdrew an invitation",
     Act.SCOPE_CLAIM: "first used a scope",
+    Act.SCOPE_RETENTION: "changed the retention of a scope",
     Act.SCOPE_BUDGET: "changed the budget of a scope",
     Act.WORKFLOW_PUBLISH: "published a workflow",
     Act.WORKFLOW_MAKE_CURRENT: "made a version of a workflow current",

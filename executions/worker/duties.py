@@ -28,6 +28,7 @@ from executions.persistence.notifier import announce_inbox
 from executions.queue.jobs import enqueue_advance
 from executions.selectors.inbox import FAILURE_DAYS
 from executions.services.erasure import executions as erasing
+from executions.services.erasure.retention import erase_due
 from executions.services.locking import store_decision
 from executions.worker import recovery
 from telemetry import spending
@@ -116,6 +117,15 @@ def _correct_entries(execution_ids: list[UUID]) -> int:
     locked = repositories.lock_all(execution_ids, known={})
     transaction.on_commit(partial(announce_inbox, *{each.scope.id for each in locked.values()}))
     return inbox_entries.correct(locked)
+
+
+def erase_old(*, now: datetime) -> int:
+    """Erase the executions that are older than their scope or workflow keeps them; return their number.
+
+    Raises:
+        DatabaseUnavailable: the connection was lost; earlier executions have been erased.
+    """
+    return sum(each.number for each in erase_due(now=now))
 
 
 def finish_erasures() -> int:

@@ -180,6 +180,7 @@ class Worker:
         await in_thread(duties.prune_files, now=database_now())
         await in_thread(duties.prune_failures, now=database_now())
         await in_thread(duties.correct_inbox)
+        await in_thread(duties.erase_old, now=database_now())
         if settings.EVENT_RETENTION_DAYS:
             await in_thread(enqueue_prune)
 

@@ -199,6 +199,10 @@ WITH_A_ROW: dict[str, tuple[Do, list[Act]]] = {
         lambda desk: desk.ada.put("/scopes/project/alpha/budget", {"max_cost_usd": "5"}),
         [Act.SCOPE_BUDGET],
     ),
+    "scopes_retention_update": (
+        lambda desk: desk.ada.put("/scopes/project/alpha/retention", {"days": 5}),
+        [Act.SCOPE_RETENTION],
+    ),
     "scopes_roles_update": (
         lambda desk: desk.ada.put("/scopes/project/alpha/roles/carol", {"role": "viewer"}),
         [Act.ROLE_GIVE],

@@ -110,6 +110,7 @@ EXAMPLES: dict[str, Callable[[World, Caller], Ask]] = {
     "GET /scopes": _plain("/scopes"),
     "GET /scopes/{}/{}": _plain(f"/scopes/project/{KEY}"),
     "PUT /scopes/{}/{}/budget": _plain(f"/scopes/project/{KEY}/budget", {"max_cost_usd": "50"}),
+    "PUT /scopes/{}/{}/retention": _plain(f"/scopes/project/{KEY}/retention", {"days": 365}),
     "GET /scopes/{}/{}/roles": _plain(f"/scopes/project/{KEY}/roles"),
     "PUT /scopes/{}/{}/roles/{}": _plain(f"/scopes/project/{KEY}/roles/stranger", {"role": "viewer"}),
     "DELETE /scopes/{}/{}/roles/{}": _plain(f"/scopes/project/{KEY}/roles/viewer"),
