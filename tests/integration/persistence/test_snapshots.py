@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -184,3 +185,27 @@ def noting(execute: Callable[..., Any], noted: list[object]) -> Callable[..., An
         return execute(cursor, statement, *rest, **named)
 
     return noted_execute
+
+
+class CountedId(UUID):
+    """An id that counts how often it is looked up."""
+
+    looked_up = 0
+
+    def __hash__(self) -> int:
+        CountedId.looked_up += 1
+        return super().__hash__()
+
+
+def test_what_a_batch_lacks_is_found_without_going_through_all_cached_scopes(ann: User) -> None:
+    execution = start(ann)
+    cached = SnapshotCache()
+    cached.put_missing(Snapshot(heads={CountedId(int=number): {} for number in range(1, 1001)}))
+    cached.put_missing(Snapshot(executions={execution.id: execution}))
+    before = CountedId.looked_up
+    begins = Transition(execution_id=execution.id, fencing_token=None, decide=nothing, calls=(call(execution.id),))
+
+    executions, scopes = cached.misses([begins])
+
+    assert (executions, scopes) == ({execution.id}, {execution.scope.id})
+    assert CountedId.looked_up - before < 10
