@@ -217,8 +217,14 @@ def _mutable(values: Mapping[str, object]) -> dict[str, object]:
 
 
 #: A reply has the form of others, without its texts: what it used and cost stays. No column of a sum changes.
+#: MATERIALIZED: as a subquery, the choice could be made again for each row, and would have no limit.
 _ERASE = """
-UPDATE telemetry_modelcall SET version = version + 1, erased_at = %s, error = '',
+WITH chosen AS MATERIALIZED (
+  SELECT id FROM telemetry_modelcall
+  WHERE execution_id = %s AND erased_at IS NULL AND (%s::text[] IS NULL OR step_id = ANY(%s::text[]))
+  ORDER BY id LIMIT %s FOR UPDATE
+)
+UPDATE telemetry_modelcall AS call SET version = call.version + 1, erased_at = %s, error = '',
   reply = CASE WHEN reply IS NOT NULL THEN json_build_object(
     'provider', provider, 'model', model, 'tool_calls', '[]'::json, 'text', '', 'finish_reason', 'stop',
     'usage', json_build_object(
@@ -229,11 +235,8 @@ UPDATE telemetry_modelcall SET version = version + 1, erased_at = %s, error = ''
     'usage_known', reserved_tokens = 0, 'provider_request_id', provider_request_id,
     'latency_ms', coalesce(latency_ms, 0), 'raw', NULL
   ) END
-WHERE id IN (
-  SELECT id FROM telemetry_modelcall
-  WHERE execution_id = %s AND erased_at IS NULL AND (%s::text[] IS NULL OR step_id = ANY(%s::text[]))
-  ORDER BY id LIMIT %s FOR UPDATE
-)"""
+FROM chosen WHERE call.id = chosen.id
+"""
 _RETAG = """
 UPDATE telemetry_modelcall AS call SET tags = given.tags::jsonb, version = call.version + 1
 FROM json_to_recordset(%s::json) AS given (execution_id uuid, tags text)
@@ -253,7 +256,7 @@ def erase_texts(execution_id: UUID, *, limit: int, now: datetime, step_ids: Coll
         step_ids: Only calls of these steps; None: of all.
     """
     wanted = None if step_ids is None else list(step_ids)
-    return bulk.execute(_ERASE, [now, execution_id, wanted, wanted, limit]).rowcount
+    return bulk.execute(_ERASE, [execution_id, wanted, wanted, limit, now]).rowcount
 
 
 def retag(tags: Mapping[UUID, Sequence[str]]) -> None:
