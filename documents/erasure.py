@@ -123,6 +123,11 @@ class VersionLink:
     reads: frozenset[Pin]
 
 
+def has_made_any(execution_id: UUID) -> bool:
+    """Return whether an execution has made a version that is not erased."""
+    return bulk.execute(_MADE_BY, [execution_id, 1]).fetchone() is not None
+
+
 @transaction.atomic
 def erase_made_by(execution_id: UUID, *, limit: int, now: datetime) -> int:
     """Erase the next versions that an execution made, at most `limit`; return their number."""

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from access.models import AuditEntry, ScopeRole
+from access.permissions import Role
 from access.user import User
 from documents.models import DocumentVersion
 from executions.db_threads import in_thread
@@ -16,6 +17,7 @@ from executions.models import Execution, ExecutionStep, InboxEntry
 from telemetry.models import ModelCall
 from tests.factories import reports
 from tests.factories.callers import Caller, make_caller
+from tests.integration.api.checks import grant
 from tests.integration.api.decisions.test_clarification_api import answer
 from tests.integration.erasure import story as stories
 from tests.integration.erasure.dump import dump, lines_with
@@ -154,6 +156,17 @@ async def test_a_dry_run_names_what_it_would_erase_and_changes_nothing() -> None
         assert "Nothing was written." in printed
 
     await in_thread(check)
+
+
+def test_what_a_person_started_can_be_erased_with_its_documents_later(ada: Caller, eve: Caller, report: int) -> None:
+    execution = reports.finish(reports.start(ada.user))
+    grant(eve.user, "alpha", Role.OWNER)
+    erase("ada")
+    listed = eve.get("/documents/").json()["data"]
+    assert {each["title"] for each in listed} == {"The findings", "The summary"}
+    assert eve.delete(f"/executions/{execution.id}").status_code == 204
+    assert eve.get("/documents/").json()["data"] == []
+    assert AuditEntry.objects.filter(act="execution.erase", user_id=eve.user.pk).count() == 1
 
 
 def test_an_unknown_name_is_refused(db: None) -> None:
