@@ -26,6 +26,7 @@ from pydantic import JsonValue
 
 from access.permissions import Action
 from access.selectors import Person, visible_scopes
+from common.database.compiled import compiled
 from common.errors import NotFound
 from documents.models import Document, DocumentStatus, DocumentVersion
 
@@ -132,13 +133,18 @@ NO_HEADING = VersionHeading(title="", proposed=False)
 def headings(pairs: Iterable[tuple[UUID | None, int | None]]) -> dict[tuple[UUID | None, int | None], VersionHeading]:
     """Return the headings of document versions by (document id, version); unknown pairs are left out."""
     wanted = set(pairs)
-    rows = DocumentVersion.objects.filter(document_id__in={each for each, number in wanted if each and number})
-    found = rows.values_list("document_id", "version", "title", "proposed")
+    found = _headings(*{each for each, number in wanted if each and number})
     return {
         (each, number): VersionHeading(title, proposed)
         for each, number, title, proposed in found
         if (each, number) in wanted
     }
+
+
+@compiled
+def _headings(*document_ids: UUID) -> QuerySet[DocumentVersion, Any]:
+    rows = DocumentVersion.objects.filter(document_id__in=document_ids)
+    return rows.values_list("document_id", "version", "title", "proposed")
 
 
 class VersionFacts(NamedTuple):

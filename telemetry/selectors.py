@@ -14,6 +14,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 
 from access.selectors import Person, scope_names, user_names, visible_roots
 from common.database import bulk
+from common.database.compiled import compiled
 from telemetry.models import CallStatus, ModelCall
 from telemetry.rollups.cuts import TOKENS, Cut
 from telemetry.rollups.reads import WHOLE, Filters, Key, Question, Sums, ask, snapshot
@@ -132,9 +133,10 @@ def models_by_step(execution_id: UUID) -> dict[str, list[str]]:
     return found
 
 
-def sums_query(execution_ids: Iterable[UUID]) -> QuerySet[ModelCall, Any]:
+@compiled
+def sums_query(*execution_ids: UUID) -> QuerySet[ModelCall, Any]:
     """Return the query for the sums of many executions; pass its rows to `totals_by_execution`."""
-    rows = ModelCall.objects.filter(execution_id__in=list(execution_ids)).values("execution_id")
+    rows = ModelCall.objects.filter(execution_id__in=execution_ids).values("execution_id")
     return rows.annotate(**_SUMS).order_by("execution_id")
 
 
@@ -143,9 +145,10 @@ def totals_by_execution(sums: Iterable[Mapping[str, Any]]) -> dict[UUID, Totals]
     return {row["execution_id"]: _totals(row) for row in sums}
 
 
-def requested_models(execution_ids: Iterable[UUID]) -> QuerySet[ModelCall, Any]:
+@compiled
+def requested_models(*execution_ids: UUID) -> QuerySet[ModelCall, Any]:
     """Return the query for the models that executions have called; pass its rows to `providers_of`."""
-    rows = ModelCall.objects.filter(execution_id__in=list(execution_ids))
+    rows = ModelCall.objects.filter(execution_id__in=execution_ids)
     return rows.order_by().values_list("execution_id", "requested_model").distinct()
 
 

@@ -16,6 +16,8 @@ from common.api.serializers import (
     MoneyField,
     StrictSerializer,
     TimestampField,
+    represent,
+    represent_all,
 )
 from common.time import parse_datetime, time_zones
 from telemetry.rollups.cuts import TOKENS
@@ -114,16 +116,16 @@ class TelemetrySummary(serializers.Serializer[Any]):
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return the summary with the ends of the time range as `from` and `to`."""
         query, summary = instance
-        totals = {"executions": summary.executions, **TotalsSerializer(summary.totals).data}
-        cross = {} if summary.cross is None else {"cross": GroupSerializer(summary.cross, many=True).data}
+        totals = {"executions": summary.executions, **represent(TotalsSerializer, summary.totals)}
+        cross = {} if summary.cross is None else {"cross": represent_all(GroupSerializer, summary.cross)}
         return {
             "from": _format_time(query["since"]),
             "to": _format_time(query["until"]),
             "tz": query["tz"].key,
             "totals": totals,
-            "averages": AveragesSerializer(summary.averages).data,
-            "by_workflow": GroupSerializer(summary.by_workflow, many=True).data,
-            "groups": {name: GroupSerializer(rows, many=True).data for name, rows in summary.groups.items()},
+            "averages": represent(AveragesSerializer, summary.averages),
+            "by_workflow": represent_all(GroupSerializer, summary.by_workflow),
+            "groups": {name: represent_all(GroupSerializer, rows) for name, rows in summary.groups.items()},
             **cross,
         }
 

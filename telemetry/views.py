@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from access.permissions import Right
 from common.api.renderers import CsvRenderer, to_csv
-from common.api.serializers import checked
+from common.api.serializers import checked, represent
 from common.api.views import ApiView, in_request_thread
 from telemetry import selectors
 from telemetry.serializers import SummaryQuery, TelemetrySummary, csv_table
@@ -36,7 +36,7 @@ class SummaryView(ApiView):
 
         def read() -> Response:
             query = checked(SummaryQuery, request.query_params)
-            shown = TelemetrySummary((query, selectors.summary(user=request.user, **query))).data
+            shown = represent(TelemetrySummary, (query, selectors.summary(user=request.user, **query)))
             if request.accepted_renderer.format != CsvRenderer.format:
                 return Response(shown)
             return Response(to_csv(*csv_table(shown, query["by_day"])), headers=_AS_FILE)

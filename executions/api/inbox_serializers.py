@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.api.serializers import CommaSeparatedChoiceField, ListedChoiceField, StrictSerializer, TimestampField
+from common.api.serializers import (
+    CommaSeparatedChoiceField,
+    ListedChoiceField,
+    StrictSerializer,
+    TimestampField,
+    represent,
+)
 from common.limits import limits
 from common.names import NameField
 from executions.api.bulk_views import BulkExecutionResponse, ExecutionIdField, ProblemField
@@ -143,7 +149,7 @@ class InboxEntryResponse(serializers.Serializer[Any]):
             "required_votes": 1 if wait is None else wait.required,
             "voted_by": cast_votes,
         }
-        return cast(dict[str, Any], InboxDocument(shown).data)
+        return represent(InboxDocument, shown)
 
     @extend_schema_field(InboxError(allow_null=True))
     def get_error(self, found: InboxItem) -> dict[str, Any] | None:
@@ -152,7 +158,7 @@ class InboxEntryResponse(serializers.Serializer[Any]):
             return None
         row = found.entry.execution
         shown = {"code": row.failure_code, "message": row.failure_message}
-        return cast(dict[str, Any], InboxError(shown).data)
+        return represent(InboxError, shown)
 
     def get_path(self, found: InboxItem) -> str:
         """Return the path to act on it."""

@@ -22,7 +22,7 @@ from access.permissions import NEEDED_ROLE, Action, Right, Role
 from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
-from common.api.serializers import StrictSerializer, checked
+from common.api.serializers import StrictSerializer, checked, represent
 from common.api.views import ONLY_VERSION, UUID_PATTERN, ApiView, PagedViewSet, in_request_thread, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionFailed, VersionConflict
@@ -122,7 +122,7 @@ def execution_response(details: ExecutionDetails, status: int = 200, location: s
     headers = {"ETag": f'"{details.execution.version}"'}
     if location is not None:
         headers["Location"] = location
-    return Response(ExecutionResponse(details).data, status=status, headers=headers)
+    return Response(represent(ExecutionResponse, details), status=status, headers=headers)
 
 
 async def ticket_response(request: Request, issue: Callable[..., tuple[str, datetime]]) -> Response:
@@ -136,7 +136,7 @@ async def ticket_response(request: Request, issue: Callable[..., tuple[str, date
             now=database_now(),
             **checked(TicketRequest, request.data),
         )
-        body = TicketResponse({"ticket": ticket, "expires_at": expires_at}).data
+        body = represent(TicketResponse, {"ticket": ticket, "expires_at": expires_at})
         return Response(body, status=201, headers={"Cache-Control": "no-store"})
 
     return await in_request_thread(do)()
@@ -255,7 +255,7 @@ class ExecutionViewSet(PagedViewSet):
         """Get the prompt of a step's newest call, or of another call."""
         selection = dict.fromkeys(("attempt", "kind", "ordinal")) | checked(PromptFilters, request.query_params)
         prompt = await get_prompt(user=request.user, execution_id=UUID(execution_id), step_id=step_id, **selection)
-        return Response(PromptResponse(prompt).data, headers={"ETag": ONLY_VERSION})
+        return Response(represent(PromptResponse, prompt), headers={"ETag": ONLY_VERSION})
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, EventFilters, *PAGE], responses={200: EventPage, **problems(401, 404, 422)}

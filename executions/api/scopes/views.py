@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from access.authentication import authenticated_user
 from access.permissions import Right
-from common.api.serializers import checked
+from common.api.serializers import checked, represent, represent_all
 from common.api.views import ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from executions.api.openapi import problems
@@ -81,10 +81,10 @@ class ScopeView(PagedViewSet):
             page = self.paginator.paginate_queryset(below, request, view=self)
             return Response(
                 {
-                    **RootScopeResponse(found.summary).data,
+                    **represent(RootScopeResponse, found.summary),
                     "owners": found.owners,
-                    "budget": ScopeBudgetResponse(found.budget).data,
-                    "children": ChildScopeResponse(scopes.child_summaries(page), many=True).data,
+                    "budget": represent(ScopeBudgetResponse, found.budget),
+                    "children": represent_all(ChildScopeResponse, scopes.child_summaries(page)),
                     "next_cursor": self.paginator.next_cursor,
                 }
             )
@@ -118,6 +118,6 @@ class ScopeBudgetView(ApiView):
                 **values,
             )
             headers = {} if budget.version is None else {"ETag": f'"{budget.version}"'}
-            return Response(ScopeBudgetResponse(budget).data, headers=headers)
+            return Response(represent(ScopeBudgetResponse, budget), headers=headers)
 
         return await in_request_thread(change)()
