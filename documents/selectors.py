@@ -27,7 +27,7 @@ from pydantic import JsonValue
 from access.permissions import Action
 from access.selectors import Person, visible_scopes
 from common.database.compiled import compiled
-from common.errors import NotFound
+from common.errors import Erased, NotFound
 from documents.models import Document, DocumentStatus, DocumentVersion
 
 MAX_USERS_SOUGHT = 500
@@ -47,13 +47,16 @@ def edited_heads(root_id: UUID, types: Collection[str]) -> QuerySet[Document]:
     return rows.select_related("scope").defer("search").order_by("type", "scope__key", "id")
 
 
-def possible_actions(*, last_version: int, is_proposed: bool) -> set[Action]:
+def possible_actions(*, last_version: int, is_proposed: bool, is_erased: bool) -> set[Action]:
     """Return what the state of a document permits.
 
     Args:
         last_version: The number of its newest version, proposed ones included.
         is_proposed: Whether a proposed version waits for a decision.
+        is_erased: Whether all of its versions were erased.
     """
+    if is_erased:
+        return set()
     found = {Action.EDIT, Action.COMMENT}
     found |= {Action.RESTORE} if last_version > 1 else set()
     return found | ({Action.DECIDE} if is_proposed else set())
@@ -61,14 +64,27 @@ def possible_actions(*, last_version: int, is_proposed: bool) -> set[Action]:
 
 def counts_by_root(root_ids: Collection[UUID]) -> QuerySet[Document, Any]:
     """Return root scope and number of the documents in it and below. Permissions are not checked."""
-    rows = Document.objects.filter(root_id__in=root_ids).order_by("root_id").values_list("root_id")
+    rows = Document.objects.filter(root_id__in=root_ids, erased_at=None).order_by("root_id").values_list("root_id")
     return rows.annotate(number=Count("id"))
 
 
 def counts_by_scope(scope_ids: Collection[UUID]) -> QuerySet[Document, Any]:
     """Return scope and number of the documents directly in it. Permissions are not checked."""
-    rows = Document.objects.filter(scope_id__in=scope_ids).order_by("scope_id").values_list("scope_id")
+    rows = Document.objects.filter(scope_id__in=scope_ids, erased_at=None).order_by("scope_id").values_list("scope_id")
     return rows.annotate(number=Count("id"))
+
+
+def readable_version(*, user: Person, document_id: UUID, number: int | None = None) -> DocumentVersion:
+    """Return a version of a document that was not erased, like `version`.
+
+    Raises:
+        NotFound: there is no such version, or the user may not read it.
+        Erased: its contents were erased.
+    """
+    row = version(user=user, document_id=document_id, number=number)
+    if row.erased_at is not None:
+        raise Erased
+    return row
 
 
 def version(*, user: Person, document_id: UUID, number: int | None = None) -> DocumentVersion:
@@ -107,16 +123,17 @@ class VersionPair(NamedTuple):
 def version_pair(*, user: Person, document_id: UUID, before: int | None, after: int | None) -> VersionPair:
     """Return two versions of a document: by default the head's, and the newest version before the later one.
 
-    Versions that were only proposed count if they are named.
+    Versions that were only proposed count if they are named. An erased one is no earlier version.
 
     Raises:
         NotFound: there is no such version, or the user may not read it.
+        Erased: the contents of a version were erased.
     """
-    later = version(user=user, document_id=document_id, number=after)
+    later = readable_version(user=user, document_id=document_id, number=after)
     if before is not None:
-        return VersionPair(version(user=user, document_id=document_id, number=before), later)
+        return VersionPair(readable_version(user=user, document_id=document_id, number=before), later)
     rows = versions(user=user, document_id=document_id).select_related("schema")
-    earlier = rows.filter(version__lt=later.version, proposed=False).order_by("-version").first()
+    earlier = rows.filter(version__lt=later.version, proposed=False, erased_at=None).order_by("-version").first()
     return VersionPair(earlier, later)
 
 
@@ -266,10 +283,13 @@ class Sizes(NamedTuple):
 
 
 def sizes(pairs: Iterable[tuple[UUID, int]], *, user: Person) -> Sizes:
-    """Return the rows of document versions that the user may read, and the bytes of their contents."""
+    """Return the rows of document versions that the user may read, and the bytes of their contents.
+
+    Erased versions are left out.
+    """
     wanted = set(pairs)
     rows = DocumentVersion.objects.filter(
-        document_id__in={each for each, _ in wanted}, document__scope__in=visible_scopes(user)
+        document_id__in={each for each, _ in wanted}, document__scope__in=visible_scopes(user), erased_at=None
     )
     found = rows.values_list("document_id", "version", "id")
     ids = {(each, number): row_id for each, number, row_id in found if (each, number) in wanted}
@@ -300,6 +320,7 @@ __all__ = [
     "makers",
     "newest_versions",
     "proposals",
+    "readable_version",
     "root_of",
     "schema_of_type",
     "sizes",

@@ -167,7 +167,7 @@ class DocumentViewSet(PagedViewSet):
 
     def _file(self, request: Request, document_id: UUID, number: int | None, *, name: str) -> Response:
         """Return the response with a version as a file."""
-        row = selectors.version(user=request.user, document_id=document_id, number=number)
+        row = selectors.readable_version(user=request.user, document_id=document_id, number=number)
         made, file_name = downloads.write_file(row, name, decided=self.decided(row), look=self.look_of(row, name))
         headers = {"ETag": f'"{row.version}"', "Content-Disposition": f'attachment; filename="{file_name}"', **SANDBOX}
         return Response(made, headers=headers)
@@ -199,7 +199,9 @@ class DocumentViewSet(PagedViewSet):
         roles = effective_roles(request.user, roots, roles_in(request.user, roots))
         for row in rows:
             row.proposed_version = found.get(row.id)  # type: ignore[attr-defined]
-            possible = selectors.possible_actions(last_version=row.last_version, is_proposed=row.id in found)
+            possible = selectors.possible_actions(
+                last_version=row.last_version, is_proposed=row.id in found, is_erased=row.erased_at is not None
+            )
             row.may = permitted(  # type: ignore[attr-defined]
                 roles.get(row.root_id), possible, limits=limits_of(request.user)
             )

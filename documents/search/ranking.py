@@ -62,7 +62,8 @@ FROM (SELECT (SELECT count(*) FROM walked), (SELECT count(*) FROM mine)) AS coun
 LEFT JOIN sized ON number = 1 OR bytes <= %s
 """
 _COLUMNS = (
-    "id, version, title, root_id, scope_id, type, status, workflow_id, author_name, stale, created_at, updated_at"
+    "id, version, title, root_id, scope_id, type, status, workflow_id, author_name, stale, created_at, updated_at, "
+    "erased_at"
 )
 _COMPARE = f"""
 SELECT id, ts_rank_cd(words, {{query}})::float8

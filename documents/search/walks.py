@@ -29,7 +29,9 @@ MICROSECONDS = "(extract(epoch FROM {}) * 1000000)::bigint"
 UPDATED, CREATED = "updated_at", "created_at"
 
 #: All columns that conditions and results use; the words stay out of line until they are compared.
-_COLUMNS = "id, root_id, scope_id, type, status, workflow_id, author_name, stale, created_at, updated_at, search"
+_COLUMNS = (
+    "id, root_id, scope_id, type, status, workflow_id, author_name, stale, created_at, updated_at, erased_at, search"
+)
 
 
 class Condition(NamedTuple):

@@ -108,7 +108,7 @@ class BulkView(ApiView):
         operation_id="executions_bulk",
         parameters=RUNS_ONCE,
         request=BulkRequest,
-        responses={200: BulkResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
+        responses={200: BulkResponse, **problems(400, 401, 403, 404, 409, 410, 413, 415, 422)},
     )
     async def post(self, request: Request) -> Response:
         """Cancel or retry many executions. Each has its own outcome; a failure does not affect the others."""

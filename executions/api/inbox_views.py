@@ -106,7 +106,7 @@ class InboxViewSet(PagedViewSet):
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ENTRY, *RUNS_ONCE],
         request=None,
-        responses={200: DismissedResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
+        responses={200: DismissedResponse, **problems(400, 401, 403, 404, 409, 410, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"])
     async def dismiss(self, request: Request, entry_id: str) -> Response:
@@ -136,7 +136,7 @@ class StepAssignmentView(ApiView):
         operation_id="executions_steps_assign_create",
         parameters=[EXECUTION_ID, STEP_ID, IF_MATCH, *RUNS_ONCE],
         request=AssignRequest,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 410, 412, 413, 415, 422)},
     )
     async def post(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Say who answers a step's questions or decides about its document, and until when."""
@@ -175,7 +175,7 @@ class StepsBulkView(ApiView):
         operation_id="steps_bulk",
         parameters=RUNS_ONCE,
         request=StepsBulkRequest,
-        responses={200: StepsBulkResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
+        responses={200: StepsBulkResponse, **problems(400, 401, 403, 404, 409, 410, 413, 415, 422)},
     )
     async def post(self, request: Request) -> Response:
         """Accept many waiting documents. Each has its own outcome; a failure does not affect the others."""

@@ -53,6 +53,7 @@ from executions.selectors.details import ExecutionDetails
 from executions.services import acceptance, budgets
 from executions.services import executions as services
 from executions.services.candidates import read_candidate
+from executions.services.erasure.executions import erase_execution
 from executions.services.locking import check_role
 from executions.services.prompts import get_prompt
 from executions.services.stream_tickets import issue_execution_ticket, issue_scope_ticket
@@ -168,6 +169,7 @@ class ExecutionViewSet(PagedViewSet):
         "budget": Right.OPERATE,
         "cancel": Right.OPERATE,
         "retry": Right.OPERATE,
+        "destroy": Right.OPERATE,
     }
 
     queried = frozenset({"list", "steps", "prompt", "events"})
@@ -229,6 +231,22 @@ class ExecutionViewSet(PagedViewSet):
 
         return await in_request_thread(read)()
 
+    @extend_schema(parameters=[EXECUTION_ID, IF_MATCH], responses={204: None, **problems(400, 401, 403, 404, 409, 412)})
+    async def destroy(self, request: Request, execution_id: str) -> Response:
+        """Erase what people and models wrote in an execution that has ended, with the documents that it made."""
+        expected, user = expected_versions(request), authenticated_user(request)
+
+        def erase() -> Response:
+            try:
+                erase_execution(
+                    user=user, execution_id=UUID(execution_id), expected_versions=expected, now=database_now()
+                )
+            except VersionConflict as error:
+                raise PreconditionFailed from error
+            return Response(status=204)
+
+        return await in_request_thread(erase)()
+
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, StepFilters, *PAGE],
         responses={200: StepStatusResponse(many=True), **problems(401, 404, 422)},
@@ -248,7 +266,7 @@ class ExecutionViewSet(PagedViewSet):
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, STEP_ID, PromptFilters, IF_NONE_MATCH],
-        responses={200: PromptResponse, **NOT_MODIFIED, **problems(400, 401, 404, 422)},
+        responses={200: PromptResponse, **NOT_MODIFIED, **problems(400, 401, 404, 410, 422)},
     )
     @action(detail=True, url_path=r"steps/(?P<step_id>[^/]+)/prompt")
     async def prompt(self, request: Request, execution_id: str, step_id: str) -> Response:
@@ -282,7 +300,7 @@ class ExecutionViewSet(PagedViewSet):
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, STEP_ID, IF_MATCH, *RUNS_ONCE],
         request=ClarificationAnswers,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 410, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/clarification")
     async def clarification(self, request: Request, execution_id: str, step_id: str) -> Response:
@@ -296,7 +314,7 @@ class ExecutionViewSet(PagedViewSet):
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, STEP_ID, IF_MATCH, *RUNS_ONCE],
         request=AcceptanceRequest,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 410, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/acceptance")
     async def acceptance(self, request: Request, execution_id: str, step_id: str) -> Response:
@@ -332,7 +350,7 @@ class ExecutionViewSet(PagedViewSet):
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, IF_MATCH, *RUNS_ONCE],
         request=None,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 410, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"])
     async def cancel(self, request: Request, execution_id: str) -> Response:
@@ -347,7 +365,7 @@ class ExecutionViewSet(PagedViewSet):
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, IF_MATCH, *RUNS_ONCE],
         request=RetryRequest,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 410, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"])
     async def retry(self, request: Request, execution_id: str) -> Response:

@@ -233,7 +233,17 @@ _USAGE = tuple(Usage.model_fields)
 _COLUMNS = {"cost_usd", "billing"}  # of a reply, what stands beside it; the rest of it is one text
 
 
+def without_texts(call: Call) -> Call:
+    """Return a call with what it used and cost alone: its texts were erased, or are not needed."""
+    if call.reply is None:
+        return replace(call, error="")
+    reply = call.reply.model_copy(update={"tool_calls": (), "text": "", "raw": None})
+    return replace(call, reply=reply, error="")
+
+
 def _record(call: Call, execution: Execution) -> ledger.CallRecord:
+    if execution.erased_at is not None:  # a reply that came later
+        call = without_texts(call)
     reply = call.reply or _NO_REPLY
     return ledger.CallRecord(
         execution_id=call.key.execution_id,
@@ -262,6 +272,7 @@ def _record(call: Call, execution: Execution) -> ledger.CallRecord:
         latency_ms=None if call.reply is None else reply.latency_ms,
         error=call.error,
         finished_at=call.finished_at,
+        erased_at=execution.erased_at,
     )
 
 

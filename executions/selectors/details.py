@@ -112,7 +112,10 @@ class DetailQueries:
                 may=permitted(
                     roles.get(row.scope_id),
                     possible_in_execution(
-                        row.status, asks=bool(counts[row.id][2]), awaits_decision=bool(counts[row.id][3])
+                        row.status,
+                        asks=bool(counts[row.id][2]),
+                        awaits_decision=bool(counts[row.id][3]),
+                        is_erased=row.erased_at is not None,
                     ),
                     limits=limits_of(self._user),
                 ),
@@ -236,21 +239,23 @@ def waits_for_decision(row: models.ExecutionStep) -> bool:
     return row.status == StepStatus.WAITING.value and row.document_id is not None and not waits_for_more
 
 
-def possible_in_execution(status: str, *, asks: bool, awaits_decision: bool) -> set[Action]:
+def possible_in_execution(status: str, *, asks: bool, awaits_decision: bool, is_erased: bool) -> set[Action]:
     """Return what the state of an execution permits.
 
     Args:
         status: The status of the execution.
         asks: Whether a step has open questions.
         awaits_decision: Whether the document of a step waits for a decision.
+        is_erased: Whether its contents were erased.
     """
     is_open = status not in ENDED
     permitted = {
         Action.ANSWER: is_open and asks,
         Action.DECIDE: is_open and awaits_decision,
         Action.CANCEL: status in CANCELLABLE,
-        Action.RETRY: status in RETRIABLE,
+        Action.RETRY: status in RETRIABLE and not is_erased,
         Action.BUDGET: is_open,
+        Action.ERASE: not is_open and not is_erased,
     }
     return {action for action, is_permitted in permitted.items() if is_permitted}
 
@@ -259,7 +264,10 @@ def possible_in_value(execution: Execution) -> set[Action]:
     """Return what the state of an execution permits that is given as engine value."""
     waits = {step.waits_for for step in execution.steps.values()}
     return possible_in_execution(
-        execution.status, asks=WaitingOn.CLARIFICATION in waits, awaits_decision=WaitingOn.ACCEPTANCE in waits
+        execution.status,
+        asks=WaitingOn.CLARIFICATION in waits,
+        awaits_decision=WaitingOn.ACCEPTANCE in waits,
+        is_erased=execution.erased_at is not None,
     )
 
 

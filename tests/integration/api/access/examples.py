@@ -110,6 +110,7 @@ EXAMPLES: dict[str, Callable[[World, Caller], Ask]] = {
     "GET /scopes": _plain("/scopes"),
     "GET /scopes/{}/{}": _plain(f"/scopes/project/{KEY}"),
     "PUT /scopes/{}/{}/budget": _plain(f"/scopes/project/{KEY}/budget", {"max_cost_usd": "50"}),
+    "PUT /scopes/{}/{}/retention": _plain(f"/scopes/project/{KEY}/retention", {"days": 365}),
     "GET /scopes/{}/{}/roles": _plain(f"/scopes/project/{KEY}/roles"),
     "PUT /scopes/{}/{}/roles/{}": _plain(f"/scopes/project/{KEY}/roles/stranger", {"role": "viewer"}),
     "DELETE /scopes/{}/{}/roles/{}": _plain(f"/scopes/project/{KEY}/roles/viewer"),
@@ -134,6 +135,7 @@ EXAMPLES: dict[str, Callable[[World, Caller], Ask]] = {
     "POST /executions/{}/cancel": _execution("asking", "/cancel", {}),
     "POST /executions/{}/retry": _execution("failed", "/retry", {}),
     "PATCH /executions/{}/budget": _execution("asking", "/budget", {"max_cost_usd": "2"}),
+    "DELETE /executions/{}": _execution("finished"),
     "POST /executions/bulk": lambda world, _: Ask(
         "/executions/bulk", {"action": "cancel", "ids": [str(world.executions["asking"].id)]}
     ),

@@ -21,6 +21,7 @@ from access.models import Scope
 from access.user import User
 from common.time import time_zones
 from telemetry import selectors
+from telemetry.ledger import erase_texts
 from telemetry.models import BusyScope, ModelCall, Rollup, RollupState
 from telemetry.rollups import seal as sealing
 from telemetry.rollups.blocks import Level
@@ -88,7 +89,9 @@ writes = st.builds(
 changes = st.builds(
     Change,
     number=st.integers(0, 20),
-    how=st.sampled_from(["settle", "discard", "reprice", "forget user", "delete", "erase", "move"]),
+    how=st.sampled_from(
+        ["settle", "discard", "reprice", "forget user", "delete", "erase", "move", "erase texts", "rename tag"]
+    ),
     amount=st.integers(0, 10**9),
 )
 seals = st.builds(
@@ -174,6 +177,13 @@ class Ledger:
     def _erase(self, chosen: Any, row: ModelCall, amount: int) -> None:
         with noted():
             ModelCall.objects.filter(execution_id=row.execution_id).delete()
+
+    def _erase_texts(self, chosen: Any, row: ModelCall, amount: int) -> None:
+        erase_texts(row.execution_id, limit=amount % 3 + 1, now=SETTLED)
+
+    def _rename_tag(self, chosen: Any, row: ModelCall, amount: int) -> None:
+        with noted():
+            ModelCall.objects.filter(tags__contains=["q1"]).update(tags=["erased-1"])
 
     def _move(self, chosen: Any, row: ModelCall, amount: int) -> None:
         with noted():
