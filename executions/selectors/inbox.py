@@ -29,6 +29,7 @@ from django.db.models.lookups import Exact, GreaterThan
 from access.permissions import NEEDED_ROLE, Action, Role, TokenLimits
 from access.selectors import Person, named_roots, roots_with_roles, users_with_role
 from access.user import User
+from common.database.counts import MAX_COUNT
 from documents import selectors as documents
 from executions import models
 from executions.engine.domain.clarification import ClarificationRound
@@ -36,7 +37,6 @@ from executions.engine.domain.states import InboxKind
 from executions.engine.domain.waits import Wait
 
 FAILURE_DAYS = 14  # for which a failure is listed
-MAX_COUNT = 101  # maximum count of each kind; the client shows "100+"
 #: The role that acting on a kind needs.
 NEEDED = {
     InboxKind.QUESTION: NEEDED_ROLE[Action.ANSWER],
