@@ -11,6 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.expressions import RawSQL
 
 from access.selectors import Person, scope_names, user_names, visible_roots
 from common.database import bulk
@@ -101,8 +102,8 @@ def newest_errors(steps: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], s
     return {(execution_id, step_id): error for execution_id, step_id, error in newest if error}
 
 
-def calls_of_executions(execution_ids: QuerySet[Any, Any]) -> QuerySet[ModelCall]:
-    """Return the calls of executions."""
+def calls_of_executions(execution_ids: RawSQL) -> QuerySet[ModelCall]:
+    """Return the calls of executions, whose ids a query returns."""
     return ModelCall.objects.filter(execution_id__in=execution_ids)
 
 

@@ -133,7 +133,11 @@ def _workflow_stats(user: Person, workflow_id: str) -> WorkflowStats:
         success_rate=_share(completed, completed + failed),
         remediation_rate=_share(usage.remediated_steps, usage.steps),
         **_durations(rows.filter(pk__in=selectors.newest(rows.filter(status=COMPLETED), limit=PERCENTILE_EXECUTIONS))),
-        cost_usd=_cost_percentiles(telemetry.calls_of_executions(selectors.newest(rows, limit=PERCENTILE_EXECUTIONS))),
+        cost_usd=_cost_percentiles(
+            telemetry.calls_of_executions(
+                selectors.newest_of_workflow(user=user, workflow_id=workflow_id, limit=PERCENTILE_EXECUTIONS)
+            )
+        ),
         totals=usage.totals,
     )
 

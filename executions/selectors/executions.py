@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Max, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from access.permissions import Action, permitted
-from access.selectors import Person, limits_of, role_of, root_of, root_scope, visible_roots, visible_scopes
+from access.selectors import Person, limits_of, role_of, root_scope, visible_roots, visible_scopes
 from common.database.bulk import run_together
 from common.errors import NotFound
 from documents import selectors as documents
@@ -20,13 +22,26 @@ from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Execution, ScopeRef, slug_of
-from executions.engine.domain.states import ACTIVE, ENDED, Reuse, StepStatus
+from executions.engine.domain.states import ACTIVE, ENDED, ExecutionStatus, Reuse, StepStatus
 from executions.engine.domain.waits import Wait
+from executions.selectors import lists
 from executions.selectors.details import DetailQueries, ExecutionDetails, new_details, possible_in_step
 from executions.selectors.details import waits_for_decision as waits_for_decision
 from telemetry import selectors as telemetry
 from workflows import repository as workflows
 from workflows.definitions.definition import AcceptancePolicy
+
+_OF_WORKFLOW = """
+SELECT created_at, id FROM executions_execution
+WHERE workflow_id = %s AND script IS NULL AND status = %s{own}"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionPage:
+    """One page of a list. `next` are the values that the next page begins after; None on the last page."""
+
+    executions: Sequence[models.Execution]
+    next: tuple[datetime, UUID] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,38 +108,26 @@ class Log:
     ended: bool  # no more events follow, unless the execution is retried
 
 
-def executions(
-    *,
-    user: Person,
-    status: Sequence[str] = (),
-    workflow_id: str | None = None,
-    scope_type: str | None = None,
-    scope_id: str | None = None,
-    scope: UUID | None = None,
-    tag: str | None = None,
-    waiting_on: str | None = None,
-    dry_run: bool | None = None,
-    created_after: datetime | None = None,
-    created_before: datetime | None = None,
-) -> QuerySet[models.Execution]:
-    """Return the executions that the user may see; `created_after` is inclusive, `created_before` is not.
-
-    `scope` is a root scope, or one below a root, in which a step works.
-    """
-    wanted = {
-        "status__in": list(status) or None,
-        "workflow_id": workflow_id,
-        "scope__type": scope_type,
-        "scope__key": scope_id,
-        "tags__contains": None if tag is None else [tag],
-        "waiting_on__contains": None if waiting_on is None else [waiting_on],
-        "script__isnull": None if dry_run is None else not dry_run,
-        "created_at__gte": created_after,
-        "created_at__lt": created_before,
-    }
+def executions(*, user: Person) -> QuerySet[models.Execution]:
+    """Return the executions that the user may see."""
     rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
-    rows = rows.filter(scope__in=visible_scopes(user), **{k: v for k, v in wanted.items() if v is not None})
-    return rows if scope is None else rows.filter(_works_in(scope))
+    return rows.filter(scope__in=visible_scopes(user))
+
+
+def newest_executions(
+    *, user: Person, query: lists.ExecutionQuery, limit: int, after: lists.After | None = None
+) -> ExecutionPage:
+    """Return a page of the executions that the user may see and that match, newest first."""
+    rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
+    with transaction.atomic():
+        found = lists.newest(user=user, query=query, count=limit + 1, after=after)
+        page = found[:limit]
+        by_id = rows.in_bulk([each.id for each in page])
+    last = page[-1] if len(found) > limit else None
+    return ExecutionPage(
+        executions=[by_id[each.id] for each in page if each.id in by_id],
+        next=None if last is None else (last.moment, last.id),
+    )
 
 
 def of_workflow(*, user: Person, workflow_id: str) -> QuerySet[models.Execution]:
@@ -134,21 +137,22 @@ def of_workflow(*, user: Person, workflow_id: str) -> QuerySet[models.Execution]
     return rows if roots is None else rows.filter(scope_id__in=roots)
 
 
-def newest_of_workflow(*, user: Person, workflow_id: str, limit: int) -> QuerySet[models.Execution, Any]:
-    """Return the ids of the newest executions of a workflow that the user may see, without dry runs."""
-    return newest(of_workflow(user=user, workflow_id=workflow_id), limit=limit)
+def newest_of_workflow(*, user: Person, workflow_id: str, limit: int) -> RawSQL:
+    """Return the query for the ids of a workflow's newest executions that the user may see, without dry runs.
+
+    It merges the executions of each status, because the index begins with the status.
+    """
+    roots = visible_roots(user)
+    own, given = ("", []) if roots is None else (" AND scope_id = ANY(%s::uuid[])", [roots])
+    statuses = [each.value for each in ExecutionStatus]
+    parts = " UNION ALL ".join([_OF_WORKFLOW.format(own=own)] * len(statuses))
+    newest = f"SELECT id FROM ({parts}) AS execution ORDER BY created_at DESC, id DESC LIMIT %s"  # noqa: S608
+    return RawSQL(newest, [value for status in statuses for value in (workflow_id, status, *given)] + [limit])  # noqa: S611 - no input in it
 
 
 def newest(rows: QuerySet[models.Execution], *, limit: int) -> QuerySet[models.Execution, Any]:
-    """Return the ids of the newest of some executions."""
+    """Return the ids of the newest of some executions of one status."""
     return rows.order_by("-created_at", "-id").values("id")[:limit]
-
-
-def _works_in(scope_id: UUID) -> Q:
-    """Return the condition for executions in a root scope, or with a step in a scope below one."""
-    if root_of(scope_id) == scope_id:
-        return Q(scope_id=scope_id)
-    return Q(id__in=models.ExecutionStep.objects.filter(scope_id=scope_id).values("execution_id"))
 
 
 def execution(*, user: Person, execution_id: UUID) -> models.Execution:
