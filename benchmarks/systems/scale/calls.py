@@ -46,7 +46,7 @@ INSERT INTO telemetry_modelcall (
 SELECT gen_random_uuid(), {ID}, 's' || nth, 1, CASE (number + nth) % 20 WHEN 0 THEN 'remediate' ELSE 'generate' END,
   1, {WORKFLOW}, {SCOPE}, {{first_user}} + number % {{users}}, {IS_DRY}, 'committed', 2,
   'openai:m' || (number + nth) % {{models}}, repeat('0', 64), 'openai', 'm' || (number + nth) % {{models}}, '',
-  '{{{{"text": "Done."}}}}',
+  '{{{{"provider": "openai", "model": "m1", "text": "Done."}}}}',
   CASE WHEN number % 3 = 0 THEN '["pilot"]'::jsonb ELSE '[]'::jsonb END,
   1000 + number % 977, 10, 0, 500 + number % 499, 5, 0.0012345678 + number % 101 * 0.0000000001, 2000 + number % 997,
   '', {BEGIN} + nth * interval '20 seconds', {BEGIN} + nth * interval '20 seconds' + interval '5 seconds'
