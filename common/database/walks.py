@@ -18,6 +18,7 @@ from uuid import UUID
 from django.db import connection
 
 from common.database import bulk
+from common.database.bulk import array_text
 
 FIRST_BUDGET = 256  # rows that the first walks read
 GROWTH = 8  # of the budget, from one round of walks to the next
@@ -63,6 +64,11 @@ class Values(NamedTuple):
 
     type: str
     values: Sequence[Any]
+
+    @property
+    def parameter(self) -> object:
+        """The values as a parameter."""
+        return array_text(self.values) if self.type == "uuid" else list(self.values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +263,7 @@ def _rows_of(part: Part, wanted: Wanted, number: int, *, in_order: bool, budget:
     for name, values in part.each.items():
         stretch = f"({stretch}) * {len(values.values)} + each_{name}.number"
     sql = f"SELECT one.*, {number} AS part, {stretch} AS stretch FROM {given}LATERAL ({rows}) AS one"  # noqa: S608
-    return Condition(sql, (*(list(values) for _, values in part.each.values()), *where.values, budget))
+    return Condition(sql, (*(each.parameter for each in part.each.values()), *where.values, budget))
 
 
 def _within(part: Part, bounds: Bounds, order: str) -> list[Condition]:

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 
 from access.selectors import SCOPE_NAMES, Person, named_scope_ids, visible_roots
+from common.database.bulk import array_text
 from common.database.walks import TRUE, Bounds, Condition, Found, Part, Path, Values, Wanted, bounds_of, conclusive
 from documents.search.walks import CREATED, DOCUMENTS, UPDATED
 
@@ -89,7 +90,7 @@ def plan_walks(*, user: Person, query: DocumentQuery, after: After | None = None
     if roots is not None:
         if not roots:
             return Plan((), (), Bounds())
-        filters.append(Condition("root_id = ANY(%s::uuid[])", (roots,)))
+        filters.append(Condition("root_id = ANY(%s::uuid[])", (array_text(roots),)))
         paths.append(_path("root_id", Values("uuid", roots)))
     paths.append(Path(parts=[Part()], order=query.order))
     return Plan(paths, filters, bounds_of(since=first, until=end, after=after))

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import DateTimeField, UUIDField
 
 from access.selectors import SCOPE_NAMES, Person, named_scope_ids, root_of, visible_roots
-from common.database.bulk import to_json_text
+from common.database.bulk import array_text, to_json_text
 from common.database.walks import Condition, Found, Part, Path, Table, Values, Wanted, bounds_of, conclusive
 from executions.engine.domain.states import ExecutionStatus, WaitingOn
 
@@ -109,7 +109,7 @@ def _scopes(user: Person, query: ExecutionQuery) -> _Scopes:
     if child is not None:
         listed = _WITH_STEP_IN.replace("DISTINCT ", "")
         filters.append(Condition(f"id IN (SELECT listed.id FROM ({listed}) AS listed)", (child,)))  # noqa: S608
-    return _Scopes(ids, [*filters, Condition("scope_id = ANY(%s::uuid[])", (ids,))], child)
+    return _Scopes(ids, [*filters, Condition("scope_id = ANY(%s::uuid[])", (array_text(ids),))], child)
 
 
 def _paths(query: ExecutionQuery, scopes: _Scopes) -> Iterator[Path]:

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 
 from common.database import bulk
-from common.database.bulk import SqlQuery, run_together
+from common.database.bulk import SqlQuery, array_text, run_together
 from telemetry.rollups.blocks import Level, Parts, Span, days_of, decompose, end_of, floor
-from telemetry.rollups.cuts import COLUMNS, FINE, SUMS, Cut, keys_of, levels_of, sums_again, sums_of
+from telemetry.rollups.cuts import BY_HOUR, COLUMNS, SUMS, Cut, keys_of, levels_of, sums_again, sums_of
 
 _BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _NO_COMPILATION = "SELECT set_config('jit', 'off', true)"  # it takes longer than the queries
@@ -183,7 +183,7 @@ class _State:
         if group.ids is not None:
             first[Level.DAY] = group.busy_since or month
             first[Level.HOUR] = end_of(group.busy_since, Level.MONTH) if group.busy_since else today
-        if cut not in FINE:
+        if cut not in BY_HOUR:
             first[Level.HOUR] = today
         return {
             level: Span(min(first[level], today), floor(until, level))
@@ -360,9 +360,4 @@ class _Plan:
 
 
 def _columns(rows: Iterable[tuple[object, ...]]) -> list[str]:
-    """Return the columns of rows as arrays in PostgreSQL's text format: a driver takes longer over each value."""
-    return [f"{{{','.join(map(_element, column))}}}" for column in zip(*rows, strict=True)]
-
-
-def _element(value: object) -> str:
-    return "NULL" if value is None else value.isoformat() if isinstance(value, datetime) else str(value)
+    return [array_text(column) for column in zip(*rows, strict=True)]
