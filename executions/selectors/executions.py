@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -31,9 +30,10 @@ from telemetry import selectors as telemetry
 from workflows import repository as workflows
 from workflows.definitions.definition import AcceptancePolicy
 
-_OF_WORKFLOW = """
+#: The limit is that of all statuses: without it PostgreSQL would read and sort all executions.
+_OF_WORKFLOW = """(
 SELECT created_at, id FROM executions_execution
-WHERE workflow_id = %s AND script IS NULL AND status = %s{own}"""
+WHERE workflow_id = %s AND script IS NULL AND status = %s{own} ORDER BY created_at DESC, id DESC LIMIT %s)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,19 +140,23 @@ def of_workflow(*, user: Person, workflow_id: str) -> QuerySet[models.Execution]
 def newest_of_workflow(*, user: Person, workflow_id: str, limit: int) -> RawSQL:
     """Return the query for the ids of a workflow's newest executions that the user may see, without dry runs.
 
-    It merges the executions of each status, because the index begins with the status.
+    The index begins with the status, so these are the newest of the newest of each status.
     """
     roots = visible_roots(user)
     own, given = ("", []) if roots is None else (" AND scope_id = ANY(%s::uuid[])", [roots])
     statuses = [each.value for each in ExecutionStatus]
     parts = " UNION ALL ".join([_OF_WORKFLOW.format(own=own)] * len(statuses))
     newest = f"SELECT id FROM ({parts}) AS execution ORDER BY created_at DESC, id DESC LIMIT %s"  # noqa: S608
-    return RawSQL(newest, [value for status in statuses for value in (workflow_id, status, *given)] + [limit])  # noqa: S611 - no input in it
+    return RawSQL(newest, [value for status in statuses for value in (workflow_id, status, *given, limit)] + [limit])  # noqa: S611 - no input in it
 
 
-def newest(rows: QuerySet[models.Execution], *, limit: int) -> QuerySet[models.Execution, Any]:
-    """Return the ids of the newest of some executions of one status."""
-    return rows.order_by("-created_at", "-id").values("id")[:limit]
+def newest_completed(*, user: Person, workflow_id: str, limit: int) -> QuerySet[models.Execution]:
+    """Return the newest executions of a workflow that were completed and that the user may see, without dry runs.
+
+    They are found by id: with conditions of the workflow beside it, PostgreSQL may read all of its executions.
+    """
+    rows = of_workflow(user=user, workflow_id=workflow_id).filter(status=ExecutionStatus.COMPLETED.value)
+    return models.Execution.objects.filter(pk__in=rows.order_by("-created_at", "-id").values("id")[:limit])
 
 
 def execution(*, user: Person, execution_id: UUID) -> models.Execution:
