@@ -59,6 +59,17 @@ class ExecutionQuery:
     created_after: datetime | None = None
     created_before: datetime | None = None
 
+    @property
+    def statuses(self) -> Sequence[str]:
+        """The statuses that an execution can have. It waits for something only while it has the status for that."""
+        given = self.status or _STATUSES
+        return given if self.waiting_on is None else [each for each in given if each == ExecutionStatus.WAITING.value]
+
+    @property
+    def by_status(self) -> bool:
+        """Whether not all statuses are meant."""
+        return bool(self.status) or self.waiting_on is not None
+
 
 @dataclass(frozen=True, slots=True)
 class _Scopes:
@@ -80,7 +91,7 @@ def newest(*, user: Person, query: ExecutionQuery, count: int, after: After | No
     Call it within a transaction, in which PostgreSQL keeps to indexes from then on.
     """
     scopes = _scopes(user, query)
-    if scopes.ids is not None and not scopes.ids:
+    if not query.statuses or (scopes.ids is not None and not scopes.ids):
         return []
     filters = [*scopes.filters, *_filters(query)]
     bounds = bounds_of(since=query.created_after, until=query.created_before, after=after)
@@ -114,20 +125,19 @@ def _scopes(user: Person, query: ExecutionQuery) -> _Scopes:
 
 def _paths(query: ExecutionQuery, scopes: _Scopes) -> Iterator[Path]:
     """Yield the walks that can answer a list: first those that are likely to meet its executions soon."""
-    statuses = Values("text", query.status or _STATUSES)
+    statuses = Values("text", query.statuses)
     if scopes.child is not None:
         yield Path(parts=[Part(listed=Condition(_WITH_STEP_IN, (scopes.child,)))], order=None)
     if query.tag is not None:
         yield Path(parts=[Part(listed=Condition(_WITH_TAG, (query.tag,)))], order=ORDER)
     if query.waiting_on is not None:
-        waiting = Values("text", [ExecutionStatus.WAITING.value])
-        yield Path(parts=[Part(each={"status": waiting}, condition=_waits_on(query.waiting_on))], order=ORDER)
+        yield Path(parts=[Part(each={"status": statuses}, condition=_waits_on(query.waiting_on))], order=ORDER)
     in_scopes = _in_scopes(scopes, statuses)
     if scopes.is_small:
         yield from in_scopes
     if query.workflow_id is not None:
         yield from _paths_of_workflow(query, scopes, {"workflow_id": Values("text", [query.workflow_id])})
-    if query.status or query.dry_run is not None:
+    if query.by_status or query.dry_run is not None:
         yield Path(parts=[Part(each={"status": statuses}, condition=half) for half in _halves(query)], order=ORDER)
     else:
         yield Path(parts=[Part()], order=ORDER)
@@ -142,11 +152,11 @@ def _in_scopes(scopes: _Scopes, statuses: Values) -> list[Path]:
 
 
 def _paths_of_workflow(query: ExecutionQuery, scopes: _Scopes, same: Mapping[str, Values]) -> Iterator[Path]:
-    statuses = Values("text", query.status or _STATUSES)
+    statuses = Values("text", query.statuses)
     parts = [Part(each={**same, "status": statuses}, condition=half) for half in _halves(query)]
     yield Path(parts=parts, order=ORDER)
     if scopes.ids is not None:  # this index has no order; it tells soon that there are few, or none
-        real = {**same, "scope_id": Values("uuid", scopes.ids), **({"status": statuses} if query.status else {})}
+        real = {**same, "scope_id": Values("uuid", scopes.ids), **({"status": statuses} if query.by_status else {})}
         each = {_REAL: real, _DRY: {**same, "status": statuses}}
         yield Path(parts=[Part(each=each[half], condition=half) for half in _halves(query)], order=None)
 
