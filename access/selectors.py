@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from access.errors import AuthorRequired, ScopeForbidden
 from access.models import KeptAnswer, Scope, ScopeRole, SessionName, Token
@@ -17,6 +17,7 @@ from access.permissions import NEEDED_ROLE, Action, Role, TokenLimits, allows
 from access.user import User
 from common.database import bulk
 from common.database.compiled import CompiledQuery, compiled
+from common.database.counts import limited_counts
 from common.errors import Forbidden, NotFound
 from common.names import normalize_name
 
@@ -199,10 +200,9 @@ def children_of(*, root_id: UUID, parent_id: UUID) -> QuerySet[Scope]:
     return Scope.objects.filter(root_id=root_id, parent_id=parent_id).order_by("type", "key")
 
 
-def child_counts(parent_ids: Collection[UUID]) -> QuerySet[Scope, Any]:
-    """Return parent and number of the scopes directly below each of these; a scope without children is left out."""
-    rows = Scope.objects.filter(parent_id__in=parent_ids).order_by("parent_id").values_list("parent_id")
-    return rows.annotate(number=Count("id"))
+def child_counts(parent_ids: Collection[UUID]) -> bulk.SqlQuery:
+    """Return the query for the number of scopes directly below each of these, limited; none is left out."""
+    return limited_counts("access_scope", {"parent_id": ("uuid", list(parent_ids))})
 
 
 def root_scope_id(*, scope_type: str, scope_key: str) -> UUID:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.expressions import RawSQL
 
 from access.selectors import Person, scope_names, user_names, visible_roots
 from common.database import bulk
@@ -20,8 +21,7 @@ from telemetry.rollups.cuts import TOKENS, Cut
 from telemetry.rollups.reads import WHOLE, Filters, Key, Question, Sums, ask, snapshot
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
+class Totals(NamedTuple):
     """Sum over calls. `known_cost_usd` omits calls with an unknown cost."""
 
     calls: int = 0
@@ -102,8 +102,8 @@ def newest_errors(steps: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], s
     return {(execution_id, step_id): error for execution_id, step_id, error in newest if error}
 
 
-def calls_of_executions(execution_ids: QuerySet[Any, Any]) -> QuerySet[ModelCall]:
-    """Return the calls of executions."""
+def calls_of_executions(execution_ids: RawSQL) -> QuerySet[ModelCall]:
+    """Return the calls of executions, whose ids a query returns."""
     return ModelCall.objects.filter(execution_id__in=execution_ids)
 
 
@@ -266,7 +266,11 @@ def usage_of_workflow(*, user: Person, workflow_id: str) -> WorkflowUsage:
 def _totals_of(sums: Sums) -> Totals:
     return Totals(
         calls=sums.calls,
-        **{name: getattr(sums, name) for name in TOKENS},
+        input_tokens=sums.input_tokens,
+        cache_read_input_tokens=sums.cache_read_input_tokens,
+        cache_write_input_tokens=sums.cache_write_input_tokens,
+        output_tokens=sums.output_tokens,
+        reasoning_tokens=sums.reasoning_tokens,
         known_cost_usd=sums.known_cost_usd,
         unpriced_calls=sums.unpriced_calls,
         cost_final=not sums.pending_calls,
@@ -295,8 +299,9 @@ def _shown_names(name: str, question: Question) -> dict[Key, dict[str, object]]:
         users = user_names(int(key) for _, key, _ in question.answer if key)
         return {key: {"user": users[int(key[1])] if key[1] else None} for key in question.answer}
     if name == "scope":
-        scopes = scope_names(UUID(key) for _, key, _ in question.answer)
-        return {key: dict(zip(columns, scopes[UUID(key[1])], strict=True)) for key in question.answer}
+        ids = {key: UUID(key[1]) for key in question.answer}
+        scopes = scope_names(ids.values())
+        return {key: dict(zip(columns, scopes[scope_id], strict=True)) for key, scope_id in ids.items()}
     return {key: dict(zip(columns, key[1:], strict=False)) for key in question.answer}
 
 
@@ -304,8 +309,7 @@ def add_totals(parts: Iterable[Totals]) -> Totals:
     """Add up sums."""
     total = Totals()
     for part in parts:
-        total = replace(
-            total,
+        total = total._replace(
             calls=total.calls + part.calls,
             **{name: getattr(total, name) + getattr(part, name) for name in TOKENS},
             known_cost_usd=total.known_cost_usd + part.known_cost_usd,

@@ -13,6 +13,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from common.database.counts import MAX_COUNT, count_text
 from common.limits import MAX_ERRORS
 from common.listings import listed
 from common.time import format_rfc3339
@@ -137,6 +138,20 @@ def checked(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any
         raise InvalidForm(serializer.errors, omitted=getattr(serializer, "omitted_errors", 0))
     values: dict[str, Any] = serializer.validated_data
     return values
+
+
+COUNT_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "enum": [count_text(MAX_COUNT)]}]
+}
+
+
+@extend_schema_field(COUNT_SCHEMA)
+class CountField(serializers.Field[Any, Any, Any, Any]):
+    """A count that is exact to 100; above it is the text `100+`."""
+
+    def to_representation(self, value: int) -> int | str:
+        """Return the count."""
+        return value if value < MAX_COUNT else count_text(value)
 
 
 class ListedChoiceField(serializers.ChoiceField):

@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from common.api.serializers import (
     CommaSeparatedChoiceField,
+    CountField,
     ListedChoiceField,
     StrictSerializer,
     TimestampField,
@@ -21,24 +22,10 @@ from executions.api.bulk_views import BulkExecutionResponse, ExecutionIdField, P
 from executions.api.clarification_serializers import ClarificationResponse, ItemResponse, item
 from executions.api.serializers import MAX_INTEGER, values
 from executions.engine.domain.states import InboxKind, Limit
-from executions.selectors.inbox import MAX_COUNT, InboxItem
+from executions.selectors.inbox import InboxItem
 from workflows.definitions.policies import MAX_ASSIGNEES
 
 _ACTIONS = {InboxKind.QUESTION: "clarification", InboxKind.ACCEPTANCE: "acceptance"}
-
-
-COUNT_SCHEMA: dict[str, Any] = {
-    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "enum": [f"{MAX_COUNT - 1}+"]}]
-}
-
-
-@extend_schema_field(COUNT_SCHEMA)
-class CountField(serializers.Field):
-    """A count that is exact to 100; above it is the text `100+`."""
-
-    def to_representation(self, value: int) -> int | str:
-        """Return the count."""
-        return value if value < MAX_COUNT else f"{MAX_COUNT - 1}+"
 
 
 class InboxCounts(serializers.Serializer[Any]):

@@ -20,11 +20,10 @@ from access.idempotency import run_once
 from access.permissions import Right, Role
 from access.user import User
 from common.api.pagination import KeysetPagination
-from common.api.serializers import checked, represent, represent_all
+from common.api.serializers import COUNT_SCHEMA, checked, represent, represent_all
 from common.api.views import UUID_PATTERN, ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from executions.api.inbox_serializers import (
-    COUNT_SCHEMA,
     AssignRequest,
     DismissedResponse,
     InboxCounts,

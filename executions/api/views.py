@@ -22,7 +22,8 @@ from access.permissions import NEEDED_ROLE, Action, Right, Role
 from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
-from common.api.serializers import StrictSerializer, checked, represent
+from common.api.pagination import encode_cursor, page_limit, page_start
+from common.api.serializers import StrictSerializer, checked, represent, represent_all
 from common.api.views import ONLY_VERSION, UUID_PATTERN, ApiView, PagedViewSet, in_request_thread, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionFailed, VersionConflict
@@ -50,6 +51,7 @@ from executions.api.step_serializers import (
 from executions.engine.domain.execution import Execution
 from executions.selectors import executions as selectors
 from executions.selectors.details import ExecutionDetails
+from executions.selectors.lists import CURSOR, After, ExecutionQuery
 from executions.services import acceptance, budgets
 from executions.services import executions as services
 from executions.services.candidates import read_candidate
@@ -176,7 +178,6 @@ class ExecutionViewSet(PagedViewSet):
     serializer_class = ExecutionResponse
     lookup_url_kwarg = "execution_id"
     lookup_value_regex = UUID_PATTERN
-    ordering = ("-created_at", "-id")
 
     @extend_schema(
         request=StartExecutionRequest,
@@ -210,14 +211,17 @@ class ExecutionViewSet(PagedViewSet):
     @extend_schema(parameters=[ExecutionFilters], responses={200: ExecutionResponse(many=True), **problems(401, 422)})
     async def list(self, request: Request) -> Response:
         """List executions, newest first."""
-        select = partial(selectors.executions, user=request.user)
-        return await self.page(
-            request,
-            select,
-            ExecutionResponse,
-            filters=ExecutionFilters,
-            prepare=partial(selectors.with_details, user=request.user),
-        )
+
+        def read() -> Response:
+            query = ExecutionQuery(**checked(ExecutionFilters, request.query_params))
+            limit, start = page_limit(request.query_params), page_start(request.query_params, CURSOR)
+            after = None if start is None else After(*start)
+            page = selectors.newest_executions(user=request.user, query=query, limit=limit, after=after)
+            found = selectors.with_details(page.executions, user=request.user)
+            cursor = None if page.next is None else encode_cursor(page.next)
+            return Response({"data": represent_all(ExecutionResponse, found), "next_cursor": cursor})
+
+        return await in_request_thread(read)()
 
     @extend_schema(
         parameters=[EXECUTION_ID, IF_NONE_MATCH],

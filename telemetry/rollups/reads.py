@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
 from common.database import bulk
-from common.database.bulk import SqlQuery, run_together
+from common.database.bulk import SqlQuery, array_text, run_together
 from telemetry.rollups.blocks import Level, Parts, Span, days_of, decompose, end_of, floor
-from telemetry.rollups.cuts import COLUMNS, FINE, SUMS, Cut, keys_of, levels_of, sums_again, sums_of
+from telemetry.rollups.cuts import BY_HOUR, COLUMNS, SUMS, Cut, keys_of, levels_of, sums_again, sums_of
 
 _BEGIN = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _NO_COMPILATION = "SELECT set_config('jit', 'off', true)"  # it takes longer than the queries
@@ -103,9 +103,8 @@ _BLOCK_COLUMNS = [f"block.{name}" for name in ("previous", "executions", *SUMS)]
 _LEDGER_COLUMNS = ", ".join(f"one.{name}" for name in COLUMNS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sums:
-    """Sums over the calls of a group."""
+class Sums(NamedTuple):
+    """Sums over the calls of a group. A tuple, because an answer may have thousands of groups."""
 
     executions: int = 0
     calls: int = 0
@@ -184,7 +183,7 @@ class _State:
         if group.ids is not None:
             first[Level.DAY] = group.busy_since or month
             first[Level.HOUR] = end_of(group.busy_since, Level.MONTH) if group.busy_since else today
-        if cut not in FINE:
+        if cut not in BY_HOUR:
             first[Level.HOUR] = today
         return {
             level: Span(min(first[level], today), floor(until, level))
@@ -281,13 +280,12 @@ class _Plan:
 
     def collect(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Add the rows of the queries to the question's answer."""
-        names = tuple(Sums.__dataclass_fields__)
         answer = self.question.answer
         for number, key, subkey, *values in rows:
             place = (self.ranges[number].day, key, subkey)
             if (known := answer.get(place)) is not None:
-                values = [getattr(known, name) + value for name, value in zip(names, values, strict=True)]
-            answer[place] = Sums(**dict(zip(names, values, strict=True)))
+                values = [one + value for one, value in zip(known, values, strict=True)]
+            answer[place] = Sums(*values)
 
     def _sealed(self) -> Iterator[SqlQuery]:
         runs = [
@@ -361,5 +359,5 @@ class _Plan:
         return " AND ".join(parts) or "true", values
 
 
-def _columns(rows: Iterable[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _columns(rows: Iterable[tuple[object, ...]]) -> list[str]:
+    return [array_text(column) for column in zip(*rows, strict=True)]
