@@ -10,6 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import NullIf
 
 from access.selectors import Person, named_roots, visible_roots
 from common.errors import PreconditionFailed
@@ -60,12 +62,15 @@ class BudgetLine:
 def visible_budgets(
     *, user: Person, now: datetime, limit: int, scope_type: str | None = None, scope_id: str | None = None
 ) -> list[BudgetLine]:
-    """Return the budgets of the root scopes that the user may read, by name of the scope."""
+    """Return the budgets of the root scopes that the user may read; those of which most is spent come first."""
     rows = ScopeBudget.objects.filter(scope__in=named_roots(scope_type=scope_type, scope_key=scope_id))
     if (roots := visible_roots(user)) is not None:
         rows = rows.filter(scope__in=roots)
-    found: Any = with_spent(rows.select_related("scope").order_by("scope__type", "scope__key"), now=now)[:limit]
-    return [BudgetLine(scope=row.scope, max_cost_usd=row.max_cost_usd, spent_usd=row.spent_usd) for row in found]
+    share = F("spent_usd") / NullIf(F("max_cost_usd"), Decimal(0))  # NULL: a budget of nothing
+    found: Any = with_spent(rows.select_related("scope"), now=now).order_by(share.desc(nulls_first=True), "scope_id")
+    return [
+        BudgetLine(scope=row.scope, max_cost_usd=row.max_cost_usd, spent_usd=row.spent_usd) for row in found[:limit]
+    ]
 
 
 @transaction.atomic

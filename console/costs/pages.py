@@ -25,7 +25,7 @@ from telemetry import breakdown, selectors
 from telemetry.scope_budgets import visible_budgets
 
 PAGE_SIZE = 25  # executions
-MAX_BUDGETS = 12
+MAX_BUDGETS = 8
 
 
 @page_view
@@ -54,7 +54,7 @@ def _shown(request: HttpRequest, form: CostsForm, now: datetime) -> dict[str, An
         "unknown": _unknown(found, address, asked),
         "unknown_href": address.executions(unknown=True),
         "forecast": forecast(found.cost_by_day, now=now, zone=form.zone) if form.shows_running_month else None,
-        "budgets": _budgets(request, form, now) if form.period.since <= now < form.period.until else [],
+        **_budgets(request, form, now),
         "stats": _statistics(request, form),
         "csv": address.csv(),
         **_months(form, address),
@@ -92,13 +92,14 @@ def _unknown(found: Report, address: Address, asked: dict[str, Any]) -> breakdow
     return breakdown.unknown_costs(since=narrow.since, until=narrow.until, **asked)
 
 
-def _budgets(request: HttpRequest, form: CostsForm, now: datetime) -> list[Any]:
+def _budgets(request: HttpRequest, form: CostsForm, now: datetime) -> dict[str, Any]:
     """Return the budgets of this month. They count all calls of a scope, so other filters hide them."""
     names = ("scope_type", "scope_id")
-    if form.filters.keys() - {*names}:
-        return []
+    if form.filters.keys() - {*names} or not form.period.since <= now < form.period.until:
+        return {}
     scope = {name: form.filters.get(name) for name in names}
-    return visible_budgets(user=request.user, now=now, limit=MAX_BUDGETS, **scope)
+    found = visible_budgets(user=request.user, now=now, limit=MAX_BUDGETS + 1, **scope)
+    return {"budgets": found[:MAX_BUDGETS], "has_more_budgets": len(found) > MAX_BUDGETS}
 
 
 def _statistics(request: HttpRequest, form: CostsForm) -> WorkflowStats | None:

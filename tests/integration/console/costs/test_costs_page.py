@@ -306,6 +306,18 @@ def test_a_workflow_that_is_filtered_for_has_its_percentiles(ada: User, browser:
     assert "Median cost" not in text_of(browser.get(f"{MARCH}&workflow_id=other"))
 
 
+def test_the_budgets_of_which_most_is_spent_come_first(ada: User, browser: Client) -> None:
+    for number in range(10):
+        scope = scope_of(ada, f"scope-{number}")
+        ScopeBudget.objects.create(scope=scope, max_cost_usd=Decimal(0 if number == 4 else 100))
+        answered(ada, scope, started_at=timezone.now(), cost_usd=Decimal(number))
+    page = browser.get("/costs/")
+    shown = re.findall(r'id="budget-\d+">.*?scope-(\d)</span>', page.content.decode())
+    assert shown == ["4", "9", "8", "7", "6", "5", "3", "2"]
+    assert "Those of which most is spent are shown" in text_of(page)
+    assert "$4.00 of $0.00 (100 %)" in text_of(page)
+
+
 @pytest.mark.parametrize("query", ["from=yesterday", "to=2026-02-30", "month=2026-13", "model=gpt", "cross=day,step"])
 def test_a_fault_of_the_address_is_said_at_its_field(ada: User, browser: Client, query: str) -> None:
     page = browser.get(f"/costs/?{query}")
