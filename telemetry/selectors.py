@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -248,13 +248,15 @@ def summary(
     tz: ZoneInfo,
     group_by: Collection[str] = (),
     by_day: str | None = None,
+    by_workflow: bool = True,
     **named: Any,
 ) -> Summary:
     """Return the costs of the calls that the user may read.
 
-    `by_day` is a grouping that is crossed with days; `named` are filters as of `filters_of`.
+    `by_day` is a grouping that is crossed with days; `named` are filters as of `filters_of`. Without `by_workflow` the
+    list by workflow is empty, unless `group_by` asks for it.
     """
-    names = dict.fromkeys(["workflow", *group_by])
+    names = dict.fromkeys([*(["workflow"] if by_workflow else []), *group_by])
     whole = Question(cut=Cut.TOTAL)
     asked = {name: Question(cut=GROUPS[name][0], by_day=name == "day") for name in names}
     crossed = None if by_day is None else Question(cut=GROUPS[by_day][0], by_day=True)
@@ -263,12 +265,45 @@ def summary(
         ask([whole, *asked.values(), *([crossed] if crossed else [])], filters, tz)
         groups = {name: _groups(name, question) for name, question in asked.items()}
         cross = None if by_day is None or crossed is None else _groups(by_day, crossed)
+    return _summary(whole, groups=groups, group_by=group_by, cross=cross)
+
+
+def summary_of_scopes(*, user: Person, tz: ZoneInfo, largest: int, **named: Any) -> Summary:
+    """Return costs by scope and by day, and by both for the scopes with the highest known cost alone.
+
+    A table of all scopes and days reads every call of the time range, if days are not those of UTC.
+    """
+    whole, scopes, days = Question(cut=Cut.TOTAL), Question(cut=Cut.SCOPE), Question(cut=Cut.TOTAL, by_day=True)
+    crossed = Question(cut=Cut.SCOPE, by_day=True)
+    filters = filters_of(user=user, **named)
+    with snapshot():
+        ask([whole, scopes, days], filters, tz)
+        names = _shown_names("scope", scopes)
+        ranked = sorted(scopes.answer, key=lambda key: (*_by_cost(scopes.answer[key]), *map(str, names[key].values())))
+        ask([crossed], replace(filters, scope_ids=[UUID(key) for _, key, _ in ranked[:largest]]), tz)
+        groups = {"scope": _groups("scope", scopes), "day": _groups("day", days)}
+        cross = _groups("scope", crossed)
+    return _summary(whole, groups=groups, group_by=list(groups), cross=cross)
+
+
+def ranked_groups(groups: Iterable[Group]) -> list[Group]:
+    """Return groups, which are in the order of their names, by known cost and number of calls; most comes first."""
+    return sorted(groups, key=lambda each: _by_cost(each.totals))
+
+
+def _by_cost(sums: Sums | Totals) -> tuple[Decimal, int]:
+    return (-sums.known_cost_usd, -sums.calls)
+
+
+def _summary(
+    whole: Question, *, groups: Mapping[str, list[Group]], group_by: Collection[str], cross: list[Group] | None
+) -> Summary:
     sums = whole.answer.get(WHOLE, Sums())
     return Summary(
         totals=totals_of(sums),
         executions=sums.executions,
         latency_ms_per_call=sums.latency_ms / sums.timed_calls if sums.timed_calls else None,
-        by_workflow=groups["workflow"],
+        by_workflow=groups.get("workflow", []),
         groups={name: groups[name] for name in group_by},
         cross=cross,
     )

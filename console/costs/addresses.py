@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
+from functools import cache, lru_cache
 from urllib.parse import urlencode
 
 from django.urls import reverse
 
 from common.time import format_rfc3339
-from console.costs.period import Period, first_of_month, next_month
+from console.costs.period import Period, first_of_month, last_of_month
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +40,8 @@ class Address:
         """
         first, last = days or (self.period.first, self.period.last)
         kept = {name: value for name, value in self.filters.items() if name != without}
-        query = {**_range(first, last, self.period), "cross": f"day,{group or self.group}", **kept, **(more or {})}
-        return f"{reverse('console:costs')}?{urlencode(query)}"
+        query = {"cross": f"day,{group or self.group}", **kept, **(more or {})}
+        return f"{_path()}?{_range(first, last)}&{_encoded(tuple(query.items()))}"
 
     def executions(
         self, *, days: tuple[date, date] | None = None, more: Mapping[str, str] | None = None, unknown: bool = False
@@ -51,8 +52,7 @@ class Address:
 
     def month(self, day: date) -> str:
         """Return the address of the month of a day."""
-        first = first_of_month(day)
-        return self.page(days=(first, next_month(first) - timedelta(days=1)))
+        return self.page(days=(first_of_month(day), last_of_month(day)))
 
     def csv(self) -> str:
         """Return the address of the same sums as a CSV file of the API."""
@@ -68,7 +68,17 @@ class Address:
         return f"{reverse('telemetry-summary')}?{urlencode(query)}"
 
 
-def _range(first: date, last: date, period: Period) -> dict[str, str]:
-    if Period(first, last, period.zone).is_month:
-        return {"month": first.isoformat()[:7]}
-    return {"from": first.isoformat(), "to": last.isoformat()}
+@cache
+def _path() -> str:
+    return reverse("console:costs")
+
+
+@lru_cache(maxsize=1_024)  # the cells of a column differ in their days alone
+def _encoded(query: tuple[tuple[str, str], ...]) -> str:
+    return urlencode(query)
+
+
+def _range(first: date, last: date) -> str:
+    if first.day == 1 and last == last_of_month(first):
+        return f"month={first.isoformat()[:7]}"
+    return f"from={first.isoformat()}&to={last.isoformat()}"

@@ -17,11 +17,11 @@ from console.costs.forecast import forecast
 from console.costs.forms import DRY_RUN, CostsForm
 from console.costs.groups import GROUPS
 from console.costs.period import Period, first_of_month, next_month
-from console.costs.report import Report, grouped_by, report
+from console.costs.report import Report, report, sums_of
 from console.shell import page_view, show_page, zone_of
 from executions.selectors.costs import WorkflowStats, workflow_stats
 from executions.selectors.executions import executions
-from telemetry import breakdown, selectors
+from telemetry import breakdown
 from telemetry.scope_budgets import visible_budgets
 
 PAGE_SIZE = 25  # executions
@@ -43,8 +43,7 @@ def _shown(request: HttpRequest, form: CostsForm, now: datetime) -> dict[str, An
     address = Address(period=form.period, group=form.group, filters=form.filters)
     asked = {"user": request.user, **_arguments(form.filters)}
     within: dict[str, Any] = {"since": form.period.since, "until": form.period.until}
-    summary = selectors.summary(tz=form.zone, group_by=grouped_by(form.group), by_day=form.group, **within, **asked)
-    found = report(summary, address)
+    found = report(sums_of(address, **within, **asked), address)
     return {
         "address": address,
         "report": found,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -17,7 +17,7 @@ from console.costs.chart import Chart, Column, draw
 from console.costs.groups import GROUPS, Named
 from console.costs.period import Period
 from console.templatetags.console import usd
-from telemetry.selectors import Group, Summary, Totals, add_totals
+from telemetry.selectors import Group, Summary, Totals, add_totals, ranked_groups, summary, summary_of_scopes
 
 MAX_SERIES = 5  # groups with bars of their own; the others are one more
 MAX_ROWS = 100  # of a table by group
@@ -73,36 +73,36 @@ class Report:
     unknown_days: tuple[date, date] | None  # first and last day with calls of unknown cost
 
 
-def grouped_by(group: str) -> list[str]:
-    """Return the groupings that a report needs. The tags of a day do not add up to the day."""
-    return [group, "day"] if group == "tag" else [group]
+def sums_of(address: Address, **asked: Any) -> Summary:
+    """Return the sums that a report needs; `asked` are filters of the selector, and who reads.
+
+    The tags of a day do not add up to the day. There may be many scopes, of which the largest are drawn.
+    """
+    group, tz = address.group, address.period.zone
+    if group == "scope":
+        return summary_of_scopes(tz=tz, largest=MAX_SERIES + 1, **asked)
+    group_by = [group, "day"] if group == "tag" else [group]
+    return summary(tz=tz, group_by=group_by, by_day=group, by_workflow=False, **asked)
 
 
 def report(summary: Summary, address: Address) -> Report:
-    """Prepare a summary, which has the groups and the table by day of the address."""
-    group, period = address.group, address.period
-    ranked = sorted(summary.groups[group], key=lambda each: (-each.totals.known_cost_usd, -each.totals.calls))
+    """Prepare sums as of `sums_of`."""
+    group = address.group
+    ranked = ranked_groups(summary.groups[group])
     series = _series(ranked, group)
-    by_day = _by_day(summary, group)
-    places = {_id(each): min(number, MAX_SERIES) for number, each in enumerate(ranked)}
-    cells: dict[date, list[list[Totals]]] = defaultdict(lambda: [[] for _ in series])
-    for each in summary.cross or []:
-        cells[period.part_of(_day(each))][places[_id(each)]].append(each.totals)
+    by_day = _by_day(summary)
     wholes: dict[date, list[Totals]] = defaultdict(list)
     for day, totals in by_day.items():
-        wholes[period.part_of(day)].append(totals)
-    nothing = [Totals()] * len(series)
-    sums = {part: [add_totals(each) for each in found] for part, found in cells.items()}
-    parts = [
-        _part(part, address, sums=sums.get(part, nothing), whole=add_totals(wholes[part]), series=series)
-        for part in sorted(wholes)
-    ]
+        wholes[address.period.part_of(day)].append(totals)
+    of_parts = {part: add_totals(wholes[part]) for part in sorted(wholes)}
+    sums = _by_series(summary, address, ranked=ranked, of_parts=of_parts)
+    parts = [_part(part, address, sums=sums[part], whole=whole, series=series) for part, whole in of_parts.items()]
     unknown = [day for day, totals in by_day.items() if not totals.cost_complete]
     return Report(
         summary=summary,
         series=series,
         parts=parts,
-        charts=_charts(period, series=series, sums=sums, wholes=wholes),
+        charts=_charts(address.period, series=series, sums=sums, of_parts=of_parts),
         rows=[
             _row(each, address, number=number, whole=summary.totals) for number, each in enumerate(ranked[:MAX_ROWS])
         ],
@@ -128,7 +128,30 @@ def _day(group: Group) -> date:
     return date.fromisoformat(str(group.key["day"]))
 
 
-def _by_day(summary: Summary, group: str) -> dict[date, Totals]:
+def _by_series(
+    summary: Summary, address: Address, *, ranked: Sequence[Group], of_parts: Mapping[date, Totals]
+) -> dict[date, list[Totals]]:
+    """Return the sums of each part by series. The last series is the rest, if there are more groups than series."""
+    number_of = {_id(each): min(number, MAX_SERIES) for number, each in enumerate(ranked)}
+    found: dict[date, list[list[Totals]]] = {part: [[] for _ in ranked[: MAX_SERIES + 1]] for part in of_parts}
+    for each in summary.cross or []:
+        found[address.period.part_of(_day(each))][number_of[_id(each)]].append(each.totals)
+    sums = {part: [add_totals(each) for each in cells] for part, cells in found.items()}
+    if address.group == "scope" and len(ranked) > MAX_SERIES + 1:  # the table by day has the largest alone
+        return {part: [*cells[:-1], _rest(of_parts[part], add_totals(cells[:-1]))] for part, cells in sums.items()}
+    return sums
+
+
+def _rest(whole: Totals, part: Totals) -> Totals:
+    """Return calls and costs of a sum without a part of it."""
+    return Totals(
+        calls=whole.calls - part.calls,
+        known_cost_usd=whole.known_cost_usd - part.known_cost_usd,
+        unpriced_calls=whole.unpriced_calls - part.unpriced_calls,
+    )
+
+
+def _by_day(summary: Summary) -> dict[date, Totals]:
     """Return the sums by day: those of the groups added up, if each call is in one group."""
     if "day" in summary.groups:
         return {_day(each): each.totals for each in summary.groups["day"]}
@@ -189,7 +212,7 @@ def _charts(
     *,
     series: Sequence[Named],
     sums: Mapping[date, Sequence[Totals]],
-    wholes: Mapping[date, Iterable[Totals]],
+    of_parts: Mapping[date, Totals],
 ) -> dict[str, Chart]:
     columns = []
     for part in period.parts:
@@ -200,7 +223,7 @@ def _charts(
                 label=_axis_label(part, period),
                 amounts=amounts,
                 titles=[f"{name_of(part, period)}, {each.name}: {usd(amount)}" for each, amount in named],
-                has_unknown=any(not each.cost_complete for each in wholes.get(part, [])),
+                has_unknown=part in of_parts and not of_parts[part].cost_complete,
             )
         )
     return {name: draw(columns, width=width, height=height) for name, (width, height) in SIZES.items()}

@@ -198,6 +198,10 @@ class _Source:
     keys: tuple[str, ...] = ()  # only groups whose keys begin with these
     has_blocks: bool = True  # False: it is read from the ledger alone
 
+    def cut_of_blocks(self, which: Filters | _Scopes) -> Cut:
+        """Return the cut whose blocks are read. Rows of single scopes are the groups by scope."""
+        return Cut.TOTAL if self.cut is Cut.SCOPE and which.scope_ids is not None else self.cut
+
     def has(self, *keys: str) -> bool:
         """Return whether a group is meant."""
         return keys[: len(self.keys)] == self.keys
@@ -226,14 +230,14 @@ class _State:
         until = self.sealed_until
         today, month = floor(until, Level.DAY), floor(until, Level.MONTH)
         first = dict.fromkeys(Level, self.span.start)
-        if group.ids is not None:
+        if group.scope_ids is not None:
             first[Level.DAY] = group.busy_since or month
             first[Level.HOUR] = end_of(group.busy_since, Level.MONTH) if group.busy_since else today
         if cut not in FINE:
             first[Level.HOUR] = today
         return {
             level: Span(min(first[level], today), floor(until, level))
-            for level in levels_of(cut, scoped=group.ids is not None)
+            for level in levels_of(cut, scoped=group.scope_ids is not None)
         }
 
     def groups(self, filters: Filters) -> list[_Scopes]:
@@ -250,7 +254,7 @@ class _State:
 class _Scopes:
     """Scopes that have kept the same blocks."""
 
-    ids: Sequence[UUID] | None  # None: all scopes
+    scope_ids: Sequence[UUID] | None  # None: all scopes
     busy_since: datetime | None  # None: they are not busy
 
 
@@ -271,10 +275,10 @@ def ask(questions: Sequence[Question], filters: Filters, tz: ZoneInfo) -> None:
         plans = []
         for each, group in product(questions, state.groups(filters)):
             source = filters.source(each.cut)
-            levels = state.levels(source.cut, group) if source.has_blocks else {}
+            levels = state.levels(source.cut_of_blocks(group), group) if source.has_blocks else {}
             ranges = days if each.by_day else whole
             parts = [_parts(one, levels, state.changed) for one in ranges]
-            plans.append(_Plan(each, source, replace(filters, scope_ids=group.ids), ranges, parts))
+            plans.append(_Plan(each, source, replace(filters, scope_ids=group.scope_ids), ranges, parts))
         queries = [plan.queries() for plan in plans]
         run_together(*(query for made in queries for query in made))
     for plan, made in zip(plans, queries, strict=True):
@@ -347,8 +351,8 @@ class _Plan:
         ]
         if not runs:
             return
-        scopes = self.source.cut is Cut.SCOPE and self.filters.scope_ids is not None
-        cut = Cut.TOTAL if scopes else self.source.cut  # rows of single scopes are the groups
+        cut = self.source.cut_of_blocks(self.filters)
+        scopes = cut is not self.source.cut
         keys = "block.scope_id::text, ''" if scopes else "block.key, block.subkey"
         which, values = self._conditions("block")
         columns = ", ".join(["block.scope_id"] * scopes + ["block.key", "block.subkey", *_BLOCK_COLUMNS])

@@ -251,13 +251,25 @@ def test_a_year_is_shown_by_month(ada: User, browser: Client) -> None:
     assert [row[-1] for row in rows_of(april, "executions-title")] == ["$3.00", "$2.00"]
 
 
-def test_many_groups_share_the_last_bars(ada: User, browser: Client) -> None:
-    for number in range(9):
-        spend(ada, 3, str(9 - number), workflow_id=f"workflow-{number}")
-    page = browser.get(f"{MARCH}&cross=day,workflow")
-    assert "4 others" in text_of(page)
-    assert rows_of(page, "parts-title")[0][1:] == ["$45.00", "$9.00", "$8.00", "$7.00", "$6.00", "$5.00", "$10.00"]
-    assert len(rows_of(page, "groups-title")) == 9
+@pytest.mark.parametrize("group", ["workflow", "scope"])
+@pytest.mark.parametrize(
+    ("count", "costs"),
+    [
+        (9, ["$45.00", "$9.00", "$8.00", "$7.00", "$6.00", "$5.00", "$10.00"]),
+        (6, ["$39.00", "$9.00", "$8.00", "$7.00", "$6.00", "$5.00", "$4.00"]),
+    ],
+)
+def test_many_groups_share_the_last_bars(ada: User, browser: Client, group: str, count: int, costs: list[str]) -> None:
+    for number in range(count):
+        spend(ada, 3, str(9 - number), workflow_id=f"group-{number}", scope=scope_of(ada, f"group-{number}"))
+    spend(ada, 4, "0.5", workflow_id=f"group-{count - 1}", scope=scope_of(ada, f"group-{count - 1}"))
+    spend(ada, 4, None, workflow_id=f"group-{count - 1}", scope=scope_of(ada, f"group-{count - 1}"))
+    page = browser.get(f"{MARCH}&cross=day,{group}")
+    assert ("others" in text_of(page)) is (count > 6)
+    first, second = rows_of(page, "parts-title")
+    assert first[1:] == costs
+    assert second[1:] == ["\u2265 at least $0.50", *["\u2013 no calls"] * 5, "\u2265 at least $0.50"]
+    assert len(rows_of(page, "groups-title")) == count
 
 
 def test_several_tags_of_a_call_do_not_count_twice_in_the_total(ada: User, browser: Client) -> None:

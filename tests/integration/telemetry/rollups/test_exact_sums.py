@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
@@ -232,6 +233,18 @@ def assert_exact_usage(user: User, scope_ids: list[UUID] | None) -> None:
         assert steps == rows.filter(kind__in=kinds).order_by().values("execution_id", "step_id").distinct().count()
 
 
+def assert_exact_scopes(user: User, rows: QuerySet[ModelCall], *, tz: ZoneInfo, **query: Any) -> None:
+    """Compare the sums of the largest scopes with the plain sums over the ledger."""
+    found = selectors.summary_of_scopes(user=user, tz=tz, largest=2, **query)
+    assert ledger_sums.whole_of(found) == ledger_sums.whole(rows)
+    for name in ("scope", "day"):
+        assert ledger_sums.groups_of(found.groups[name]) == ledger_sums.groups(rows, [name], tz), name
+    largest = [tuple(group.key.values()) for group in selectors.ranked_groups(found.groups["scope"])[:2]]
+    assert found.cross is not None
+    every = ledger_sums.groups(rows, ["day", "scope"], tz)
+    assert ledger_sums.groups_of(found.cross) == {key: every[key] for key in every if key[1:] in largest}
+
+
 #: Filters by groups, and the same for plain sums.
 NARROWED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {}),
@@ -262,6 +275,7 @@ def assert_exact(
     del query["tz"]
     assert_exact_usage(user, scope_ids)
     rows = ledger_sums.calls(scope_ids=scope_ids, **query).filter(**plain)
+    assert_exact_scopes(user, rows, tz=tz, **query, **names)
     assert ledger_sums.whole_of(found) == ledger_sums.whole(rows)
     for name in GROUPS:
         assert ledger_sums.groups_of(found.groups[name]) == ledger_sums.groups(rows, [name], tz), name
