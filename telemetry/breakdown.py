@@ -36,9 +36,15 @@ SELECT share.execution_id, share.workflow_id, share.scope_id, share.user_id, sha
 FROM share
 WHERE {{unknown}} AND coalesce((share.known_cost_usd, share.execution_id) < (%s::numeric, %s::uuid), true)
 ORDER BY share.known_cost_usd DESC, share.execution_id DESC LIMIT %s"""  # noqa: S608 - columns
+#: Parameters: begins and ends of the times, those of the calls.
 _UNKNOWN = f"""
-SELECT count(*), coalesce(sum(one.estimated_cost_usd), 0), count(*) FILTER (WHERE one.estimated_cost_usd IS NULL)
-FROM telemetry_modelcall AS one WHERE {_IS_UNKNOWN} AND {{which}}"""  # noqa: S608 - a condition
+SELECT count(*), coalesce(sum(one.max_cost), 0), count(*) FILTER (WHERE one.max_cost IS NULL)
+FROM unnest(%s::timestamptz[], %s::timestamptz[]) AS span (start, until)
+CROSS JOIN LATERAL (
+  SELECT one.estimated_cost_usd AS max_cost FROM telemetry_modelcall AS one
+  WHERE one.started_at >= span.start AND one.started_at < span.until AND {_IS_UNKNOWN} AND {{which}}
+  OFFSET 0
+) AS one"""  # noqa: S608 - a condition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +113,15 @@ def _share(row: Sequence[Any], scopes: dict[UUID, tuple[str, str]], users: dict[
     )
 
 
-def unknown_costs(*, user: Person, **named: Any) -> UnknownCosts:
-    """Return the sum over the calls with an unknown cost; `named` are filters as of `selectors.filters_of`."""
+def unknown_costs(*, user: Person, spans: Sequence[tuple[datetime, datetime]], **named: Any) -> UnknownCosts:
+    """Return the sum over the calls with an unknown cost in spans of time; `named` are as of `selectors.filters_of`.
+
+    The ledger is read. A caller knows from a summary by day which days have such calls.
+    """
     which, values = _where(filters_of(user=user, **named))
+    ends = [[start for start, _ in spans], [until for _, until in spans]]
     with snapshot():
-        [(calls, max_cost, without_max)] = bulk.execute(_UNKNOWN.format(which=which), values).fetchall()
+        [(calls, max_cost, without_max)] = bulk.execute(_UNKNOWN.format(which=which), [*ends, *values]).fetchall()
     return UnknownCosts(calls=calls, max_cost_usd=max_cost, calls_without_max=without_max)
 
 

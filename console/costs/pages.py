@@ -85,10 +85,10 @@ def _months(form: CostsForm, address: Address) -> dict[str, Any]:
 
 def _unknown(found: Report, address: Address, asked: dict[str, Any]) -> breakdown.UnknownCosts | None:
     """Return the calls of unknown cost; None: there are none."""
-    if found.unknown_days is None:
+    if not found.unknown_days:
         return None
-    narrow = Period(*found.unknown_days, address.period.zone)
-    return breakdown.unknown_costs(since=narrow.since, until=narrow.until, **asked)
+    days = [Period(day, day, address.period.zone) for day in found.unknown_days]
+    return breakdown.unknown_costs(spans=[(day.since, day.until) for day in days], **asked)
 
 
 def _budgets(request: HttpRequest, form: CostsForm, now: datetime) -> dict[str, Any]:

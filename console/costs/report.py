@@ -70,7 +70,7 @@ class Report:
     whole: Cell
     mean: Totals | None  # the cost of an execution; None: there are no executions
     cost_by_day: Mapping[date, Decimal]
-    unknown_days: tuple[date, date] | None  # first and last day with calls of unknown cost
+    unknown_days: Sequence[date]  # with calls of unknown cost
 
 
 def sums_of(address: Address, **asked: Any) -> Summary:
@@ -97,7 +97,6 @@ def report(summary: Summary, address: Address) -> Report:
     of_parts = {part: add_totals(wholes[part]) for part in sorted(wholes)}
     sums = _by_series(summary, address, ranked=ranked, of_parts=of_parts)
     parts = [_part(part, address, sums=sums[part], whole=whole, series=series) for part, whole in of_parts.items()]
-    unknown = [day for day, totals in by_day.items() if not totals.cost_complete]
     return Report(
         summary=summary,
         series=series,
@@ -110,7 +109,7 @@ def report(summary: Summary, address: Address) -> Report:
         whole=Cell(totals=summary.totals, href=address.executions()),
         mean=_mean(summary),
         cost_by_day={day: totals.known_cost_usd for day, totals in by_day.items()},
-        unknown_days=(min(unknown), max(unknown)) if unknown else None,
+        unknown_days=[day for day, totals in by_day.items() if not totals.cost_complete],
     )
 
 
