@@ -151,7 +151,7 @@ class CostsForm(forms.Form):
         """Have the fields show the period, also if the address names a month, or nothing."""
         if self.is_valid():
             ends = {"from": self.period.first, "to": self.period.last}
-            self.data = {**self.data.dict(), **ends}
+            self.data = {**self.data, **ends}
 
     @property
     def group(self) -> str:
