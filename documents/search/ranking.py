@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -103,8 +104,8 @@ def best(*, user: Person, query: DocumentQuery, q: str) -> Matches:
             return Matches([], False)
         found, is_whole = _newest_matches(plan, wanted, described)
         fresh, is_whole_fresh = _not_indexed(plan, wanted)
-    every = sorted([*found, *fresh], key=lambda each: (each.at, each.id), reverse=True)
-    ranked = sorted(every[:MAX_MATCHES], key=lambda each: (each.rank, each.at, each.id), reverse=True)
+    every = sorted([*found, *fresh], reverse=True)  # newest first
+    ranked = sorted(every[:MAX_MATCHES], key=attrgetter("rank"), reverse=True)  # of equal rank, newest first
     return Matches(ranked, len(every) > MAX_MATCHES or not (is_whole and is_whole_fresh))
 
 
@@ -128,7 +129,7 @@ def _newest_matches(plan: Plan, wanted: Wanted, described: _Query) -> tuple[list
     by_index = frequency * described.documents * (_COMPARISON if described.has_phrases else 1)
     compared = wanted.count / densest if densest else float("inf")
     if described.is_indexable and by_index <= compared * _COMPARISON:
-        return find_by_words(wanted).found, True
+        return find_by_words(wanted), True
     return _walk_on(best_path, wanted, described, expected=min(compared, MAX_COMPARED))
 
 
@@ -143,7 +144,7 @@ def _walk_on(path: Path, wanted: Wanted, described: _Query, *, expected: float) 
         if rows >= MAX_COMPARED:
             break
         rows *= GROWTH
-    return (find_by_words(wanted).found, True) if described.is_indexable else (found.found, False)
+    return (find_by_words(wanted), True) if described.is_indexable else (found.found, False)
 
 
 def _not_indexed(plan: Plan, wanted: Wanted) -> tuple[list[Found], bool]:

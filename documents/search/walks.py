@@ -114,16 +114,24 @@ def walk(path: Path, wanted: Wanted, *, budget: int, sample: bool = False) -> Wa
     return Walk(found, len(found) >= wanted.count, read, hits)
 
 
-def find_by_words(wanted: Wanted) -> Walk:
+def find_by_words(wanted: Wanted) -> list[Found]:
     """Find the matches by the text index, which reads all documents with the words; call it within a transaction."""
     if wanted.words is None:
         raise ValueError("the list has no words")
-    query = wanted.words.sql
-    source = Condition(f"SELECT {_COLUMNS} FROM documents_document WHERE search @@ {query.sql}", query.values)  # noqa: S608
+    query, where = wanted.words.sql, joined([*wanted.filters, *wanted.bounds])
+    sql = f"""
+    WITH source AS MATERIALIZED (
+      SELECT {_COLUMNS} FROM documents_document WHERE search @@ {query.sql}
+    ), found AS (
+      SELECT id, {wanted.order} AS moment, search FROM source WHERE {where.sql} ORDER BY moment DESC, id DESC LIMIT %s
+    )
+    SELECT {MICROSECONDS.format("moment")}, id, ts_rank_cd(search, {query.sql})::float8 FROM found
+    ORDER BY moment DESC, id DESC
+    """  # noqa: S608
     bulk.execute_later(_BY_WORDS, ())
     with connection.cursor() as cursor:
-        read, _frontier, hits, found = _run(cursor, source, wanted, has_words=True)
-    return Walk(found, True, read, hits)
+        cursor.execute(sql, (*query.values, *where.values, wanted.count, *query.values))
+        return [Found(*row) for row in cursor.fetchall()]
 
 
 def joined(conditions: Sequence[Condition]) -> Condition:
@@ -147,19 +155,15 @@ def _source(path: Path, wanted: Wanted, *, budget: int) -> Condition:
 
 
 def _run(
-    cursor: Any, source: Condition, wanted: Wanted, *, budget: int = 0, sample: bool = False, has_words: bool = False
+    cursor: Any, source: Condition, wanted: Wanted, *, budget: int, sample: bool
 ) -> tuple[int, int | None, int, list[Found]]:
-    """Return the number of rows, the time of the frontier of roots, the hits, and the matches in order.
-
-    With `has_words` all rows of the source are known to have the words.
-    """
+    """Return the number of rows, the time of the frontier of roots, the hits, and the matches in order."""
     filters = joined([*wanted.filters, *wanted.bounds])
     hit, rank = Condition("true"), Condition("0")
     if wanted.words is not None:
         query = wanted.words.sql
         hit = Condition(f"search @@ {query.sql}", query.values)
         rank = Condition(f"ts_rank_cd(found.search, {query.sql})", query.values)
-        hit = Condition("true") if has_words else hit
     checked = (
         hit if sample else Condition(f"CASE WHEN {filters.sql} THEN {hit.sql} END", (*filters.values, *hit.values))
     )
