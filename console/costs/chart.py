@@ -11,6 +11,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 8, 18, 24  # room for labels
 _MAX_LINES = 5
 _GAP = 0.24  # share of a column that is left free
 _LABEL_WIDTH = 46
+_MAX_WIDTH = 64.0  # of a bar
 _STEPS = (Decimal(1), Decimal(2), Decimal(5), Decimal(10))
 
 
@@ -69,16 +70,17 @@ def draw(columns: Sequence[Column], *, width: int, height: int) -> Chart:
     step, top = scale(max((sum(each.amounts, Decimal(0)) for each in columns), default=Decimal(0)))
     base, room = height - _BOTTOM, height - _BOTTOM - _TOP
     across = (width - _LEFT - _RIGHT) / max(len(columns), 1)
+    wide = min(across * (1 - _GAP), _MAX_WIDTH)
     bars: list[Bar] = []
     unknown: list[Mark] = []
     for number, column in enumerate(columns):
-        x, y = _LEFT + across * (number + _GAP / 2), float(base)
+        x, y = _middle(across, number) - wide / 2, float(base)
         for series, amount in enumerate(column.amounts):
             if not amount:
                 continue
             tall = float(amount / top) * room
             y -= tall
-            size = {"width": _number(across * (1 - _GAP)), "height": _number(tall)}
+            size = {"width": _number(wide), "height": _number(tall)}
             bars.append(Bar(x=_number(x), y=_number(y), series=series, title=column.titles[series], **size))
         if column.has_unknown:
             unknown.append(Mark(at=_number(_middle(across, number)), text=_number(y - 4)))

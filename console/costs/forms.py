@@ -26,10 +26,9 @@ def _day(label: Any) -> forms.DateField:
     )
 
 
-def _text(label: Any, *, most: int) -> forms.CharField:
-    return forms.CharField(
-        label=label, required=False, max_length=most, widget=forms.TextInput(attrs={"autocomplete": "off"})
-    )
+def _text(label: Any, *, most: int, **attributes: str) -> forms.CharField:
+    widget = forms.TextInput(attrs={"autocomplete": "off", **attributes})
+    return forms.CharField(label=label, required=False, max_length=most, widget=widget)
 
 
 def _within_years(day: date) -> date:
@@ -55,7 +54,7 @@ class CostsForm(forms.Form):
     scope_type = _text(gettext_lazy("Scope type"), most=63)
     scope_id = _text(gettext_lazy("Scope key"), most=200)
     user = _text(gettext_lazy("Person"), most=150)
-    model = _text(gettext_lazy("Model (provider:name)"), most=320)
+    model = _text(gettext_lazy("Model"), most=320, placeholder="provider:name")
     tag = _text(gettext_lazy("Tag"), most=200)
     dry_run = forms.ChoiceField(label=gettext_lazy("Dry runs"), required=False, choices=_DRY_RUNS)
     month = forms.RegexField(r"^\d{4}-\d{2}$", required=False)
@@ -151,7 +150,7 @@ class CostsForm(forms.Form):
         """Have the fields show the period, also if the address names a month, or nothing."""
         if self.is_valid():
             ends = {"from": self.period.first, "to": self.period.last}
-            self.data = {**self.data, **ends}
+            self.data = {**{name: self.data.get(name) for name in self.data}, **ends}
 
     @property
     def group(self) -> str:

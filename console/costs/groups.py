@@ -46,7 +46,11 @@ def _scope(key: Key) -> Named:
 
 def _user(key: Key) -> Named:
     name = key["user"]
-    return Named(name=gettext("The system or an erased person")) if name is None else Named(name=name, filters={"user": name})
+    return (
+        Named(name=gettext("The system or an erased person"))
+        if name is None
+        else Named(name=name, filters={"user": name})
+    )
 
 
 GROUPS: dict[str, Grouping] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -98,7 +98,11 @@ def _budgets(request: HttpRequest, form: CostsForm, now: datetime) -> dict[str, 
         return {}
     scope = {name: form.filters.get(name) for name in names}
     found = visible_budgets(user=request.user, now=now, limit=MAX_BUDGETS + 1, **scope)
-    return {"budgets": found[:MAX_BUDGETS], "has_more_budgets": len(found) > MAX_BUDGETS}
+    return {
+        "budgets": found[:MAX_BUDGETS],
+        "has_more_budgets": len(found) > MAX_BUDGETS,
+        "budget_month": now.astimezone(UTC).date(),
+    }
 
 
 def _statistics(request: HttpRequest, form: CostsForm) -> WorkflowStats | None:

@@ -55,6 +55,13 @@ def test_bars_stand_upon_each_other_within_the_drawing() -> None:
     assert not chart.is_empty
 
 
+def test_a_single_bar_is_narrow_and_over_its_label() -> None:
+    chart = draw([column("1", 1)], width=1_180, height=200)
+    [bar], [label] = chart.bars, chart.labels
+    assert float(bar.width) < 100
+    assert float(bar.x) + float(bar.width) / 2 == pytest.approx(float(label.at), abs=0.02)
+
+
 def test_labels_have_room() -> None:
     chart = draw([column(str(number), 1) for number in range(31)], width=330, height=200)
     places = [float(mark.at) for mark in chart.labels]
