@@ -30,6 +30,7 @@ SECTIONS = (
     ("inbox", "Inbox", "console:inbox"),
     ("executions", "Executions", "console:executions"),
     ("documents", "Documents", "console:documents"),
+    ("costs", "Costs", "console:costs"),
     ("workflows", "Workflows", "console:workflows"),
     ("scopes", "Scopes", "console:scopes"),
 )
