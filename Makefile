@@ -113,8 +113,8 @@ bench-documents: $(DEV) ## lists and searches of ten thousand and of a million d
 bench-inbox: $(DEV) ## first page of the inbox with ten and with ten thousand waiting things (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.scenarios.inbox $(BENCH_FLAGS)
 
-bench-scale: $(DEV) ## sums and statistics of ten thousand and of a million calls (BENCH_FLAGS=)
-	@$(BIN)/python -m benchmarks.scenarios.scale $(BENCH_FLAGS)
+bench-scale: $(DEV) ## sums, lists and single executions with ten thousand and with a million calls (SIZES=10000,1000000 BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.scenarios.scale $(if $(SIZES),--sizes $(SIZES)) $(BENCH_FLAGS)
 
 check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, settings
 	@$(BIN)/ruff check .

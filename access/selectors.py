@@ -9,13 +9,15 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from access.errors import AuthorRequired, ScopeForbidden
 from access.models import KeptAnswer, Scope, ScopeRole, SessionName, Token
 from access.permissions import NEEDED_ROLE, Action, Role, TokenLimits, allows
 from access.user import User
 from common.database import bulk
+from common.database.compiled import CompiledQuery, compiled
+from common.database.counts import limited_counts
 from common.errors import Forbidden, NotFound
 from common.names import normalize_name
 
@@ -87,12 +89,20 @@ def visible_scopes(user: Person) -> QuerySet[Scope]:
 
     A token with a scope sees that scope alone.
     """
-    scopes = Scope.objects.all()
-    if (only := only_root(user)) is not None:
-        scopes = scopes.filter(Q(id=only) | Q(root_id=only))
-    if getattr(user, "is_staff", False):
+    return scopes_of_reader(reader_id(user), only_root(user))
+
+
+def reader_id(user: Person) -> int | None:
+    """Return the id of the user whose roles decide what they may read; None: staff, who may read all."""
+    return None if getattr(user, "is_staff", False) else user.pk or 0
+
+
+def scopes_of_reader(user_id: int | None, only: UUID | None) -> QuerySet[Scope]:
+    """Return what `visible_scopes` does, for compiled queries: by `reader_id` and `only_root`."""
+    scopes = Scope.objects.all() if only is None else Scope.objects.filter(Q(id=only) | Q(root_id=only))
+    if user_id is None:
         return scopes
-    roots = ScopeRole.objects.filter(user_id=user.pk or 0).values("scope_id")
+    roots = ScopeRole.objects.filter(user_id=user_id).values("scope_id")
     return scopes.filter(Q(id__in=roots) | Q(root_id__in=roots))
 
 
@@ -190,10 +200,9 @@ def children_of(*, root_id: UUID, parent_id: UUID) -> QuerySet[Scope]:
     return Scope.objects.filter(root_id=root_id, parent_id=parent_id).order_by("type", "key")
 
 
-def child_counts(parent_ids: Collection[UUID]) -> QuerySet[Scope, Any]:
-    """Return parent and number of the scopes directly below each of these; a scope without children is left out."""
-    rows = Scope.objects.filter(parent_id__in=parent_ids).order_by("parent_id").values_list("parent_id")
-    return rows.annotate(number=Count("id"))
+def child_counts(parent_ids: Collection[UUID]) -> bulk.SqlQuery:
+    """Return the query for the number of scopes directly below each of these, limited; none is left out."""
+    return limited_counts("access_scope", {"parent_id": ("uuid", list(parent_ids))})
 
 
 def root_scope_id(*, scope_type: str, scope_key: str) -> UUID:
@@ -220,13 +229,22 @@ def role_of(user: Person, scope: Scope) -> Role | None:
         return None
     if getattr(user, "is_staff", False):
         return Role.OWNER
-    found = ScopeRole.objects.filter(scope_id=root_id, user_id=user.pk or 0).values_list("role", flat=True).first()
-    return None if found is None else Role(found)
+    return next((Role(role) for _, role in roles_in(user, [root_id])), None)
 
 
-def roles_in(user: Person, root_ids: Collection[UUID] | QuerySet[Any, Any]) -> QuerySet[ScopeRole, Any]:
+def roles_in(user: Person, root_ids: Collection[UUID]) -> CompiledQuery[tuple[UUID, str]]:
     """Return root scope and role of the user's roles in these root scopes; pass the rows to `effective_roles`."""
-    rows = ScopeRole.objects.filter(user_id=user.pk or 0, scope_id__in=root_ids)
+    return _roles_in(user.pk or 0, *root_ids)
+
+
+@compiled
+def _roles_in(user_id: int, *root_ids: UUID) -> QuerySet[ScopeRole, Any]:
+    return roles_among(user_id, root_ids)
+
+
+def roles_among(user_id: int, root_ids: Collection[UUID] | QuerySet[Any, Any]) -> QuerySet[ScopeRole, Any]:
+    """Return root scope and role of the roles that a user has in these root scopes."""
+    rows = ScopeRole.objects.filter(user_id=user_id, scope_id__in=root_ids)
     return rows.order_by("scope_id").values_list("scope_id", "role")
 
 
@@ -368,7 +386,12 @@ def valid_grants(grants: Collection[Grant], *, now: datetime) -> set[Grant]:
 
 def token_of_digest(digest: str) -> Token | None:
     """Return the token with this hash, with its user; None if there is none. It may have expired."""
-    return Token.objects.filter(digest=digest).select_related("user").first()
+    return next(iter(_tokens_of_digest(digest)), None)
+
+
+@compiled
+def _tokens_of_digest(digest: str) -> QuerySet[Token]:
+    return Token.objects.filter(digest=digest).select_related("user")
 
 
 def token_id(digest: str) -> UUID | None:

@@ -19,6 +19,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from access.selectors import Person
+from common.database import counts
 from common.database.server import database_now
 from common.errors import Erased, Forbidden, Malformed, NotFound
 from common.time import time_zones
@@ -29,6 +30,7 @@ SECTIONS = (
     ("inbox", "Inbox", "console:inbox"),
     ("executions", "Executions", "console:executions"),
     ("documents", "Documents", "console:documents"),
+    ("costs", "Costs", "console:costs"),
     ("workflows", "Workflows", "console:workflows"),
     ("scopes", "Scopes", "console:scopes"),
 )
@@ -193,8 +195,7 @@ def show_page(
 
 def count_text(count: int) -> str:
     """Format a count of the inbox; empty for zero."""
-    most = inbox.MAX_COUNT - 1
-    return f"{most}+" if count > most else str(count or "")
+    return counts.count_text(count) if count else ""
 
 
 def waiting_text(user: Person, *, within: inbox.Reach | None = None) -> str:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.db.models import (
     BigIntegerField,
-    Count,
     Exists,
     F,
     Func,
@@ -26,6 +25,9 @@ from pydantic import JsonValue
 
 from access.permissions import Action
 from access.selectors import Person, visible_scopes
+from common.database.bulk import SqlQuery
+from common.database.compiled import compiled
+from common.database.counts import limited_counts
 from common.errors import Erased, NotFound
 from documents.models import Document, DocumentStatus, DocumentVersion
 
@@ -61,16 +63,14 @@ def possible_actions(*, last_version: int, is_proposed: bool, is_erased: bool) -
     return found | ({Action.DECIDE} if is_proposed else set())
 
 
-def counts_by_root(root_ids: Collection[UUID]) -> QuerySet[Document, Any]:
-    """Return root scope and number of the documents in it and below. Permissions are not checked."""
-    rows = Document.objects.filter(root_id__in=root_ids, erased_at=None).order_by("root_id").values_list("root_id")
-    return rows.annotate(number=Count("id"))
+def counts_by_root(root_ids: Collection[UUID]) -> SqlQuery:
+    """Return the query for the number of documents in root scopes and below, limited. Permissions are not checked."""
+    return limited_counts("documents_document", {"root_id": ("uuid", list(root_ids))}, where="erased_at IS NULL")
 
 
-def counts_by_scope(scope_ids: Collection[UUID]) -> QuerySet[Document, Any]:
-    """Return scope and number of the documents directly in it. Permissions are not checked."""
-    rows = Document.objects.filter(scope_id__in=scope_ids, erased_at=None).order_by("scope_id").values_list("scope_id")
-    return rows.annotate(number=Count("id"))
+def counts_by_scope(scope_ids: Collection[UUID]) -> SqlQuery:
+    """Return the query for the number of documents directly in scopes, limited. Permissions are not checked."""
+    return limited_counts("documents_document", {"scope_id": ("uuid", list(scope_ids))}, where="erased_at IS NULL")
 
 
 def readable_version(*, user: Person, document_id: UUID, number: int | None = None) -> DocumentVersion:
@@ -149,13 +149,18 @@ NO_HEADING = VersionHeading(title="", proposed=False)
 def headings(pairs: Iterable[tuple[UUID | None, int | None]]) -> dict[tuple[UUID | None, int | None], VersionHeading]:
     """Return the headings of document versions by (document id, version); unknown pairs are left out."""
     wanted = set(pairs)
-    rows = DocumentVersion.objects.filter(document_id__in={each for each, number in wanted if each and number})
-    found = rows.values_list("document_id", "version", "title", "proposed")
+    found = _headings(*{each for each, number in wanted if each and number})
     return {
         (each, number): VersionHeading(title, proposed)
         for each, number, title, proposed in found
         if (each, number) in wanted
     }
+
+
+@compiled
+def _headings(*document_ids: UUID) -> QuerySet[DocumentVersion, Any]:
+    rows = DocumentVersion.objects.filter(document_id__in=document_ids)
+    return rows.values_list("document_id", "version", "title", "proposed")
 
 
 class VersionFacts(NamedTuple):

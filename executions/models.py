@@ -11,6 +11,14 @@ from django.db.models import Q
 from common.database.json_field import JsonTextField
 from executions.engine.domain.states import Erasing, ExecutionStatus, InboxKind, Reuse, StepStatus
 
+_REAL, _DRY = Q(script__isnull=True), Q(script__isnull=False)  # dry runs have a script
+
+
+def _index_of_waits(what: str) -> models.Index:
+    """Return the index of the executions that wait for something; nothing else changes with it than the status."""
+    name, condition = f"execution_waits_{what}", Q(waiting_on__contains=[what])
+    return models.Index(fields=["status", "created_at", "id"], name=name, condition=condition)
+
 
 class Execution(models.Model):
     """One run of a workflow version in a scope. `version` guards every write to it and its steps."""
@@ -77,17 +85,22 @@ class Execution(models.Model):
         # No index contains a column that changes with every step: PostgreSQL could not make heap-only updates then, and
         # would update all indexes of the row each time (PostgreSQL manual, "Heap-Only Tuples").
         indexes = [
-            models.Index(fields=["-created_at", "-id"], name="execution_newest"),  # selectors: list of executions
-            models.Index(fields=["scope", "-created_at"], name="execution_scope"),  # list_by_scope
-            models.Index(fields=["scope", "status"], name="execution_scope_status"),  # selectors.scopes
-            models.Index(  # selectors.costs: the newest executions
-                fields=["workflow_id", "-created_at", "-id"],
-                include=["status", "scope"],
-                name="execution_of_workflow",
-                condition=Q(script__isnull=True),
+            models.Index(fields=["-created_at", "-id"], name="execution_newest"),  # selectors.lists, and the next ones
+            models.Index(fields=["scope", "status", "created_at", "id"], name="execution_in_scope"),
+            models.Index(fields=["status", "created_at", "id"], name="execution_of_status", condition=_REAL),
+            models.Index(fields=["status", "created_at", "id"], name="execution_dry_of_status", condition=_DRY),
+            models.Index(  # selectors.costs, too: the newest executions
+                fields=["workflow_id", "status", "created_at", "id"],
+                include=["scope"],
+                name="execution_workflow_status",
+                condition=_REAL,
             ),
+            models.Index(
+                fields=["workflow_id", "status", "created_at", "id"], name="execution_dry_of_workflow", condition=_DRY
+            ),
+            *map(_index_of_waits, ("clarification", "acceptance", "budget", "rate_limit")),
             models.Index(  # selectors.costs: counts
-                fields=["workflow_id", "scope", "status"], name="execution_outcome", condition=Q(script__isnull=True)
+                fields=["workflow_id", "scope", "status"], name="execution_outcome", condition=_REAL
             ),
             models.Index(  # recovery
                 fields=["id"], name="execution_open", condition=Q(status__in=["pending", "running"])
@@ -115,6 +128,18 @@ class Execution(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workflow_id} {self.id}"
+
+
+class ExecutionTag(models.Model):
+    """A tag of an execution, for lists in the order of time. Triggers write it with the execution."""
+
+    pk = models.CompositePrimaryKey("tag", "created_at", "execution_id")
+    tag = models.TextField()
+    created_at = models.DateTimeField()  # of the execution
+    execution_id = models.UUIDField()
+
+    def __str__(self) -> str:
+        return f"{self.tag} {self.execution_id}"
 
 
 class ExecutionStep(models.Model):

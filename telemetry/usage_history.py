@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
-from django.db.models import CharField, Count, F, Func, QuerySet, Value
+from django.db.models import CharField, Count, F, Func, Value
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Concat
 
 from telemetry.models import CallStatus, ModelCall
@@ -21,7 +22,7 @@ class StepHistory(TypedDict):
     output_likely: int  # 50th percentile
 
 
-def step_histories(*, execution_ids: QuerySet[Any, Any], excluded_providers: frozenset[str]) -> dict[str, StepHistory]:
+def step_histories(*, execution_ids: RawSQL, excluded_providers: frozenset[str]) -> dict[str, StepHistory]:
     """Return the usage of a workflow's steps, by step id, in executions of the workflow.
 
     Reviews are omitted, and so are calls to the excluded providers, which differ from real calls.

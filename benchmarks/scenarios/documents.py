@@ -31,7 +31,7 @@ def fill(target: database.Database, documents: int) -> float:
 
 def row_of(result: dict[str, Any]) -> list[str]:
     """Return a row of the table."""
-    small, large, ratio = result["small_ms"], result["large_ms"], result["ratio"]
+    small, large, ratio = result["ms"][0], result["ms"][-1], result["ratio"]
     is_search = result["read"].startswith("search")
     met = ratio <= MAX_RATIO and (not is_search or large <= SEARCH_MS)
     goal = "" if result["read"] in WITHOUT_GOAL else "yes" if met else "**no**"
@@ -70,7 +70,7 @@ def main() -> int:
     with ExitStack() as stack:
         targets, minutes, runs = sizes.measure(stack, options, fill=fill, read=read)
         works = sizes.measured_by("benchmarks.systems.documents.works", options.tries, target=targets[0])
-    text = text_of(sizes.compare(runs), works, numbers=(options.small, options.large), minutes=minutes[1])
+    text = text_of(sizes.compare(runs), works, numbers=(options.sizes[0], options.sizes[-1]), minutes=minutes[-1])
     report.write(options.name, text, {"machine": report.machine(), "runs": runs, "works": works, "minutes": minutes})
     return 0
 

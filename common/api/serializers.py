@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django.http import QueryDict
@@ -12,6 +13,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from common.database.counts import MAX_COUNT, count_text
 from common.limits import MAX_ERRORS
 from common.listings import listed
 from common.time import format_rfc3339
@@ -47,6 +49,26 @@ def _type_error(field: Any, value: Any) -> Any:
 def _joined(first: Any, second: Any) -> Any:
     """Return the errors of one field, found by two checks; those of items are joined, else the second counts."""
     return {**first, **second} if isinstance(first, Mapping) and isinstance(second, Mapping) else second
+
+
+def represent(kind: type[serializers.Serializer[Any]], value: object) -> dict[str, Any]:
+    """Return a value as a response shows it.
+
+    All responses share one serializer of each class: a new one copies all its fields, which takes longer than to use
+    it. So such a class has no context, and keeps nothing between two values.
+    """
+    shown: dict[str, Any] = _shared(kind).to_representation(value)
+    return shown
+
+
+def represent_all(kind: type[serializers.Serializer[Any]], values: Iterable[object]) -> list[dict[str, Any]]:
+    """Return values as a response shows them."""
+    return [represent(kind, value) for value in values]
+
+
+@cache
+def _shared(kind: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
+    return kind()
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -116,6 +138,20 @@ def checked(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any
         raise InvalidForm(serializer.errors, omitted=getattr(serializer, "omitted_errors", 0))
     values: dict[str, Any] = serializer.validated_data
     return values
+
+
+COUNT_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "enum": [count_text(MAX_COUNT)]}]
+}
+
+
+@extend_schema_field(COUNT_SCHEMA)
+class CountField(serializers.Field[Any, Any, Any, Any]):
+    """A count that is exact to 100; above it is the text `100+`."""
+
+    def to_representation(self, value: int) -> int | str:
+        """Return the count."""
+        return value if value < MAX_COUNT else count_text(value)
 
 
 class ListedChoiceField(serializers.ChoiceField):

@@ -24,6 +24,7 @@ from django.db.models import QuerySet
 from pydantic_core import to_json
 
 from common.database import deferred_statements
+from common.database.compiled import CompiledQuery
 
 _PLANS = (
     "SELECT set_config('enable_seqscan', %s, true), "
@@ -68,6 +69,18 @@ def prefer_indexes() -> None:
 def allow_all_plans() -> None:
     """Undo `prefer_indexes`, for queries of the same transaction over many rows."""
     execute(_PLANS, ["on"] * 3)
+
+
+def array_text(values: Iterable[object]) -> str:
+    """Return an array in PostgreSQL's text format: a driver takes a microsecond and more over each value.
+
+    The values are None, times, or values whose text needs no quotes, such as numbers and ids.
+    """
+    return f"{{{','.join(map(_array_element, values))}}}"
+
+
+def _array_element(value: object) -> str:
+    return "NULL" if value is None else value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +149,19 @@ class SqlQuery:
     parameters: Sequence[object]
     rows: list[tuple[Any, ...]] = field(default_factory=list)
 
+    def send(self) -> psycopg.Cursor[tuple[Any, ...]]:
+        """Send the statement, and return its cursor."""
+        return execute(self.text, self.parameters)
 
-def run_together(*queries: QuerySet[Any, Any] | SqlQuery) -> None:
+    def fill(self, rows: list[tuple[Any, ...]]) -> None:
+        """Take the rows of the cursor."""
+        self.rows = rows
+
+
+Query = QuerySet[Any, Any] | CompiledQuery[Any] | SqlQuery
+
+
+def run_together(*queries: Query) -> None:
     """Run queries in this order. A QuerySet is evaluated, as if it had been iterated over.
 
     A query may not depend on the rows of another one, and a QuerySet may not prefetch.
@@ -152,16 +176,16 @@ def run_together(*queries: QuerySet[Any, Any] | SqlQuery) -> None:
     }
     with pipeline():
         cursors = [
-            execute(each.text, each.parameters) if isinstance(each, SqlQuery) else _send_query(compilers[number])
+            _send_query(compilers[number]) if isinstance(each, QuerySet) else each.send()
             for number, each in enumerate(queries)
         ]
     with connection.wrap_database_errors:
         for number, (each, cursor) in enumerate(zip(queries, cursors, strict=True)):
             found = [] if cursor is None else cursor.fetchall()
-            if isinstance(each, SqlQuery):
-                each.rows = found
-            else:
+            if isinstance(each, QuerySet):
                 _fill_query(each, compilers[number], found)
+            else:
+                each.fill(found)
 
 
 def _send_query(compiler: Any) -> Any:

@@ -14,6 +14,7 @@ from console.shell import page_view, show_page, stream_of
 from console.templatetags.console import words
 from executions.selectors import executions
 from executions.selectors.comparison import ComparedStep, compare_executions
+from executions.selectors.lists import ExecutionQuery
 
 MAX_EARLIER = 10  # on the page of an execution
 MAX_CHOICES = 50  # in a list of the comparison
@@ -63,21 +64,20 @@ def _id(request: HttpRequest, name: str) -> UUID:
 
 def earlier_than(user: Person, row: Any, *, limit: int) -> Sequence[Any]:
     """Return the executions of the same workflow and scope before one, newest first; dry runs among themselves."""
-    found = executions.executions(user=user, created_before=row.created_at, **_alike(row))
-    return list(found.order_by("-created_at", "-id")[:limit])
+    query = ExecutionQuery(created_before=row.created_at, **_alike(row))
+    return executions.newest_executions(user=user, query=query, limit=limit).executions
 
 
 def _choices(user: Person, row: Any, chosen: Sequence[Any]) -> list[Any]:
     """Return the executions to choose from, newest first: the newest of the same workflow and scope, and the chosen."""
-    found = list(executions.executions(user=user, **_alike(row)).order_by("-created_at", "-id")[:MAX_CHOICES])
-    every = {each.id: each for each in [*found, *chosen]}
+    found = executions.newest_executions(user=user, query=ExecutionQuery(**_alike(row)), limit=MAX_CHOICES)
+    every = {each.id: each for each in [*found.executions, *chosen]}
     return sorted(every.values(), key=lambda each: (each.created_at, each.id), reverse=True)
 
 
 def _alike(row: Any) -> dict[str, Any]:
     return {
         "workflow_id": row.workflow_id,
-        "scope_type": row.scope.type,
-        "scope_id": row.scope.key,
+        "scope": row.scope_id,
         "dry_run": row.script is not None,
     }

@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from access.idempotency import HEADER
+from common.database.counts import count_text
 from common.time import format_rfc3339
 from console.document_text import RenderedDocument, render_document
 
@@ -30,6 +31,12 @@ HTMX = {
     # State of the reader, which a new version of a part does not change.
     "morphIgnore": ["data-htmx-powered", "data-changed", "open"],
 }
+
+
+@register.filter
+def limited(count: int) -> str:
+    """Format a count that is exact to 100."""
+    return count_text(count)
 
 
 @register.simple_tag

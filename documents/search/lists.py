@@ -11,10 +11,10 @@ from uuid import UUID
 from django.db import transaction
 
 from access.selectors import SCOPE_NAMES, Person, named_scope_ids, visible_roots
-from documents.search.walks import CREATED, UPDATED, Condition, Found, Path, Walk, Wanted, walk
+from common.database.bulk import array_text
+from common.database.walks import TRUE, Bounds, Condition, Found, Part, Path, Values, Wanted, bounds_of, conclusive
+from documents.search.walks import CREATED, DOCUMENTS, UPDATED
 
-FIRST_BUDGET = 256  # rows that the first walks read
-GROWTH = 8  # of the budget, from one round of walks to the next
 MAX_SCOPES = 1_000  # of one name that a path of their own begins with
 
 _IN_SCOPES = f"scope_id IN (SELECT named.id FROM ({SCOPE_NAMES}) AS named WHERE {{}})"  # noqa: S608 - no input in it
@@ -58,7 +58,7 @@ class Plan:
 
     paths: Sequence[Path]
     filters: Sequence[Condition]
-    bounds: Sequence[Condition]
+    bounds: Bounds
 
 
 def newest(*, user: Person, query: DocumentQuery, count: int, after: After | None = None) -> list[Found]:
@@ -66,67 +66,58 @@ def newest(*, user: Person, query: DocumentQuery, count: int, after: After | Non
     plan = plan_walks(user=user, query=query, after=after)
     if not plan.paths:
         return []
-    wanted = Wanted(count=count, order=query.order, filters=plan.filters, bounds=plan.bounds)
+    wanted = Wanted(table=DOCUMENTS, count=count, order=query.order, filters=plan.filters, bounds=plan.bounds)
     with transaction.atomic():
-        return next(each.found for each in deepening(plan.paths, wanted) if each.is_conclusive)[:count]
-
-
-def deepening(paths: Sequence[Path], wanted: Wanted) -> Iterator[Walk]:
-    """Yield walks over all paths with growing budgets. One of the walks is conclusive at last."""
-    budget = FIRST_BUDGET
-    while True:
-        for path in paths:
-            yield walk(path, wanted, budget=budget_of(path, budget))
-        budget *= GROWTH
-
-
-def budget_of(path: Path, rows: int) -> int:
-    """Return the budget of a walk that shall read a number of rows; roots share it."""
-    return max(rows // max(len(path.each), 1), 2)
+        return conclusive(plan.paths, wanted)
 
 
 def plan_walks(*, user: Person, query: DocumentQuery, after: After | None = None) -> Plan:
     """Return the walks for a list. Without paths the user may read no document that could match."""
     filters = [*_filters(query)]
     paths = [*_specific_paths(query)]
+    first, end = _range(query, query.order)
     if query.scope_type is not None or query.scope_id is not None:
         ids = named_scope_ids(user, scope_type=query.scope_type, scope_key=query.scope_id, limit=MAX_SCOPES)
         if not ids:
-            return Plan((), (), ())
+            return Plan((), (), Bounds())
         if len(ids) < MAX_SCOPES:
             in_scopes = Condition("scope_id = ANY(%s::uuid[])", (ids,))
-            paths.insert(0, Path(condition=in_scopes, order=None))
+            paths.insert(0, _unordered(in_scopes))
             filters.append(in_scopes)
         else:
             filters.append(_scope_names(query))
     roots = visible_roots(user)
     if roots is not None:
         if not roots:
-            return Plan((), (), ())
-        filters.append(Condition("root_id = ANY(%s::uuid[])", (roots,)))
-        paths.append(_path_of_roots(roots))
-    paths.append(Path(order=query.order))
-    return Plan(paths, filters, [*_bounds(query, after)])
+            return Plan((), (), Bounds())
+        filters.append(Condition("root_id = ANY(%s::uuid[])", (array_text(roots),)))
+        paths.append(_path("root_id", Values("uuid", roots)))
+    paths.append(Path(parts=[Part()], order=query.order))
+    return Plan(paths, filters, bounds_of(since=first, until=end, after=after))
 
 
-def _path_of_roots(roots: Sequence[UUID]) -> Path:
-    return Path(condition=Condition("root_id = %s", (roots[0],))) if len(roots) == 1 else Path(each=roots)
+def _path(column: str, values: Values, condition: Condition = TRUE) -> Path:
+    return Path(parts=[Part(each={column: values}, condition=condition, descends=True)], order=UPDATED)
+
+
+def _unordered(condition: Condition) -> Path:
+    return Path(parts=[Part(condition=condition)], order=None)
 
 
 def _specific_paths(query: DocumentQuery) -> Iterator[Path]:
     """Yield the paths of filters that have an index."""
     if query.execution_id is not None:
-        yield Path(condition=Condition(_IN_EXECUTION, (query.execution_id,)), order=None)
+        yield _unordered(Condition(_IN_EXECUTION, (query.execution_id,)))
     if query.scope is not None:
-        yield Path(condition=Condition("scope_id = %s", (query.scope,)), order=None)
+        yield _unordered(Condition("scope_id = %s", (query.scope,)))
     if query.author:
-        yield Path(condition=Condition("author_name = %s AND author_name <> ''", (query.author,)))
+        yield _path("author_name", Values("text", [query.author]), Condition("author_name <> ''"))
     if query.stale:
-        yield Path(condition=Condition("stale"))
+        yield Path(parts=[Part(condition=Condition("stale"))], order=UPDATED)
     if query.workflow_id:
-        yield Path(condition=Condition("workflow_id = %s AND workflow_id <> ''", (query.workflow_id,)))
+        yield _path("workflow_id", Values("text", [query.workflow_id]), Condition("workflow_id <> ''"))
     if query.type is not None:
-        yield Path(condition=Condition("type = %s", (query.type,)))
+        yield _path("type", Values("text", [query.type]))
 
 
 def _filters(query: DocumentQuery) -> Iterator[Condition]:
@@ -142,23 +133,16 @@ def _filters(query: DocumentQuery) -> Iterator[Condition]:
     yield from (Condition(f"{name} = %s", (value,)) for name, value in exact.items() if value is not None)
     if query.execution_id is not None:
         yield Condition(_IN_EXECUTION, (query.execution_id,))
-    yield from _times(query, UPDATED if query.order == CREATED else CREATED)
+    other = UPDATED if query.order == CREATED else CREATED
+    first, end = _range(query, other)
+    yield from bounds_of(since=first, until=end, after=None).conditions(other)
 
 
-def _bounds(query: DocumentQuery, after: After | None) -> Iterator[Condition]:
-    """Yield the conditions on the column of the order, and where the page begins."""
-    yield from _times(query, query.order)
-    if after is not None:
-        yield Condition(f"({query.order}, id) < (%s, %s)", (after.at, after.id))
-
-
-def _times(query: DocumentQuery, column: str) -> Iterator[Condition]:
-    updated, created = (query.updated_after, query.updated_before), (query.created_after, query.created_before)
-    first, end = updated if column == UPDATED else created
-    if first is not None:
-        yield Condition(f"{column} >= %s", (first,))
-    if end is not None:
-        yield Condition(f"{column} < %s", (end,))
+def _range(query: DocumentQuery, column: str) -> tuple[datetime | None, datetime | None]:
+    """Return the range of time in which the column of the documents is."""
+    if column == UPDATED:
+        return query.updated_after, query.updated_before
+    return query.created_after, query.created_before
 
 
 def _scope_names(query: DocumentQuery) -> Condition:

@@ -11,12 +11,12 @@ from uuid import UUID
 from django.db.models import DateTimeField, FloatField, UUIDField
 
 from access.selectors import Person
+from common.database.walks import Found
 from documents import selectors
 from documents.models import Document
 from documents.search.lists import After, DocumentQuery, newest
 from documents.search.ranking import best, words_of
 from documents.search.snippets import Run, snippets
-from documents.search.walks import Found
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Fields of the values that a cursor holds.
@@ -45,7 +45,7 @@ def newest_page(*, user: Person, query: DocumentQuery, limit: int, after: Sequen
     """Return a page of the list, newest first."""
     found = newest(user=user, query=query, count=limit + 1, after=None if after is None else After(*after))
     last = found[limit - 1] if len(found) > limit else None
-    return DocumentPage(_listed(found[:limit], {}), None if last is None else (_moment(last.at), last.id))
+    return DocumentPage(_listed(found[:limit], {}), None if last is None else (last.moment, last.id))
 
 
 def best_page(*, user: Person, query: DocumentQuery, q: str, limit: int, after: Sequence[Any] | None) -> DocumentPage:
@@ -54,17 +54,13 @@ def best_page(*, user: Person, query: DocumentQuery, q: str, limit: int, after: 
     rest = [each for each in matches.found if after is None or _is_after(each, after)]
     page, last = rest[:limit], rest[limit - 1] if len(rest) > limit else None
     found = snippets([each.id for each in page], words_of(q)) if page else {}
-    start = None if last is None else (repr(last.rank), _moment(last.at), last.id)
+    start = None if last is None else (repr(last.rank), last.moment, last.id)
     return DocumentPage(_listed(page, found), start, matches.truncated)
 
 
 def _is_after(found: Found, after: Sequence[Any]) -> bool:
     rank, at, last = after
     return (found.rank, found.at, found.id) < (rank, (at - _EPOCH) // timedelta(microseconds=1), last)
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def _listed(found: Sequence[Found], passages: Mapping[UUID, list[Run]]) -> list[Listed]:

@@ -19,10 +19,11 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from access.selectors import Person
+from common.database.walks import GROWTH, MICROSECONDS, Found, Path, Walk, Wanted, budget_of, joined, walk
 from documents.search.index import VECTOR
-from documents.search.lists import GROWTH, DocumentQuery, Plan, budget_of, plan_walks
+from documents.search.lists import DocumentQuery, Plan, plan_walks
 from documents.search.texts import texts_as_json, without_tags
-from documents.search.walks import MICROSECONDS, Found, Path, Walk, Wanted, Words, find_by_words, joined, walk
+from documents.search.walks import DOCUMENTS, Words, find_by_words
 
 MAX_MATCHES = 500  # the newest ones, which are ranked
 SAMPLE = 256  # newest documents whose words are compared first
@@ -98,13 +99,20 @@ def best(*, user: Person, query: DocumentQuery, q: str) -> Matches:
     plan, words = plan_walks(user=user, query=query), words_of(q)
     if not plan.paths:
         return Matches([], False)
-    wanted = Wanted(count=MAX_MATCHES + 1, order=query.order, filters=plan.filters, bounds=plan.bounds, words=words)
+    wanted = Wanted(
+        table=DOCUMENTS,
+        count=MAX_MATCHES + 1,
+        order=query.order,
+        filters=plan.filters,
+        bounds=plan.bounds,
+        match=words.match,
+    )
     with transaction.atomic():
         described = _describe(words)
         if not described.has_words:
             return Matches([], False)
         found, is_whole = _newest_matches(plan, wanted, described)
-        fresh, is_whole_fresh = _not_indexed(plan, wanted)
+        fresh, is_whole_fresh = _not_indexed(plan, wanted, words)
     every = sorted([*found, *fresh], reverse=True)  # newest first
     ranked = sorted(every[:MAX_MATCHES], key=attrgetter("rank"), reverse=True)  # of equal rank, newest first
     return Matches(ranked, len(every) > MAX_MATCHES or not (is_whole and is_whole_fresh))
@@ -148,9 +156,9 @@ def _walk_on(path: Path, wanted: Wanted, described: _Query, *, expected: float) 
     return (find_by_words(wanted), True) if described.is_indexable else (found.found, False)
 
 
-def _not_indexed(plan: Plan, wanted: Wanted) -> tuple[list[Found], bool]:
+def _not_indexed(plan: Plan, wanted: Wanted, words: Words) -> tuple[list[Found], bool]:
     """Return the matches among the newest documents without words, and whether there are no other such documents."""
-    where = joined([*plan.filters, *plan.bounds])
+    where = joined([*plan.filters, *plan.bounds.conditions(wanted.order)])
     sql = _NOT_INDEXED.format(
         columns=_COLUMNS, filters=where.sql, order=wanted.order, at=MICROSECONDS.format(wanted.order)
     )
@@ -163,13 +171,11 @@ def _not_indexed(plan: Plan, wanted: Wanted) -> tuple[list[Found], bool]:
     if not read:
         return [], is_whole
     given = [{"id": str(key), "title": title, "texts": texts} for key, (_, title, texts) in read.items()]
-    return [Found(read[key][0], key, rank) for key, rank in _compare(given, wanted.words)], is_whole
+    return [Found(read[key][0], key, rank) for key, rank in _compare(given, words)], is_whole
 
 
-def _compare(documents: Sequence[Mapping[str, str]], words: Words | None) -> list[tuple[UUID, float]]:
+def _compare(documents: Sequence[Mapping[str, str]], words: Words) -> list[tuple[UUID, float]]:
     """Return the ids and ranks of the documents with the words; each has `id`, `title` and `texts`."""
-    if words is None:
-        raise ValueError("the search has no words")
     query, language = words.sql, words.language
     values = (*query.values, json.dumps(documents), language, language, *query.values)
     with connection.cursor() as cursor:

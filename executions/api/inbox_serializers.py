@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.api.serializers import CommaSeparatedChoiceField, ListedChoiceField, StrictSerializer, TimestampField
+from common.api.serializers import (
+    CommaSeparatedChoiceField,
+    CountField,
+    ListedChoiceField,
+    StrictSerializer,
+    TimestampField,
+    represent,
+)
 from common.limits import limits
 from common.names import NameField
 from executions.api.bulk_views import BulkExecutionResponse, ExecutionIdField, ProblemField
 from executions.api.clarification_serializers import ClarificationResponse, ItemResponse, item
 from executions.api.serializers import MAX_INTEGER, values
 from executions.engine.domain.states import InboxKind, Limit
-from executions.selectors.inbox import MAX_COUNT, InboxItem
+from executions.selectors.inbox import InboxItem
 from workflows.definitions.policies import MAX_ASSIGNEES
 
 _ACTIONS = {InboxKind.QUESTION: "clarification", InboxKind.ACCEPTANCE: "acceptance"}
-
-
-COUNT_SCHEMA: dict[str, Any] = {
-    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "enum": [f"{MAX_COUNT - 1}+"]}]
-}
-
-
-@extend_schema_field(COUNT_SCHEMA)
-class CountField(serializers.Field):
-    """A count that is exact to 100; above it is the text `100+`."""
-
-    def to_representation(self, value: int) -> int | str:
-        """Return the count."""
-        return value if value < MAX_COUNT else f"{MAX_COUNT - 1}+"
 
 
 class InboxCounts(serializers.Serializer[Any]):
@@ -143,7 +136,7 @@ class InboxEntryResponse(serializers.Serializer[Any]):
             "required_votes": 1 if wait is None else wait.required,
             "voted_by": cast_votes,
         }
-        return cast(dict[str, Any], InboxDocument(shown).data)
+        return represent(InboxDocument, shown)
 
     @extend_schema_field(InboxError(allow_null=True))
     def get_error(self, found: InboxItem) -> dict[str, Any] | None:
@@ -152,7 +145,7 @@ class InboxEntryResponse(serializers.Serializer[Any]):
             return None
         row = found.entry.execution
         shown = {"code": row.failure_code, "message": row.failure_message}
-        return cast(dict[str, Any], InboxError(shown).data)
+        return represent(InboxError, shown)
 
     def get_path(self, found: InboxItem) -> str:
         """Return the path to act on it."""

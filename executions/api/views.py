@@ -22,7 +22,8 @@ from access.permissions import NEEDED_ROLE, Action, Right, Role
 from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
-from common.api.serializers import StrictSerializer, checked
+from common.api.pagination import encode_cursor, page_limit, page_start
+from common.api.serializers import StrictSerializer, checked, represent, represent_all
 from common.api.views import ONLY_VERSION, UUID_PATTERN, ApiView, PagedViewSet, in_request_thread, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionFailed, VersionConflict
@@ -50,6 +51,7 @@ from executions.api.step_serializers import (
 from executions.engine.domain.execution import Execution
 from executions.selectors import executions as selectors
 from executions.selectors.details import ExecutionDetails
+from executions.selectors.lists import CURSOR, After, ExecutionQuery
 from executions.services import acceptance, budgets
 from executions.services import executions as services
 from executions.services.candidates import read_candidate
@@ -123,7 +125,7 @@ def execution_response(details: ExecutionDetails, status: int = 200, location: s
     headers = {"ETag": f'"{details.execution.version}"'}
     if location is not None:
         headers["Location"] = location
-    return Response(ExecutionResponse(details).data, status=status, headers=headers)
+    return Response(represent(ExecutionResponse, details), status=status, headers=headers)
 
 
 async def ticket_response(request: Request, issue: Callable[..., tuple[str, datetime]]) -> Response:
@@ -137,7 +139,7 @@ async def ticket_response(request: Request, issue: Callable[..., tuple[str, date
             now=database_now(),
             **checked(TicketRequest, request.data),
         )
-        body = TicketResponse({"ticket": ticket, "expires_at": expires_at}).data
+        body = represent(TicketResponse, {"ticket": ticket, "expires_at": expires_at})
         return Response(body, status=201, headers={"Cache-Control": "no-store"})
 
     return await in_request_thread(do)()
@@ -176,7 +178,6 @@ class ExecutionViewSet(PagedViewSet):
     serializer_class = ExecutionResponse
     lookup_url_kwarg = "execution_id"
     lookup_value_regex = UUID_PATTERN
-    ordering = ("-created_at", "-id")
 
     @extend_schema(
         request=StartExecutionRequest,
@@ -210,14 +211,17 @@ class ExecutionViewSet(PagedViewSet):
     @extend_schema(parameters=[ExecutionFilters], responses={200: ExecutionResponse(many=True), **problems(401, 422)})
     async def list(self, request: Request) -> Response:
         """List executions, newest first."""
-        select = partial(selectors.executions, user=request.user)
-        return await self.page(
-            request,
-            select,
-            ExecutionResponse,
-            filters=ExecutionFilters,
-            prepare=partial(selectors.with_details, user=request.user),
-        )
+
+        def read() -> Response:
+            query = ExecutionQuery(**checked(ExecutionFilters, request.query_params))
+            limit, start = page_limit(request.query_params), page_start(request.query_params, CURSOR)
+            after = None if start is None else After(*start)
+            page = selectors.newest_executions(user=request.user, query=query, limit=limit, after=after)
+            found = selectors.with_details(page.executions, user=request.user)
+            cursor = None if page.next is None else encode_cursor(page.next)
+            return Response({"data": represent_all(ExecutionResponse, found), "next_cursor": cursor})
+
+        return await in_request_thread(read)()
 
     @extend_schema(
         parameters=[EXECUTION_ID, IF_NONE_MATCH],
@@ -273,7 +277,7 @@ class ExecutionViewSet(PagedViewSet):
         """Get the prompt of a step's newest call, or of another call."""
         selection = dict.fromkeys(("attempt", "kind", "ordinal")) | checked(PromptFilters, request.query_params)
         prompt = await get_prompt(user=request.user, execution_id=UUID(execution_id), step_id=step_id, **selection)
-        return Response(PromptResponse(prompt).data, headers={"ETag": ONLY_VERSION})
+        return Response(represent(PromptResponse, prompt), headers={"ETag": ONLY_VERSION})
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, EventFilters, *PAGE], responses={200: EventPage, **problems(401, 404, 422)}

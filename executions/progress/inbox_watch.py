@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from access.permissions import TokenLimits
+from common.database.counts import MAX_COUNT, count_text
 from common.database.server import database_now
 from executions.db_threads import retry_while_unavailable
 from executions.progress.sse import Message, encode_counts
 from executions.selectors import inbox
-from executions.selectors.inbox import MAX_COUNT, InboxState
+from executions.selectors.inbox import InboxState
 
 PAUSE_SECONDS = 1.0  # between two reads for one client, however much changes
 
@@ -94,5 +95,4 @@ async def _is_set(event: asyncio.Event, seconds: float) -> bool:
 
 
 def _shown(state: InboxState) -> dict[str, int | str]:
-    most = MAX_COUNT - 1
-    return {kind.value: count if count <= most else f"{most}+" for kind, count in state.counts.items()}
+    return {kind.value: count if count < MAX_COUNT else count_text(count) for kind, count in state.counts.items()}

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, Count, F, QuerySet, Sum, Value, When
+from django.db.models import Case, Count, F, FilteredRelation, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Coalesce
 
 from access.selectors import Person
@@ -132,8 +132,12 @@ def _workflow_stats(user: Person, workflow_id: str) -> WorkflowStats:
         by_status=by_status,
         success_rate=_share(completed, completed + failed),
         remediation_rate=_share(usage.remediated_steps, usage.steps),
-        **_durations(rows.filter(pk__in=selectors.newest(rows.filter(status=COMPLETED), limit=PERCENTILE_EXECUTIONS))),
-        cost_usd=_cost_percentiles(telemetry.calls_of_executions(selectors.newest(rows, limit=PERCENTILE_EXECUTIONS))),
+        **_durations(selectors.newest_completed(user=user, workflow_id=workflow_id, limit=PERCENTILE_EXECUTIONS)),
+        cost_usd=_cost_percentiles(
+            telemetry.calls_of_executions(
+                selectors.newest_of_workflow(user=user, workflow_id=workflow_id, limit=PERCENTILE_EXECUTIONS)
+            )
+        ),
         totals=usage.totals,
     )
 
@@ -148,11 +152,14 @@ def _durations(rows: QuerySet[Any]) -> dict[str, Percentiles]:
     A wait adds the time from its start to the execution's end. The end of the wait subtracts the time that was left
     then. So starts and ends of waits need not be paired. `waited` contains the waiting time of pruned events.
     """
+    begin, end = EventType.EXECUTION_WAITING.value, EventType.EXECUTION_RESUMED.value
     waits = Case(
-        When(events__event_type=EventType.EXECUTION_WAITING.value, then=F("finished_at") - F("events__timestamp")),
-        When(events__event_type=EventType.EXECUTION_RESUMED.value, then=F("events__timestamp") - F("finished_at")),
+        When(told__event_type=begin, then=F("finished_at") - F("told__timestamp")),
+        When(told__event_type=end, then=F("told__timestamp") - F("finished_at")),
     )
+    told = FilteredRelation("events", condition=Q(events__event_type__in=[begin, end]))
     timed = rows.order_by().annotate(
+        told=told,
         waiting=F("waited") + Coalesce(Sum(waits), Value(timedelta())),
         duration=F("finished_at") - F("created_at"),
     )

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Max, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from access.permissions import Action, permitted
-from access.selectors import Person, limits_of, role_of, root_of, root_scope, visible_roots, visible_scopes
+from access.selectors import (
+    Person,
+    limits_of,
+    only_root,
+    reader_id,
+    role_of,
+    roles_in,
+    root_scope,
+    scopes_of_reader,
+    visible_roots,
+    visible_scopes,
+)
 from common.database.bulk import run_together
+from common.database.compiled import compiled
 from common.errors import NotFound
 from documents import selectors as documents
 from executions import models
@@ -20,13 +33,33 @@ from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Execution, ScopeRef, slug_of
-from executions.engine.domain.states import ACTIVE, ENDED, Reuse, StepStatus
+from executions.engine.domain.states import ACTIVE, ENDED, ExecutionStatus, Reuse, StepStatus
 from executions.engine.domain.waits import Wait
-from executions.selectors.details import DetailQueries, ExecutionDetails, new_details, possible_in_step
+from executions.selectors import lists
+from executions.selectors.details import (
+    DetailQueries,
+    ExecutionDetails,
+    new_details,
+    possible_in_step,
+    roles_in_execution,
+)
 from executions.selectors.details import waits_for_decision as waits_for_decision
 from telemetry import selectors as telemetry
 from workflows import repository as workflows
 from workflows.definitions.definition import AcceptancePolicy
+
+#: The limit is that of all statuses: without it PostgreSQL would read and sort all executions.
+_OF_WORKFLOW = """(
+SELECT created_at, id FROM executions_execution
+WHERE workflow_id = %s AND script IS NULL AND status = %s{own} ORDER BY created_at DESC, id DESC LIMIT %s)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionPage:
+    """One page of a list. `next` are the values that the next page begins after; None on the last page."""
+
+    executions: Sequence[models.Execution]
+    next: tuple[datetime, UUID] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,38 +126,29 @@ class Log:
     ended: bool  # no more events follow, unless the execution is retried
 
 
-def executions(
-    *,
-    user: Person,
-    status: Sequence[str] = (),
-    workflow_id: str | None = None,
-    scope_type: str | None = None,
-    scope_id: str | None = None,
-    scope: UUID | None = None,
-    tag: str | None = None,
-    waiting_on: str | None = None,
-    dry_run: bool | None = None,
-    created_after: datetime | None = None,
-    created_before: datetime | None = None,
-) -> QuerySet[models.Execution]:
-    """Return the executions that the user may see; `created_after` is inclusive, `created_before` is not.
+def executions(*, user: Person) -> QuerySet[models.Execution]:
+    """Return the executions that the user may see."""
+    return _with_parts().filter(scope__in=visible_scopes(user))
 
-    `scope` is a root scope, or one below a root, in which a step works.
-    """
-    wanted = {
-        "status__in": list(status) or None,
-        "workflow_id": workflow_id,
-        "scope__type": scope_type,
-        "scope__key": scope_id,
-        "tags__contains": None if tag is None else [tag],
-        "waiting_on__contains": None if waiting_on is None else [waiting_on],
-        "script__isnull": None if dry_run is None else not dry_run,
-        "created_at__gte": created_after,
-        "created_at__lt": created_before,
-    }
-    rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
-    rows = rows.filter(scope__in=visible_scopes(user), **{k: v for k, v in wanted.items() if v is not None})
-    return rows if scope is None else rows.filter(_works_in(scope))
+
+def newest_executions(
+    *, user: Person, query: lists.ExecutionQuery, limit: int, after: lists.After | None = None
+) -> ExecutionPage:
+    """Return a page of the executions that the user may see and that match, newest first."""
+    with transaction.atomic():
+        found = lists.newest(user=user, query=query, count=limit + 1, after=after)
+        page = found[:limit]
+        by_id = {row.id: row for row in _of_ids(*(each.id for each in page))}
+    last = page[-1] if len(found) > limit else None
+    return ExecutionPage(
+        executions=[by_id[each.id] for each in page if each.id in by_id],
+        next=None if last is None else (last.moment, last.id),
+    )
+
+
+@compiled
+def _of_ids(*execution_ids: UUID) -> QuerySet[models.Execution]:
+    return _with_parts().filter(id__in=execution_ids)
 
 
 def of_workflow(*, user: Person, workflow_id: str) -> QuerySet[models.Execution]:
@@ -134,21 +158,26 @@ def of_workflow(*, user: Person, workflow_id: str) -> QuerySet[models.Execution]
     return rows if roots is None else rows.filter(scope_id__in=roots)
 
 
-def newest_of_workflow(*, user: Person, workflow_id: str, limit: int) -> QuerySet[models.Execution, Any]:
-    """Return the ids of the newest executions of a workflow that the user may see, without dry runs."""
-    return newest(of_workflow(user=user, workflow_id=workflow_id), limit=limit)
+def newest_of_workflow(*, user: Person, workflow_id: str, limit: int) -> RawSQL:
+    """Return the query for the ids of a workflow's newest executions that the user may see, without dry runs.
+
+    The index begins with the status, so these are the newest of the newest of each status.
+    """
+    roots = visible_roots(user)
+    own, given = ("", []) if roots is None else (" AND scope_id = ANY(%s::uuid[])", [roots])
+    statuses = [each.value for each in ExecutionStatus]
+    parts = " UNION ALL ".join([_OF_WORKFLOW.format(own=own)] * len(statuses))
+    newest = f"SELECT id FROM ({parts}) AS execution ORDER BY created_at DESC, id DESC LIMIT %s"  # noqa: S608
+    return RawSQL(newest, [value for status in statuses for value in (workflow_id, status, *given, limit)] + [limit])  # noqa: S611 - no input in it
 
 
-def newest(rows: QuerySet[models.Execution], *, limit: int) -> QuerySet[models.Execution, Any]:
-    """Return the ids of the newest of some executions."""
-    return rows.order_by("-created_at", "-id").values("id")[:limit]
+def newest_completed(*, user: Person, workflow_id: str, limit: int) -> QuerySet[models.Execution]:
+    """Return the newest executions of a workflow that were completed and that the user may see, without dry runs.
 
-
-def _works_in(scope_id: UUID) -> Q:
-    """Return the condition for executions in a root scope, or with a step in a scope below one."""
-    if root_of(scope_id) == scope_id:
-        return Q(scope_id=scope_id)
-    return Q(id__in=models.ExecutionStep.objects.filter(scope_id=scope_id).values("execution_id"))
+    They are found by id: with conditions of the workflow beside it, PostgreSQL may read all of its executions.
+    """
+    rows = of_workflow(user=user, workflow_id=workflow_id).filter(status=ExecutionStatus.COMPLETED.value)
+    return models.Execution.objects.filter(pk__in=rows.order_by("-created_at", "-id").values("id")[:limit])
 
 
 def execution(*, user: Person, execution_id: UUID) -> models.Execution:
@@ -157,10 +186,9 @@ def execution(*, user: Person, execution_id: UUID) -> models.Execution:
     Raises:
         NotFound: there is no such execution, or the user may not see it.
     """
-    row = executions(user=user).filter(id=execution_id).first()
-    if row is None:
-        raise NotFound("There is no such execution.")
-    return row
+    for row in _visible(execution_id, reader_id(user), only_root(user)):
+        return row
+    raise NotFound("There is no such execution.")
 
 
 def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
@@ -169,21 +197,34 @@ def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
     Raises:
         NotFound: there is no such execution, or the user may not see it.
     """
-    rows = executions(user=user).filter(id=execution_id)
-    roots = executions(user=user).order_by().filter(id=execution_id).values("scope_id")
-    facts = DetailQueries([execution_id], limited=[execution_id], user=user, roots=roots)
+    rows, roles = (
+        _visible(execution_id, reader_id(user), only_root(user)),
+        roles_in_execution(user.pk or 0, execution_id),
+    )
+    facts = DetailQueries([execution_id], limited=[execution_id], user=user, roles=roles)
     run_together(rows, *facts.questions)
     if not (found := list(rows)):
         raise NotFound("There is no such execution.")
     return facts.of(found)[0]
 
 
+@compiled
+def _visible(execution_id: UUID, user_id: int | None, only: UUID | None) -> QuerySet[models.Execution]:
+    return _with_parts().filter(id=execution_id, scope__in=scopes_of_reader(user_id, only))
+
+
+def _with_parts() -> QuerySet[models.Execution]:
+    """Return all executions with their scopes and versions of workflows, as responses show them."""
+    rows = models.Execution.objects.select_related("workflow_version", "scope")
+    return rows.defer("workflow_version__definition")
+
+
 def with_details(rows: Iterable[models.Execution], *, user: Person) -> list[ExecutionDetails]:
     """Return executions with their progress, their cost and what the user may do, in one round trip for all."""
     page = list(rows)
     limited = [row.id for row in page if row.budget is not None]
-    roots = {row.scope_id for row in page}
-    facts = DetailQueries([row.id for row in page], limited=limited, user=user, roots=roots)
+    roles = roles_in(user, {row.scope_id for row in page})
+    facts = DetailQueries([row.id for row in page], limited=limited, user=user, roles=roles)
     if page:
         run_together(*facts.questions)
     return facts.of(page)
@@ -194,7 +235,7 @@ def stored_details(value: Execution, *, user: Person) -> ExecutionDetails:
     if value.version == 1:
         return new_details(value, user=user)
     limited = [] if value.budget is None else [value.id]
-    facts = DetailQueries([value.id], limited=limited, user=user, roots=[value.scope.id])
+    facts = DetailQueries([value.id], limited=limited, user=user, roles=roles_in(user, [value.scope.id]))
     run_together(*facts.questions)
     return facts.of_value(value)
 

@@ -29,6 +29,8 @@ from django.db.models.lookups import Exact, GreaterThan
 from access.permissions import NEEDED_ROLE, Action, Role, TokenLimits
 from access.selectors import Person, named_roots, roots_with_roles, users_with_role
 from access.user import User
+from common.database.bulk import array_text
+from common.database.counts import MAX_COUNT
 from documents import selectors as documents
 from executions import models
 from executions.engine.domain.clarification import ClarificationRound
@@ -36,7 +38,6 @@ from executions.engine.domain.states import InboxKind
 from executions.engine.domain.waits import Wait
 
 FAILURE_DAYS = 14  # for which a failure is listed
-MAX_COUNT = 101  # maximum count of each kind; the client shows "100+"
 #: The role that acting on a kind needs.
 NEEDED = {
     InboxKind.QUESTION: NEEDED_ROLE[Action.ANSWER],
@@ -155,8 +156,19 @@ def reach(user: Person, now: datetime) -> Reach:
     for need in dict.fromkeys(NEEDED.values()):
         if (roots := held[need]) is not None:
             kinds = [kind.value for kind, role in NEEDED.items() if role is need]
-            within &= ~Q(kind__in=kinds) | Q(root_id__in=roots)
+            within &= ~Q(kind__in=kinds) | Q(_InRoots(roots))
     return Reach(condition=within, blocked=_blocked(held[Role.OPERATOR]), roots=held)
+
+
+class _InRoots(Func):
+    """Whether an entry is in one of these root scopes. They are one parameter: a user may have thousands."""
+
+    template = "(%(expressions)s::uuid[]))"
+    arg_joiner = " = ANY("
+    output_field = BooleanField()
+
+    def __init__(self, roots: Iterable[UUID]) -> None:
+        super().__init__(F("root_id"), Value(array_text(roots)))
 
 
 class _Holds(Func):
@@ -180,7 +192,7 @@ def _blocked(assigns_in: list[UUID] | None) -> Case:
     number = able.order_by().annotate(number=Func(F("id"), function="count")).values("number")
     has_votes = Q(required_votes__isnull=False)
     if assigns_in is not None:  # the root scopes where the user may assign; None: all
-        has_votes &= Q(root_id__in=assigns_in)
+        has_votes &= Q(_InRoots(assigns_in))
     too_few = GreaterThan(F("required_votes"), Subquery(number, output_field=IntegerField()))
     return Case(When(has_votes, then=too_few), default=Value(False), output_field=BooleanField())
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from access.permissions import SCOPE_ACTIONS, Action, Role, permitted
 from access.selectors import (
@@ -24,17 +23,20 @@ from access.selectors import (
     visible_scopes,
 )
 from common.database.bulk import run_together
+from common.database.counts import limited_counts
 from common.errors import NotFound
 from common.names import normalize_name
 from documents import selectors as documents
 from executions import models
-from executions.engine.domain.states import ACTIVE, ExecutionStatus, StepStatus, WaitingOn
+from executions.engine.domain.states import ExecutionStatus, InboxKind
 from telemetry.scope_budgets import MonthlyBudget, monthly_budget
+
+_WAITING = (InboxKind.QUESTION, InboxKind.ACCEPTANCE, InboxKind.BUDGET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeSummary:
-    """A root scope, the caller's role in it, and counts of what is in it and below."""
+    """A root scope, the caller's role in it, and counts of what is in it and below, each exact below `MAX_COUNT`."""
 
     scope: Any
     role: Role
@@ -107,34 +109,25 @@ def with_counts(rows: Iterable[Any], *, user: Person) -> list[ScopeSummary]:
 
 
 class _CountQueries:
-    """Queries for the counts of root scopes."""
+    """Queries for the counts of root scopes, which stop at `MAX_COUNT`."""
 
     def __init__(self, ids: Collection[UUID]) -> None:
-        executions = models.Execution.objects.filter(scope_id__in=ids)
-        steps = models.ExecutionStep.objects.filter(
-            execution__scope_id__in=ids, execution__status__in=[each.value for each in ACTIVE]
-        )
-        decisions = Q(status=StepStatus.WAITING.value, document_id__isnull=False, resume_at=None, blocked_by_limit="")
-        waiting = steps.filter(Q(asked_at__isnull=False) | decisions)
-        blocked = executions.filter(status=ExecutionStatus.WAITING.value, waiting_on__contains=[WaitingOn.BUDGET.value])
-        number = Count("id")
-        self._statuses = (
-            executions.order_by("scope_id", "status").values_list("scope_id", "status").annotate(number=number)
-        )
-        self._steps = waiting.order_by("execution__scope_id").values_list("execution__scope_id").annotate(number=number)
-        self._blocked = blocked.order_by("scope_id").values_list("scope_id").annotate(number=number)
+        roots = ("uuid", list(ids))
+        statuses, kinds = [each.value for each in ExecutionStatus], [each.value for each in _WAITING]
+        self._statuses = limited_counts("executions_execution", {"scope_id": roots, "status": ("text", statuses)})
+        self._waiting = limited_counts("executions_inboxentry", {"root_id": roots, "kind": ("text", kinds)})
         self._documents = documents.counts_by_root(ids)
-        self.questions: list[QuerySet[Any, Any]] = [self._statuses, self._steps, self._blocked, self._documents]
+        self.questions = [self._statuses, self._waiting, self._documents]
 
     def executions_in(self, scope_id: UUID) -> dict[str, int]:
-        found = defaultdict(int, {status: number for each, status, number in self._statuses if each == scope_id})
-        return {each.value: found[each.value] for each in ExecutionStatus}
+        found = {status: number for each, status, number in self._statuses.rows if each == scope_id}
+        return {each.value: found.get(each.value, 0) for each in ExecutionStatus}
 
     def documents_in(self, scope_id: UUID) -> int:
-        return sum(number for each, number in self._documents if each == scope_id)
+        return sum(number for each, number in self._documents.rows if each == scope_id)
 
     def waiting_in(self, scope_id: UUID) -> int:
-        return sum(number for rows in (self._steps, self._blocked) for each, number in rows if each == scope_id)
+        return sum(number for each, _, number in self._waiting.rows if each == scope_id)
 
 
 def scope_details(*, user: Person, scope_type: str, scope_key: str, now: datetime) -> ScopeDetails:
@@ -182,7 +175,7 @@ def child_summaries(rows: Iterable[Any]) -> list[ChildSummary]:
     made, below = documents.counts_by_scope(ids), child_counts(ids)
     if ids:
         run_together(made, below)
-    documents_in, children_in = dict(made), dict(below)
+    documents_in, children_in = dict(made.rows), dict(below.rows)
     return [
         ChildSummary(scope=row, documents=documents_in.get(row.id, 0), children=children_in.get(row.id, 0))
         for row in page

@@ -20,6 +20,6 @@ class WhatStays:
 
 def what_stays(*, user: Person, workflow_id: str) -> WhatStays:
     """Return what a publication leaves as it is, in the executions that the user may see."""
-    rows = executions(user=user, workflow_id=workflow_id, status=[status.value for status in ACTIVE])
+    rows = executions(user=user).filter(workflow_id=workflow_id, status__in=[status.value for status in ACTIVE])
     asked = open_clarifications(user=user, workflow_id=workflow_id)
     return WhatStays(executions=rows.count(), questions=asked.count())

@@ -24,6 +24,7 @@ class Level(IntEnum):
 
 
 QUARTER = timedelta(minutes=15)
+_SHORTEST_MONTH = timedelta(days=28)
 _LENGTHS = {Level.QUARTER: QUARTER, Level.HOUR: timedelta(hours=1), Level.DAY: timedelta(days=1)}
 
 
@@ -89,7 +90,11 @@ def decompose(span: Span, sealed: Mapping[Level, Span], changed: Sequence[dateti
     gaps = [span] if span.start < span.until else []
     for level in sorted(sealed, reverse=True):
         left: list[Span] = []
+        shortest = _LENGTHS.get(level, _SHORTEST_MONTH)
         for gap in gaps:
+            if gap.until - gap.start < shortest:
+                left.append(gap)
+                continue
             start, until = max(gap.start, sealed[level].start), min(gap.until, sealed[level].until)
             found = list(_clean_runs(Span(ceil(start, level), floor(until, level)), level, changed))
             runs += [Run(level, each) for each in found]

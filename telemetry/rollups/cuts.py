@@ -20,9 +20,11 @@ class Cut(StrEnum):
     REMEDIATED = "remediated"  # workflow id, step id: only calls that correct an invalid output
 
 
-#: Cuts with blocks of all levels. The others have days and months, and the hours since the last sealed day.
+#: Cuts with blocks of all levels. Those by hour lack quarters. The others have days and months, and the hours since the
+#: last sealed day.
 FINE = (Cut.TOTAL, Cut.MODEL)
-COARSE = tuple(cut for cut in Cut if cut not in FINE)
+BY_HOUR = (*FINE, Cut.WORKFLOW)  # every summary has the workflows, in any time zone
+COARSE = tuple(cut for cut in Cut if cut not in BY_HOUR)
 
 _KEYS = {
     Cut.TOTAL: ("''", "''"),

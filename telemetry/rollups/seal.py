@@ -16,7 +16,7 @@ from django.db import OperationalError, transaction
 
 from common.database import bulk
 from telemetry.rollups.blocks import Level, Span, ceil, end_of, floor, starts
-from telemetry.rollups.cuts import COARSE, COLUMNS, FINE, SUMS, Cut, all_keys_of, sums_again, sums_of
+from telemetry.rollups.cuts import BY_HOUR, COARSE, COLUMNS, FINE, SUMS, Cut, all_keys_of, sums_again, sums_of
 
 #: Age of a block's end when it is sealed: the trigger's ten minutes, and the rest for clocks that are set back.
 SEAL_AFTER = timedelta(hours=1)
@@ -53,7 +53,7 @@ SELECT scope_id, start FROM telemetry_rollup
 WHERE level = {Level.MONTH} AND cut = '{Cut.TOTAL}' AND scope_id IS NOT NULL AND start = ANY(%s)
 GROUP BY scope_id, start HAVING sum(calls) >= %s ORDER BY start
 ON CONFLICT DO NOTHING"""  # noqa: S608 - no input in it
-#: Hours of past days: only the fine cuts stay, for all scopes together and for each busy scope.
+#: Hours of past days: only the cuts by hour stay, for all scopes together and for each busy scope.
 _THIN_HOURS = f"""
 DELETE FROM telemetry_rollup AS block WHERE level = {Level.HOUR} AND start >= %s AND start < %s
 AND (cut <> ALL(%s) OR scope_id IS NOT NULL AND NOT EXISTS (
@@ -187,7 +187,7 @@ def _renew(sealed_until: datetime) -> bool:
 def _write_all(blocks: Mapping[Level, Sequence[datetime]], *, today: datetime) -> None:
     """Replace the rows of blocks: months from the rows of their days."""
     _write(Level.QUARTER, blocks[Level.QUARTER], FINE)
-    _write(Level.HOUR, blocks[Level.HOUR], FINE)
+    _write(Level.HOUR, blocks[Level.HOUR], BY_HOUR)
     _write(Level.HOUR, [each for each in blocks[Level.HOUR] if each >= today], COARSE)
     for day in blocks[Level.DAY]:  # one by one: each statement has to end in time
         _write(Level.DAY, [day], tuple(Cut))
@@ -197,7 +197,7 @@ def _write_all(blocks: Mapping[Level, Sequence[datetime]], *, today: datetime) -
 def _thin_out(span: Span, *, sealed_until: datetime) -> None:
     """Delete rows of past days and months that only the blocks above them needed."""
     today, month = floor(sealed_until, Level.DAY), floor(sealed_until, Level.MONTH)
-    bulk.execute(_THIN_HOURS, [floor(span.start, Level.DAY), min(span.until, today), [str(cut) for cut in FINE]])
+    bulk.execute(_THIN_HOURS, [floor(span.start, Level.DAY), min(span.until, today), [str(cut) for cut in BY_HOUR]])
     bulk.execute(_THIN_DAYS, [floor(span.start, Level.MONTH), min(span.until, month)])
 
 
@@ -228,7 +228,7 @@ _INSERTS = {
     (level, cuts): _insertion(level, cuts)
     for level, cuts in [
         (Level.QUARTER, FINE),
-        (Level.HOUR, FINE),
+        (Level.HOUR, BY_HOUR),
         (Level.HOUR, COARSE),
         (Level.DAY, tuple(Cut)),
     ]

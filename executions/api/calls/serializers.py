@@ -8,7 +8,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.api.serializers import ListedChoiceField, StrictSerializer, TimestampField
+from common.api.serializers import ListedChoiceField, StrictSerializer, TimestampField, represent
 from common.limits import limits
 from executions.api.cost_serializers import StepCost
 from executions.api.serializers import MAX_INTEGER, values
@@ -129,12 +129,12 @@ class CallDetails(serializers.Serializer[Any]):
     def to_representation(self, instance: ShownCall) -> dict[str, Any]:
         """Return the row of the ledger and all else in one object."""
         instance.row.prompt_exact = None if instance.prompt is None else instance.prompt.is_exact
-        return {**CallResponse(instance.row).data, **super().to_representation(instance)}
+        return {**represent(CallResponse, instance.row), **super().to_representation(instance)}
 
     @extend_schema_field(CallReplyResponse(allow_null=True))
     def get_reply(self, shown: ShownCall) -> dict[str, Any] | None:
         """Return the reply; null: there is none, or it was erased."""
-        return None if shown.reply is None else CallReplyResponse(_reply(shown.reply)).data
+        return None if shown.reply is None else represent(CallReplyResponse, _reply(shown.reply))
 
 
 class CallDetailsResponse(CallResponse, CallDetails):

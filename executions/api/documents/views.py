@@ -20,7 +20,7 @@ from access.permissions import Right
 from access.selectors import require_edit
 from common.api.pagination import KeysetPagination
 from common.api.parsers import JSONPatchParser, StrictJSONParser
-from common.api.serializers import checked
+from common.api.serializers import checked, represent
 from common.api.views import in_request_thread, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionRequired, UnsupportedType
@@ -225,7 +225,7 @@ class DocumentViewSet(views.DocumentViewSet):
     def _comment(self, row: Any, status: int) -> Response:
         """Return the response with a comment and its place in the newest version."""
         [found] = remarks.located([row])
-        return Response(CommentResponse(found).data, status=status, headers={"ETag": f'"{row.version}"'})
+        return Response(represent(CommentResponse, found), status=status, headers={"ETag": f'"{row.version}"'})
 
     def decided(self, row: Any) -> Sequence[str]:
         """Return what people have decided about a version, for its footer."""

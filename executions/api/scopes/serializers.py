@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from access.permissions import Role
 from access.serializers import may_field
-from common.api.serializers import MoneyField, StrictSerializer, TimestampField
+from common.api.serializers import CountField, MoneyField, StrictSerializer, TimestampField
 from common.names import NameField
 from executions.api.budget_serializers import AmountField
 from executions.engine.domain.states import ExecutionStatus
@@ -32,11 +32,11 @@ class ChildFilters(StrictSerializer):
 
 
 class StatusCounts(serializers.Serializer[Any]):
-    """Number of executions by status."""
+    """Number of executions by status. Counts are exact to 100; above it they are `100+`."""
 
     def get_fields(self) -> dict[str, Any]:
         """Return a field for each status."""
-        return {each.value: serializers.IntegerField() for each in ExecutionStatus}
+        return {each.value: CountField() for each in ExecutionStatus}
 
 
 class RootScopeResponse(serializers.Serializer[Any]):
@@ -49,8 +49,8 @@ class RootScopeResponse(serializers.Serializer[Any]):
     role = serializers.ChoiceField(choices=Role.choices, help_text="Your role; staff are owners everywhere.")
     may = may_field()
     executions = StatusCounts()
-    documents = serializers.IntegerField()
-    waiting = serializers.IntegerField(help_text="Questions, decisions and budgets that wait for people.")
+    documents = CountField()
+    waiting = CountField(help_text="Questions, decisions and budgets that wait for people.")
 
 
 class ScopeBudgetRequest(StrictSerializer):
@@ -98,8 +98,8 @@ class ChildScopeResponse(serializers.Serializer[Any]):
     scope_type = serializers.CharField(source="scope.type")
     scope_id = serializers.CharField(source="scope.key", help_text="Its key.")
     created_at = TimestampField(source="scope.created_at")
-    documents = serializers.IntegerField(help_text="Directly in it.")
-    children = serializers.IntegerField(help_text="Scopes directly below it.")
+    documents = CountField(help_text="Directly in it.")
+    children = CountField(help_text="Scopes directly below it.")
 
 
 class ScopeDetailsResponse(RootScopeResponse):

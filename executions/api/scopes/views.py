@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from access.authentication import authenticated_user
 from access.permissions import Right
-from common.api.serializers import checked
+from common.api.serializers import checked, represent, represent_all
 from common.api.views import ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from executions.api.openapi import problems
@@ -84,11 +84,11 @@ class ScopeView(PagedViewSet):
             page = self.paginator.paginate_queryset(below, request, view=self)
             return Response(
                 {
-                    **RootScopeResponse(found.summary).data,
+                    **represent(RootScopeResponse, found.summary),
                     "owners": found.owners,
-                    "budget": ScopeBudgetResponse(found.budget).data,
-                    "retention": ScopeRetentionResponse(found.retention).data,
-                    "children": ChildScopeResponse(scopes.child_summaries(page), many=True).data,
+                    "budget": represent(ScopeBudgetResponse, found.budget),
+                    "retention": represent(ScopeRetentionResponse, found.retention),
+                    "children": represent_all(ChildScopeResponse, scopes.child_summaries(page)),
                     "next_cursor": self.paginator.next_cursor,
                 }
             )
@@ -122,7 +122,7 @@ class ScopeBudgetView(ApiView):
                 **values,
             )
             headers = {} if budget.version is None else {"ETag": f'"{budget.version}"'}
-            return Response(ScopeBudgetResponse(budget).data, headers=headers)
+            return Response(represent(ScopeBudgetResponse, budget), headers=headers)
 
         return await in_request_thread(change)()
 
@@ -152,6 +152,6 @@ class ScopeRetentionView(ApiView):
                 **values,
             )
             headers = {} if kept.version is None else {"ETag": f'"{kept.version}"'}
-            return Response(ScopeRetentionResponse(kept).data, headers=headers)
+            return Response(represent(ScopeRetentionResponse, kept), headers=headers)
 
         return await in_request_thread(change)()

@@ -77,6 +77,7 @@ EXAMPLES: dict[str, Callable[[World, Caller], Ask]] = {
     "POST /workflows/{}/estimate": _plain("/workflows/report/estimate", {"input": "A tool library."}),
     "GET /telemetry/workflows/{}/stats": _plain("/telemetry/workflows/report/stats"),
     "GET /telemetry/summary": _plain(f"/telemetry/summary?{_RANGE}&group_by=scope"),
+    "GET /telemetry/executions": _plain(f"/telemetry/executions?{_RANGE}"),
     "GET /executions": _plain("/executions"),
     "POST /executions": _plain("/executions", _START),
     "GET /clarifications": _plain("/clarifications"),
