@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from access.models import AuditEntry, ScopeRole
 from access.permissions import Role
@@ -14,6 +16,7 @@ from access.user import User
 from documents.models import DocumentVersion
 from executions.db_threads import in_thread
 from executions.models import Execution, ExecutionStep, InboxEntry
+from executions.persistence.journal.locked_batch import LockedBatch
 from telemetry.models import ModelCall
 from tests.factories import reports
 from tests.factories.callers import Caller, make_caller
@@ -184,6 +187,23 @@ def test_what_has_not_ended_is_named_and_nothing_goes(ada: Caller, report: int) 
     row = Execution.objects.get()
     assert (row.status, row.input) == ("cancelled", None)
     assert not User.objects.filter(username="ada").exists()
+
+
+def test_a_late_reply_to_what_the_person_answered_has_no_text(ada: Caller, eve: Caller, report: int) -> None:
+    execution = reports.ask(reports.start(eve.user))
+    grant(ada.user, "alpha", Role.REVIEWER)
+    assert answer(ada, execution, reports.GOOD_ANSWERS).status_code == 200
+    begun, call = reports.begin(reports.claim(reports.read(execution)), attempt=2)
+    reports.cancel(eve.user, begun.id)
+    erase("ada")
+    late = reports.answered(call)
+    assert late.reply is not None
+    told = late.reply.model_copy(update={"text": MARKER, "raw": {"a": MARKER}})
+    LockedBatch([replace(late, reply=told)], now=timezone.now(), known={}).commit()
+    row = ModelCall.objects.get(attempt=2)
+    assert (row.status, row.output_tokens) == ("discarded", reports.USAGE.output_tokens)
+    assert MARKER not in str(row.reply)
+    assert row.erased_at is not None
 
 
 def test_an_open_execution_of_another_user_names_the_person_no_more(ada: Caller, eve: Caller, report: int) -> None:
