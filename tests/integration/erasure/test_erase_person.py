@@ -15,7 +15,7 @@ from access.permissions import Role
 from access.user import User
 from documents.models import DocumentVersion
 from executions.db_threads import in_thread
-from executions.models import Execution, ExecutionStep, InboxEntry
+from executions.models import Execution, ExecutionEvent, ExecutionStep, InboxEntry
 from executions.persistence.journal.locked_batch import LockedBatch
 from telemetry.models import ModelCall
 from tests.factories import reports
@@ -204,6 +204,21 @@ def test_a_late_reply_to_what_the_person_answered_has_no_text(ada: Caller, eve: 
     assert (row.status, row.output_tokens) == ("discarded", reports.USAGE.output_tokens)
     assert MARKER not in str(row.reply)
     assert row.erased_at is not None
+
+
+def test_a_former_name_goes_unless_another_user_has_it_now(ada: Caller, eve: Caller, report: int) -> None:
+    for name in ("zoe", "yan"):
+        User.objects.filter(pk=ada.user.pk).update(username=name)
+        ada.user.refresh_from_db()
+        execution = reports.ask(reports.start(ada.user, key=name))
+        answer(ada, execution, reports.GOOD_ANSWERS)
+        reports.cancel(ada.user, execution.id)
+    User.objects.filter(pk=ada.user.pk).update(username="ada")
+    User.objects.create_user("yan")
+    erase("ada")
+    assert not ExecutionEvent.objects.filter(data__icontains="zoe").exists()
+    assert set(Execution.objects.values_list("requested_by_name", flat=True)) == {f"erased-{ada.user.pk}"}
+    assert User.objects.filter(username="yan").exists()
 
 
 def test_an_open_execution_of_another_user_names_the_person_no_more(ada: Caller, eve: Caller, report: int) -> None:
