@@ -309,6 +309,8 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
     ("staff", {"waiting_on": "acceptance"}, 0),
     ("staff", {"waiting_on": "budget", "workflow_id": "usual"}, 0),
     ("staff", {"dry_run": True}, OLDEST),
+    ("rest", {"dry_run": True}, 0),
+    ("staff", {"dry_run": True, "scope_id": "b"}, 0),
     ("staff", {"dry_run": False}, FULL),
     ("staff", {"dry_run": True, "status": ["completed"]}, 0),
     ("staff", {"created_before": second(OLDEST + 1), "created_after": second(0)}, OLDEST),
