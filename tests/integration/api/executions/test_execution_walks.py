@@ -70,7 +70,7 @@ def copy(pattern: UUID, rows: Sequence[dict[str, Any]]) -> None:
 
 # --- what a list has --------------------------------------------------------------------------------------------------
 
-rows = st.fixed_dictionaries(
+rows: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "minute": st.integers(0, MINUTES),
         "root": st.integers(0, len(ROOTS) - 1),
