@@ -132,11 +132,15 @@ def roots_with_roles(user: Person, needs: Collection[Role]) -> dict[Role, list[U
     if getattr(user, "is_staff", False):
         return {need: None if only is None else [only] for need in needs}
     enough = [role.value for role in Role if any(allows(role, need) for need in needs)]
-    roles = ScopeRole.objects.filter(
-        user_id=user.pk or 0, role__in=enough, **({} if only is None else {"scope_id": only})
-    )
-    held = list(roles.order_by("scope_id").values_list("scope_id", "role"))
+    held = list(_held_roles(user.pk or 0, only, *enough))
     return {need: [root_id for root_id, role in held if allows(Role(role), need)] for need in needs}
+
+
+@compiled
+def _held_roles(user_id: int, only: UUID | None, *roles: str) -> QuerySet[ScopeRole, Any]:
+    rows = ScopeRole.objects.filter(user_id=user_id, role__in=roles)
+    rows = rows if only is None else rows.filter(scope_id=only)
+    return rows.order_by("scope_id").values_list("scope_id", "role")
 
 
 def names_with_role(root_id: UUID, names: Collection[str], need: Role) -> set[str]:

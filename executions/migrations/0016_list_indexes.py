@@ -57,6 +57,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunPython(fill_tags, migrations.RunPython.noop),
         *add_index("execution_in_scope", ["scope", "status", *NEWEST_LAST]),
+        *add_index("execution_dry_in_scope", ["scope", "status", *NEWEST_LAST], condition=DRY),
         *add_index("execution_of_status", ["status", *NEWEST_LAST], condition=REAL),
         *add_index("execution_dry_of_status", ["status", *NEWEST_LAST], condition=DRY),
         *add_index(

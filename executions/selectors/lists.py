@@ -12,7 +12,7 @@ from django.db.models import DateTimeField, UUIDField
 
 from access.selectors import SCOPE_NAMES, Person, named_scope_ids, root_of, visible_roots
 from common.database.bulk import array_text, to_json_text
-from common.database.walks import Condition, Found, Part, Path, Table, Values, Wanted, bounds_of, conclusive
+from common.database.walks import TRUE, Condition, Found, Part, Path, Table, Values, Wanted, bounds_of, conclusive
 from executions.engine.domain.states import ExecutionStatus, WaitingOn
 
 ORDER = "created_at"
@@ -132,7 +132,7 @@ def _paths(query: ExecutionQuery, scopes: _Scopes) -> Iterator[Path]:
         yield Path(parts=[Part(listed=Condition(_WITH_TAG, (query.tag,)))], order=ORDER)
     if query.waiting_on is not None:
         yield Path(parts=[Part(each={"status": statuses}, condition=_waits_on(query.waiting_on))], order=ORDER)
-    in_scopes = _in_scopes(scopes, statuses)
+    in_scopes = _in_scopes(scopes, statuses, only_dry=bool(query.dry_run))
     if scopes.is_small:
         yield from in_scopes
     if query.workflow_id is not None:
@@ -145,10 +145,11 @@ def _paths(query: ExecutionQuery, scopes: _Scopes) -> Iterator[Path]:
         yield from in_scopes
 
 
-def _in_scopes(scopes: _Scopes, statuses: Values) -> list[Path]:
+def _in_scopes(scopes: _Scopes, statuses: Values, *, only_dry: bool) -> list[Path]:
     if scopes.ids is None:
         return []
-    return [Path(parts=[Part(each={"scope_id": Values("uuid", scopes.ids), "status": statuses})], order=ORDER)]
+    each = {"scope_id": Values("uuid", scopes.ids), "status": statuses}
+    return [Path(parts=[Part(each=each, condition=_DRY if only_dry else TRUE)], order=ORDER)]
 
 
 def _paths_of_workflow(query: ExecutionQuery, scopes: _Scopes, same: Mapping[str, Values]) -> Iterator[Path]:
