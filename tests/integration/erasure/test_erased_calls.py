@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from pydantic import JsonValue
 
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import ModelReply, ModelRequest, ToolCall
@@ -77,7 +78,7 @@ async def test_a_step_that_has_to_read_again_what_was_erased_fails() -> None:
         return make_caller("bob")
 
     async def ask(request: ModelRequest) -> ModelReply:
-        questions = {"questions": [{"text": "Which part?"}]}
+        questions: JsonValue = {"questions": [{"text": "Which part?"}]}
         return ModelReply(provider="a", model="b", tool_calls=(ToolCall(name=ASK_CLARIFICATION, arguments=questions),))
 
     bob = await in_thread(prepare)
