@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, cast
 
 from django.db import transaction
@@ -26,6 +27,7 @@ from access.selectors import kept_answers
 from access.services import ANSWER_RETENTION, keep_answer
 from common.database.bulk import SqlQuery, run_together
 from common.database.server import database_now
+from common.errors import Erased
 
 HEADER = "Idempotency-Key"  # and the name of the hidden field in forms
 REPLAYED_HEADER = "Idempotency-Replayed"
@@ -56,6 +58,7 @@ def run_once(
         BadIdempotencyKey: the key is malformed. IdempotencyKeyBusy: a request with this key is in progress.
         IdempotencyKeyReused: an earlier request with another body used this key.
         IdempotencySecret: an earlier request used this key, and its response held a secret.
+        Erased: an earlier request used this key, and what it made was erased.
     """
     key = request.headers.get(HEADER)
     if key is None:
@@ -122,6 +125,8 @@ def _replay(
     first_hash, status, headers, answer = stored
     if first_hash != body_hash:
         raise IdempotencyKeyReused
+    if status == HTTPStatus.GONE:
+        raise Erased("What this request made was erased.")
     recheck(answer)
     if is_secret:
         raise IdempotencySecret

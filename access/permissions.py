@@ -21,7 +21,7 @@ class Role(TextChoices):
     VIEWER = "viewer"
     REVIEWER = "reviewer"  # also answers questions and accepts documents
     OPERATOR = "operator"  # also starts, cancels and retries executions
-    OWNER = "owner"  # also gives roles
+    OWNER = "owner"  # also gives roles, and erases executions
 
 
 _RANK = {Role.VIEWER: 0, Role.REVIEWER: 1, Role.OPERATOR: 2, Role.OWNER: 3}
@@ -32,9 +32,9 @@ class Right(StrEnum):
 
     READ = "read"
     ANSWER = "answer"  # answers, decisions, comments, edits, files
-    OPERATE = "operate"  # start, cancel, retry, budgets of executions, assignments
+    OPERATE = "operate"  # start, cancel, retry, erase, budgets of executions, assignments
     AUTHOR = "author"  # publish, retire and try workflows
-    MANAGE = "manage"  # roles, invitations, budgets of scopes
+    MANAGE = "manage"  # roles, invitations, budgets and retention of scopes
 
 
 #: Needed for tokens, sessions and passwords: a session, or a token with all rights and without a scope.
@@ -62,6 +62,8 @@ class Action(StrEnum):
     RETRY = "retry"
     #: Change the limits of one execution.
     BUDGET = "budget"
+    #: Erase the contents of an execution.
+    ERASE = "erase"
     EDIT = "edit"
     COMMENT = "comment"
     RESTORE = "restore"
@@ -69,6 +71,8 @@ class Action(StrEnum):
     INVITE = "invite"
     #: Change the monthly budget of a scope.
     SET_BUDGET = "set_budget"
+    #: Change how long a scope keeps executions.
+    SET_RETENTION = "set_retention"
 
 
 #: The values with their names, as serializers and the OpenAPI document use them.
@@ -81,12 +85,14 @@ NEEDED_ROLE: Mapping[Action, Role] = {
     Action.CANCEL: Role.OPERATOR,
     Action.RETRY: Role.OPERATOR,
     Action.BUDGET: Role.OPERATOR,
+    Action.ERASE: Role.OWNER,
     Action.EDIT: Role.REVIEWER,
     Action.COMMENT: Role.REVIEWER,
     Action.RESTORE: Role.REVIEWER,
     Action.GIVE_ROLES: Role.OWNER,
     Action.INVITE: Role.OWNER,
     Action.SET_BUDGET: Role.OWNER,
+    Action.SET_RETENTION: Role.OWNER,
 }
 #: The right of a token that each action needs.
 NEEDED_RIGHT: Mapping[Action, Right] = {
@@ -97,15 +103,26 @@ NEEDED_RIGHT: Mapping[Action, Right] = {
     Action.CANCEL: Right.OPERATE,
     Action.RETRY: Right.OPERATE,
     Action.BUDGET: Right.OPERATE,
+    Action.ERASE: Right.OPERATE,
     Action.EDIT: Right.ANSWER,
     Action.COMMENT: Right.ANSWER,
     Action.RESTORE: Right.ANSWER,
     Action.GIVE_ROLES: Right.MANAGE,
     Action.INVITE: Right.MANAGE,
     Action.SET_BUDGET: Right.MANAGE,
+    Action.SET_RETENTION: Right.MANAGE,
 }
 #: What the state of a scope never prevents.
-SCOPE_ACTIONS = frozenset({Action.START, Action.ADD_DOCUMENT, Action.GIVE_ROLES, Action.INVITE, Action.SET_BUDGET})
+SCOPE_ACTIONS = frozenset(
+    {
+        Action.START,
+        Action.ADD_DOCUMENT,
+        Action.GIVE_ROLES,
+        Action.INVITE,
+        Action.SET_BUDGET,
+        Action.SET_RETENTION,
+    }
+)
 
 
 def allows(have: Role | None, need: Role) -> bool:

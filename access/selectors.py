@@ -16,6 +16,7 @@ from access.models import KeptAnswer, Scope, ScopeRole, SessionName, Token
 from access.permissions import NEEDED_ROLE, Action, Role, TokenLimits, allows
 from access.user import User
 from common.database import bulk
+from common.database.compiled import CompiledQuery, compiled
 from common.database.counts import limited_counts
 from common.errors import Forbidden, NotFound
 from common.names import normalize_name
@@ -88,12 +89,20 @@ def visible_scopes(user: Person) -> QuerySet[Scope]:
 
     A token with a scope sees that scope alone.
     """
-    scopes = Scope.objects.all()
-    if (only := only_root(user)) is not None:
-        scopes = scopes.filter(Q(id=only) | Q(root_id=only))
-    if getattr(user, "is_staff", False):
+    return scopes_of_reader(reader_id(user), only_root(user))
+
+
+def reader_id(user: Person) -> int | None:
+    """Return the id of the user whose roles decide what they may read; None: staff, who may read all."""
+    return None if getattr(user, "is_staff", False) else user.pk or 0
+
+
+def scopes_of_reader(user_id: int | None, only: UUID | None) -> QuerySet[Scope]:
+    """Return what `visible_scopes` does, for compiled queries: by `reader_id` and `only_root`."""
+    scopes = Scope.objects.all() if only is None else Scope.objects.filter(Q(id=only) | Q(root_id=only))
+    if user_id is None:
         return scopes
-    roots = ScopeRole.objects.filter(user_id=user.pk or 0).values("scope_id")
+    roots = ScopeRole.objects.filter(user_id=user_id).values("scope_id")
     return scopes.filter(Q(id__in=roots) | Q(root_id__in=roots))
 
 
@@ -123,11 +132,15 @@ def roots_with_roles(user: Person, needs: Collection[Role]) -> dict[Role, list[U
     if getattr(user, "is_staff", False):
         return {need: None if only is None else [only] for need in needs}
     enough = [role.value for role in Role if any(allows(role, need) for need in needs)]
-    roles = ScopeRole.objects.filter(
-        user_id=user.pk or 0, role__in=enough, **({} if only is None else {"scope_id": only})
-    )
-    held = list(roles.order_by("scope_id").values_list("scope_id", "role"))
+    held = list(_held_roles(user.pk or 0, only, *enough))
     return {need: [root_id for root_id, role in held if allows(Role(role), need)] for need in needs}
+
+
+@compiled
+def _held_roles(user_id: int, only: UUID | None, *roles: str) -> QuerySet[ScopeRole, Any]:
+    rows = ScopeRole.objects.filter(user_id=user_id, role__in=roles)
+    rows = rows if only is None else rows.filter(scope_id=only)
+    return rows.order_by("scope_id").values_list("scope_id", "role")
 
 
 def names_with_role(root_id: UUID, names: Collection[str], need: Role) -> set[str]:
@@ -220,13 +233,22 @@ def role_of(user: Person, scope: Scope) -> Role | None:
         return None
     if getattr(user, "is_staff", False):
         return Role.OWNER
-    found = ScopeRole.objects.filter(scope_id=root_id, user_id=user.pk or 0).values_list("role", flat=True).first()
-    return None if found is None else Role(found)
+    return next((Role(role) for _, role in roles_in(user, [root_id])), None)
 
 
-def roles_in(user: Person, root_ids: Collection[UUID] | QuerySet[Any, Any]) -> QuerySet[ScopeRole, Any]:
+def roles_in(user: Person, root_ids: Collection[UUID]) -> CompiledQuery[tuple[UUID, str]]:
     """Return root scope and role of the user's roles in these root scopes; pass the rows to `effective_roles`."""
-    rows = ScopeRole.objects.filter(user_id=user.pk or 0, scope_id__in=root_ids)
+    return _roles_in(user.pk or 0, *root_ids)
+
+
+@compiled
+def _roles_in(user_id: int, *root_ids: UUID) -> QuerySet[ScopeRole, Any]:
+    return roles_among(user_id, root_ids)
+
+
+def roles_among(user_id: int, root_ids: Collection[UUID] | QuerySet[Any, Any]) -> QuerySet[ScopeRole, Any]:
+    """Return root scope and role of the roles that a user has in these root scopes."""
+    rows = ScopeRole.objects.filter(user_id=user_id, scope_id__in=root_ids)
     return rows.order_by("scope_id").values_list("scope_id", "role")
 
 
@@ -368,7 +390,12 @@ def valid_grants(grants: Collection[Grant], *, now: datetime) -> set[Grant]:
 
 def token_of_digest(digest: str) -> Token | None:
     """Return the token with this hash, with its user; None if there is none. It may have expired."""
-    return Token.objects.filter(digest=digest).select_related("user").first()
+    return next(iter(_tokens_of_digest(digest)), None)
+
+
+@compiled
+def _tokens_of_digest(digest: str) -> QuerySet[Token]:
+    return Token.objects.filter(digest=digest).select_related("user")
 
 
 def token_id(digest: str) -> UUID | None:

@@ -45,6 +45,14 @@ INSERT INTO access_keptanswer (user_id, method, path, key, body_hash, status, he
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (user_id, method, path, key) DO UPDATE SET (body_hash, status, headers, answer, kept_at)
   = (excluded.body_hash, excluded.status, excluded.headers, excluded.answer, excluded.kept_at)"""
+#: A start has its execution in the answer, other requests have it in the path. Forms of pages keep no texts.
+_FORGET_ANSWERS = """
+UPDATE access_keptanswer SET answer = 'null', headers = '{}', status = 410
+WHERE starts_with(path, '/api/') AND (
+  strpos(path, %s) > 0 OR strpos(answer::text, %s) > 0
+  OR substring(path FROM '/documents/([0-9a-f-]{36})') = ANY(%s::text[])
+)
+"""
 _NAME_LENGTH = 32  # characters of a digest, enough to identify a token
 _KEY_LENGTH = 15  # characters of a token that knox stores as they are
 _OUT_OF_REACH = "This token is limited to another scope."
@@ -350,6 +358,14 @@ def keep_answer(
     """
     values = [user_id, method, path, key, body_hash, status, Jsonb(dict(headers)), Json(answer), now]
     bulk.execute_later(_KEEP_ANSWER, values)
+
+
+def forget_answers(execution_id: UUID, document_ids: Collection[UUID] = ()) -> None:
+    """Erase the stored responses about an execution and documents. A request that is repeated gets 410 then.
+
+    Their keys stay for their time, so that a repeated request does not act again.
+    """
+    bulk.execute(_FORGET_ANSWERS, [str(execution_id), str(execution_id), [str(each) for each in document_ids]])
 
 
 def remove_expired_tokens(*, now: datetime) -> None:

@@ -14,7 +14,7 @@ from access.permissions import NO_RIGHT
 from access.selectors import Token
 from access.serializers import TokenRequest, TokenResponse
 from access.user import User
-from common.api.serializers import checked
+from common.api.serializers import checked, represent
 from common.api.views import ApiView, in_request_thread
 from common.errors import Forbidden
 
@@ -47,7 +47,7 @@ class TokenView(ApiView):
         if not isinstance(user, User):
             raise BadCredentials
         row, token = await in_request_thread(services.issue_token)(user)
-        return Response(TokenResponse({"token": token, "expires_at": row.expiry}).data, status=201)
+        return Response(represent(TokenResponse, {"token": token, "expires_at": row.expiry}), status=201)
 
     @extend_schema(request=None, responses={204: None}, tags=["auth"])
     async def delete(self, request: Request) -> Response:

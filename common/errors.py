@@ -7,6 +7,7 @@ DomainError
 ├── Conflict              the current state does not allow the operation
 │   └── VersionConflict   another client changed the object first
 ├── Gone                  the object existed, and can no longer be used
+│   └── Erased            its contents were erased
 ├── PreconditionFailed    the version that the client sent is not current
 ├── PreconditionRequired  the client has to send the version that it read
 ├── StaleWrite            the rows were changed after they were read
@@ -118,6 +119,13 @@ class Gone(DomainError):
 
     code = "gone"
     sentence = "This can no longer be used."
+
+
+class Erased(Gone):
+    """The contents of an execution or of a document version were erased. Numbers, hashes and provenance stay."""
+
+    code = "erased"
+    sentence = "The contents were erased."
 
 
 class PreconditionFailed(DomainError):

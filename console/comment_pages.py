@@ -51,7 +51,7 @@ def comments_of(request: HttpRequest, row: Any, *, may_comment: bool | None = No
         "comments": [_shown(each, row) for each in listed],
         "has_more": len(found) > _MAX_COMMENTS,
         "resolved": [_shown(remarks.LocatedComment(each), row) for each in resolved],
-        "may_comment": may_comment,
+        "may_comment": may_comment and row.erased_at is None,
     }
 
 
@@ -183,4 +183,4 @@ def _version(request: HttpRequest, document_id: UUID) -> Any:
     number = number_in(given)
     if given and number is None:
         raise NotFound
-    return selectors.version(user=request.user, document_id=document_id, number=number)
+    return selectors.readable_version(user=request.user, document_id=document_id, number=number)

@@ -16,7 +16,7 @@ from access.permissions import Role
 from access.selectors import require, root_scope
 from access.user import User
 from common.database.server import database_now
-from common.errors import FieldError, Invalid, Malformed, NotFound, PreconditionFailed
+from common.errors import Erased, FieldError, Invalid, Malformed, NotFound, PreconditionFailed
 from console.content_form import MISSING
 from console.editor import Editing
 from console.forms import NewDocumentForm, NoteForm, RestoreForm
@@ -39,7 +39,7 @@ def edit(request: HttpRequest, document_id: UUID) -> HttpResponse:
     if request.method != "POST":
         form = NoteForm(initial={"title": head.title}, has_title=not has_own_title(head.content))
         return _editor(request, head, Editing.begin(form, head.content, head.schema.content), base=head)
-    base = selectors.version(user=request.user, document_id=document_id, number=version_in(request, "base"))
+    base = selectors.readable_version(user=request.user, document_id=document_id, number=version_in(request, "base"))
     form = NoteForm(request.POST, has_title=not has_own_title(head.content))
     editing = Editing.receive(form, request.POST, head.schema.content)
     if editing.show == "merge" and not editing.errors:
@@ -253,7 +253,10 @@ def _head(request: HttpRequest, document_id: UUID) -> Any:
     Raises:
         NotFound: there is no such document, or the user may not see it.
         Forbidden: the user may only read it.
+        Erased: all of its versions were erased.
     """
     head = selectors.version(user=request.user, document_id=document_id)
     require(request.user, head.document.scope, Role.REVIEWER)
+    if head.erased_at is not None:
+        raise Erased
     return head

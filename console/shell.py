@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 from access.selectors import Person
 from common.database import counts
 from common.database.server import database_now
-from common.errors import Forbidden, Malformed, NotFound
+from common.errors import Erased, Forbidden, Malformed, NotFound
 from common.time import time_zones
 from executions.selectors import inbox
 
@@ -30,6 +30,7 @@ SECTIONS = (
     ("inbox", "Inbox", "console:inbox"),
     ("executions", "Executions", "console:executions"),
     ("documents", "Documents", "console:documents"),
+    ("costs", "Costs", "console:costs"),
     ("workflows", "Workflows", "console:workflows"),
     ("scopes", "Scopes", "console:scopes"),
 )
@@ -63,8 +64,9 @@ def page_view(view: View[Given]) -> View[Given]:
                 return show_page(request, "console/not_found.html", status=404)
             except Forbidden as error:
                 return _forbidden(request, error)
-            except Malformed as error:
-                return show_page(request, "console/unable.html", status=400, detail=str(error))
+            except (Erased, Malformed) as error:
+                status = 410 if isinstance(error, Erased) else 400
+                return show_page(request, "console/unable.html", status=status, detail=str(error))
 
     return served  # type: ignore[return-value]  # `wraps` names the first parameter
 
@@ -142,7 +144,7 @@ def part_view(view: View[Given]) -> View[Given]:
         with timezone.override(zone_of(request.user)):
             try:
                 response = view(request, *arguments, **options)
-            except (NotFound, Malformed):
+            except (Erased, NotFound, Malformed):
                 return HttpResponse("This is not here any more.", status=404, content_type="text/plain")
             except Forbidden as error:
                 return HttpResponse(str(error), status=403, content_type="text/plain")

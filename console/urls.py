@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 from console import comment_pages, decision_pages, document_pages, edit_pages, shell, views
 from console.account import urls as account
+from console.costs import urls as costs
 from console.executions import again_pages, compare_pages
 from console.inbox import acts
 from console.inbox import pages as inbox_pages
@@ -22,6 +23,7 @@ urlpatterns = [
     path("invitations/<str:token>/", invitation_pages.follow_link, name="invitation-link"),
     *account.urlpatterns,
     *scopes.urlpatterns,
+    *costs.urlpatterns,
     path("executions/", views.executions, name="executions"),
     path("executions/compare/", compare_pages.compare, name="compare-executions"),
     path("questions/", RedirectView.as_view(pattern_name="console:inbox", query_string=True), name="questions"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -83,13 +82,11 @@ def execution(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     try:
         row = selectors.execution(user=request.user, execution_id=execution_id)
     except NotFound:
-        earlier: Sequence[Any] = ()
+        found: dict[str, Any] = {"earlier": ()}
     else:
-        earlier = earlier_than(request.user, row, limit=MAX_EARLIER)
+        found = {"earlier": earlier_than(request.user, row, limit=MAX_EARLIER), "erased_at": row.erased_at}
     with timezone.override(zone_of(request.user)):
-        return _page(
-            request, "console/execution.html", execution_id=execution_id, downloads=_DOWNLOADS, earlier=earlier
-        )
+        return _page(request, "console/execution.html", execution_id=execution_id, downloads=_DOWNLOADS, **found)
 
 
 class Logout(auth.LogoutView):

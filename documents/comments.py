@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import takewhile
@@ -20,7 +21,7 @@ from access.audit import Act, record
 from access.permissions import NEEDED_ROLE, Action
 from access.selectors import Person
 from access.user import User
-from common.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
+from common.errors import Conflict, Erased, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
 from documents import repository, selectors
 from documents.comparison.passages import Anchor, Location, PassageFinder, anchor_of
 from documents.models import Document, DocumentComment
@@ -73,12 +74,12 @@ def located(rows: Iterable[DocumentComment]) -> list[LocatedComment]:
     page, deadline = list(rows), monotonic() + MAX_SECONDS
     wanted = _to_locate(page)
     found: dict[int, Location | None] = {}
-    head = repository.get_version(page[0].document_id) if wanted else None
+    head = _version(page[0].document_id) if wanted else None
     if head is not None:
         for version, group in wanted.items():
             if monotonic() > deadline:
                 break
-            before = head if version == head.version else repository.get_version(head.id, version)
+            before = head if version == head.version else _version(head.id, version)
             if before is not None:
                 found |= _locate(group, before, head, deadline=deadline)
     return [
@@ -87,6 +88,13 @@ def located(rows: Iterable[DocumentComment]) -> list[LocatedComment]:
         else LocatedComment(row)
         for row in page
     ]
+
+
+def _version(document_id: UUID, version: int | None = None) -> repository.StoredDocument | None:
+    """Return a version of a document, by default that of the head; None if there is none, or if it was erased."""
+    with suppress(Erased):
+        return repository.get_version(document_id, version)
+    return None
 
 
 def _to_locate(page: Sequence[DocumentComment]) -> Mapping[int, Sequence[DocumentComment]]:
@@ -130,10 +138,11 @@ def add_comment(
     Raises:
         NotFound: there is no such document or version, or none that the user may see.
         Forbidden: the user's role does not permit it.
+        Erased: the version was erased.
         Invalid: the version has no such passage.
         TooManyComments: the document has `MAX_COMMENTS`.
     """
-    row = selectors.version(user=user, document_id=document_id, number=document_version)
+    row = selectors.readable_version(user=user, document_id=document_id, number=document_version)
     root_id = require_comment(user, document_id)
     anchor = _anchor(row.content, pointer, quote=quote, start=start)
     number = _next_number(document_id)

@@ -51,6 +51,7 @@ class Document(models.Model):
     author_name = models.CharField(max_length=150, blank=True, db_default="")  # of `version`; empty: a model
     by_person = models.PositiveIntegerField(db_default=0)  # newest version that a person made the head; 0: none
     stale = models.BooleanField(db_default=False)
+    erased_at = models.DateTimeField(null=True)  # NULL: a version is left that was not erased
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     search = SearchVectorField(null=True, editable=False)  # title and content of `version`; NULL: not indexed yet
@@ -104,6 +105,7 @@ class DocumentVersion(models.Model):
     base_version = models.PositiveIntegerField(null=True)  # that a person's edit started from
     proposed = models.BooleanField(db_default=False)  # waits for a decision, or was rejected
     created_at = models.DateTimeField()
+    erased_at = models.DateTimeField(null=True)  # when title, content and note were erased; NULL: they were not
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["document", "version"], name="document_version_once")]

@@ -16,7 +16,7 @@ from access.selectors import ROOT_OF_SCOPE
 from access.services import lock_scopes
 from common.canonical_json import digest
 from common.database import bulk
-from common.errors import StaleWrite
+from common.errors import Erased, StaleWrite
 from documents.models import Document, DocumentStatus, DocumentVersion, Schema
 
 Key = tuple[UUID, str]  # scope id and type
@@ -227,6 +227,7 @@ def _head(document: StoredDocument) -> bulk.Row:
         "workflow_id": str(document.provenance.get("workflow_id", "")),
         "author_name": document.author_name,
         "updated_at": document.created_at,
+        "erased_at": None,  # of a document whose earlier versions were all erased
         "search": None,  # a worker indexes the text: that would double the time of this write
         "search_language": "",
     }
@@ -260,15 +261,22 @@ def _version(document: StoredDocument) -> bulk.Row:
 
 
 def get_version(document_id: UUID, version: int | None = None) -> StoredDocument | None:
-    """Return a version of a document, that of the head by default; None if there is none."""
+    """Return a version of a document, that of the head by default; None if there is none.
+
+    Raises:
+        Erased: its contents were erased.
+    """
     rows = _versions() if version is None else _all_versions().filter(version=version)
     row = rows.filter(document_id=document_id).first()
+    if row is not None and row.erased_at is not None:
+        raise Erased
     return None if row is None else _stored(row)
 
 
 def newest_version(scope_id: UUID, document_type: str) -> StoredDocument | None:
-    """Return the head's version of the scope's document of this type; None if there is none."""
-    row = _versions().filter(document__scope_id=scope_id, document__type=document_type).first()
+    """Return the head's version of the scope's document of this type; None if there is none, or if it was erased."""
+    rows = _versions().filter(document__scope_id=scope_id, document__type=document_type)
+    row = rows.filter(erased_at=None).first()
     return None if row is None else _stored(row)
 
 
@@ -327,14 +335,15 @@ def schema(schema_hash: str) -> Mapping[str, JsonValue] | None:
 
 
 def existing_types(scope_id: UUID, types: Collection[str]) -> frozenset[str]:
-    """Return the types for which the scope has a document."""
-    rows = Document.objects.filter(scope_id=scope_id, type__in=types)
+    """Return the types for which the scope has a document that was not erased."""
+    rows = Document.objects.filter(scope_id=scope_id, type__in=types, erased_at=None)
     return frozenset(rows.values_list("type", flat=True))
 
 
 def newest_versions(scope_id: UUID) -> list[StoredDocument]:
-    """Return the head's version of every document of the scope, sorted by type."""
-    return [_stored(row) for row in _versions().filter(document__scope_id=scope_id).order_by("document__type")]
+    """Return the head's version of every document of the scope that was not erased, sorted by type."""
+    rows = _versions().filter(document__scope_id=scope_id, erased_at=None)
+    return [_stored(row) for row in rows.order_by("document__type")]
 
 
 def _versions() -> QuerySet[DocumentVersion]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import (
@@ -26,8 +26,9 @@ from pydantic import JsonValue
 from access.permissions import Action
 from access.selectors import Person, visible_scopes
 from common.database.bulk import SqlQuery
+from common.database.compiled import compiled
 from common.database.counts import limited_counts
-from common.errors import NotFound
+from common.errors import Erased, NotFound
 from documents.models import Document, DocumentStatus, DocumentVersion
 
 MAX_USERS_SOUGHT = 500
@@ -47,13 +48,16 @@ def edited_heads(root_id: UUID, types: Collection[str]) -> QuerySet[Document]:
     return rows.select_related("scope").defer("search").order_by("type", "scope__key", "id")
 
 
-def possible_actions(*, last_version: int, is_proposed: bool) -> set[Action]:
+def possible_actions(*, last_version: int, is_proposed: bool, is_erased: bool) -> set[Action]:
     """Return what the state of a document permits.
 
     Args:
         last_version: The number of its newest version, proposed ones included.
         is_proposed: Whether a proposed version waits for a decision.
+        is_erased: Whether all of its versions were erased.
     """
+    if is_erased:
+        return set()
     found = {Action.EDIT, Action.COMMENT}
     found |= {Action.RESTORE} if last_version > 1 else set()
     return found | ({Action.DECIDE} if is_proposed else set())
@@ -61,12 +65,25 @@ def possible_actions(*, last_version: int, is_proposed: bool) -> set[Action]:
 
 def counts_by_root(root_ids: Collection[UUID]) -> SqlQuery:
     """Return the query for the number of documents in root scopes and below, limited. Permissions are not checked."""
-    return limited_counts("documents_document", {"root_id": ("uuid", list(root_ids))})
+    return limited_counts("documents_document", {"root_id": ("uuid", list(root_ids))}, where="erased_at IS NULL")
 
 
 def counts_by_scope(scope_ids: Collection[UUID]) -> SqlQuery:
     """Return the query for the number of documents directly in scopes, limited. Permissions are not checked."""
-    return limited_counts("documents_document", {"scope_id": ("uuid", list(scope_ids))})
+    return limited_counts("documents_document", {"scope_id": ("uuid", list(scope_ids))}, where="erased_at IS NULL")
+
+
+def readable_version(*, user: Person, document_id: UUID, number: int | None = None) -> DocumentVersion:
+    """Return a version of a document that was not erased, like `version`.
+
+    Raises:
+        NotFound: there is no such version, or the user may not read it.
+        Erased: its contents were erased.
+    """
+    row = version(user=user, document_id=document_id, number=number)
+    if row.erased_at is not None:
+        raise Erased
+    return row
 
 
 def version(*, user: Person, document_id: UUID, number: int | None = None) -> DocumentVersion:
@@ -105,16 +122,17 @@ class VersionPair(NamedTuple):
 def version_pair(*, user: Person, document_id: UUID, before: int | None, after: int | None) -> VersionPair:
     """Return two versions of a document: by default the head's, and the newest version before the later one.
 
-    Versions that were only proposed count if they are named.
+    Versions that were only proposed count if they are named. An erased one is no earlier version.
 
     Raises:
         NotFound: there is no such version, or the user may not read it.
+        Erased: the contents of a version were erased.
     """
-    later = version(user=user, document_id=document_id, number=after)
+    later = readable_version(user=user, document_id=document_id, number=after)
     if before is not None:
-        return VersionPair(version(user=user, document_id=document_id, number=before), later)
+        return VersionPair(readable_version(user=user, document_id=document_id, number=before), later)
     rows = versions(user=user, document_id=document_id).select_related("schema")
-    earlier = rows.filter(version__lt=later.version, proposed=False).order_by("-version").first()
+    earlier = rows.filter(version__lt=later.version, proposed=False, erased_at=None).order_by("-version").first()
     return VersionPair(earlier, later)
 
 
@@ -131,13 +149,18 @@ NO_HEADING = VersionHeading(title="", proposed=False)
 def headings(pairs: Iterable[tuple[UUID | None, int | None]]) -> dict[tuple[UUID | None, int | None], VersionHeading]:
     """Return the headings of document versions by (document id, version); unknown pairs are left out."""
     wanted = set(pairs)
-    rows = DocumentVersion.objects.filter(document_id__in={each for each, number in wanted if each and number})
-    found = rows.values_list("document_id", "version", "title", "proposed")
+    found = _headings(*{each for each, number in wanted if each and number})
     return {
         (each, number): VersionHeading(title, proposed)
         for each, number, title, proposed in found
         if (each, number) in wanted
     }
+
+
+@compiled
+def _headings(*document_ids: UUID) -> QuerySet[DocumentVersion, Any]:
+    rows = DocumentVersion.objects.filter(document_id__in=document_ids)
+    return rows.values_list("document_id", "version", "title", "proposed")
 
 
 class VersionFacts(NamedTuple):
@@ -259,10 +282,13 @@ class Sizes(NamedTuple):
 
 
 def sizes(pairs: Iterable[tuple[UUID, int]], *, user: Person) -> Sizes:
-    """Return the rows of document versions that the user may read, and the bytes of their contents."""
+    """Return the rows of document versions that the user may read, and the bytes of their contents.
+
+    Erased versions are left out.
+    """
     wanted = set(pairs)
     rows = DocumentVersion.objects.filter(
-        document_id__in={each for each, _ in wanted}, document__scope__in=visible_scopes(user)
+        document_id__in={each for each, _ in wanted}, document__scope__in=visible_scopes(user), erased_at=None
     )
     found = rows.values_list("document_id", "version", "id")
     ids = {(each, number): row_id for each, number, row_id in found if (each, number) in wanted}
@@ -293,6 +319,7 @@ __all__ = [
     "makers",
     "newest_versions",
     "proposals",
+    "readable_version",
     "root_of",
     "schema_of_type",
     "sizes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from access.serializers import may_field
@@ -97,6 +98,9 @@ class DocumentVersionSummary(serializers.Serializer[Any]):
     note = serializers.CharField(allow_blank=True, help_text="Why the author changed it.")
     base_version = serializers.IntegerField(allow_null=True, help_text="The version before the change; null: none.")
     proposed = serializers.BooleanField(help_text="true: only proposed, beside a version that a person had edited.")
+    erased_at = TimestampField(
+        allow_null=True, help_text="When title, content and note were erased; null: they were not."
+    )
     provenance = serializers.JSONField()
 
 
@@ -133,7 +137,12 @@ class DocumentDetails(DocumentVersionSummary):
     )
     may = may_field(source="document.may")
     stale_because = StaleReason(many=True, help_text="Why the newest version is stale, through any depth.")
-    content = serializers.JSONField()
+    content = serializers.SerializerMethodField(help_text="null: it was erased.")
+
+    @extend_schema_field(serializers.JSONField())
+    def get_content(self, row: Any) -> Any:
+        """Return the content; None for an erased version."""
+        return None if row.erased_at is not None else row.content
 
 
 _MAX_NUMBER = 2_147_483_647

@@ -19,7 +19,7 @@ from access.permissions import Right, permitted
 from access.selectors import effective_roles, limits_of, roles_in
 from common.api.pagination import KeysetPagination, encode_cursor, page_limit, page_start
 from common.api.renderers import SANDBOX, HtmlRenderer, file_renderer
-from common.api.serializers import checked
+from common.api.serializers import checked, represent, represent_all
 from common.api.views import UUID_PATTERN, PagedViewSet, in_request_thread
 from documents import downloads, selectors
 from documents.comparison.diff import compare
@@ -101,7 +101,7 @@ class DocumentViewSet(PagedViewSet):
             select = newest_page if q is None else partial(best_page, q=q)
             page = select(user=request.user, query=DocumentQuery(**values), limit=limit, after=after)
             self._add_facts(request, [each.document for each in page.documents])
-            data = DocumentSummary(page.documents, many=True).data
+            data = represent_all(DocumentSummary, page.documents)
             body = {"data": data, "next_cursor": None if page.next is None else encode_cursor(page.next)}
             return Response(body if page.truncated is None else {**body, "truncated": page.truncated})
 
@@ -151,7 +151,7 @@ class DocumentViewSet(PagedViewSet):
         if request.accepted_renderer.format == HtmlRenderer.format:
             return Response(render_page(difference, title=after.title), headers={**headers, **SANDBOX})
         values = {"document_id": document_id, "from": before, "to": after, "counts": difference.counts}
-        return Response(DiffResponse({**values, "changes": difference.changes}).data, headers=headers)
+        return Response(represent(DiffResponse, {**values, "changes": difference.changes}), headers=headers)
 
     def get_renderers(self) -> Any:
         """Return the renderers of the action: a version can be a file, too."""
@@ -167,7 +167,7 @@ class DocumentViewSet(PagedViewSet):
 
     def _file(self, request: Request, document_id: UUID, number: int | None, *, name: str) -> Response:
         """Return the response with a version as a file."""
-        row = selectors.version(user=request.user, document_id=document_id, number=number)
+        row = selectors.readable_version(user=request.user, document_id=document_id, number=number)
         made, file_name = downloads.write_file(row, name, decided=self.decided(row), look=self.look_of(row, name))
         headers = {"ETag": f'"{row.version}"', "Content-Disposition": f'attachment; filename="{file_name}"', **SANDBOX}
         return Response(made, headers=headers)
@@ -186,7 +186,7 @@ class DocumentViewSet(PagedViewSet):
         reasons = self.stale_because(document_id)
         row.document.stale, row.stale_because = bool(reasons), reasons  # type: ignore[attr-defined]
         self._add_facts(request, [row.document])
-        return Response(DocumentDetails(row).data, headers={"ETag": f'"{row.version}"'})
+        return Response(represent(DocumentDetails, row), headers={"ETag": f'"{row.version}"'})
 
     def stale_because(self, document_id: UUID) -> Sequence[Reason]:
         """Return why a document is stale. The subclass knows what people have decided about it."""
@@ -199,7 +199,9 @@ class DocumentViewSet(PagedViewSet):
         roles = effective_roles(request.user, roots, roles_in(request.user, roots))
         for row in rows:
             row.proposed_version = found.get(row.id)  # type: ignore[attr-defined]
-            possible = selectors.possible_actions(last_version=row.last_version, is_proposed=row.id in found)
+            possible = selectors.possible_actions(
+                last_version=row.last_version, is_proposed=row.id in found, is_erased=row.erased_at is not None
+            )
             row.may = permitted(  # type: ignore[attr-defined]
                 roles.get(row.root_id), possible, limits=limits_of(request.user)
             )

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from common.database.json_field import JsonTextField
-from executions.engine.domain.states import ExecutionStatus, InboxKind, Reuse, StepStatus
+from executions.engine.domain.states import Erasing, ExecutionStatus, InboxKind, Reuse, StepStatus
 
 _REAL, _DRY = Q(script__isnull=True), Q(script__isnull=False)  # dry runs have a script
 
@@ -61,6 +61,15 @@ class Execution(models.Model):
     warned_limits = models.JSONField(default=list, db_default=[])  # limits that people were told of
     ran_seconds = models.FloatField(default=0.0, db_default=0.0)  # run time before `running_since`
     running_since = models.DateTimeField(null=True)  # NULL while it is not running
+    erased_at = models.DateTimeField(null=True)  # when its contents were erased; NULL: they were not
+    #: What still has to be erased, in batches; empty: nothing.
+    erasing = models.CharField(
+        max_length=10,
+        choices={each.value: each.name.title() for each in Erasing},
+        blank=True,
+        default="",
+        db_default="",
+    )
 
     class Meta:
         constraints = [
@@ -105,6 +114,17 @@ class Execution(models.Model):
                 name="execution_to_prune",
                 condition=Q(finished_at__isnull=False, pruned=False),
             ),  # retention
+            models.Index(fields=["id"], name="execution_erasing", condition=~Q(erasing="")),  # persistence.erasure
+            models.Index(  # persistence.erasure: the retention of a scope
+                fields=["scope", "finished_at"],
+                name="execution_kept_in_scope",
+                condition=Q(finished_at__isnull=False, erased_at__isnull=True),
+            ),
+            models.Index(  # persistence.erasure: the retention of a workflow
+                fields=["workflow_version", "finished_at"],
+                name="execution_kept_of_version",
+                condition=Q(finished_at__isnull=False, erased_at__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -278,6 +298,20 @@ class Feed(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope_id} {self.last}"
+
+
+class ScopeRetention(models.Model):
+    """How long a root scope keeps the executions in it. `version` is the optimistic lock."""
+
+    scope = models.OneToOneField("access.Scope", primary_key=True, on_delete=models.CASCADE, related_name="+")
+    days = models.PositiveIntegerField()  # after the end of an execution
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="scope_retention_is_positive", condition=Q(days__gt=0))]
+
+    def __str__(self) -> str:
+        return f"{self.scope_id} {self.days}"
 
 
 class StepDraft(models.Model):

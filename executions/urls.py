@@ -15,7 +15,7 @@ from executions.api.documents.files import FileContentView, FilesView, FileView
 from executions.api.documents.views import DocumentViewSet
 from executions.api.estimate_views import EstimateView
 from executions.api.inbox_views import InboxViewSet, StepAssignmentView, StepsBulkView
-from executions.api.scopes.views import ScopeBudgetView, ScopesView, ScopeView
+from executions.api.scopes.views import ScopeBudgetView, ScopeRetentionView, ScopesView, ScopeView
 from executions.api.views import ExecutionViewSet, ScopeTicketView
 from executions.api.workflows.views import WorkflowViewSet
 
@@ -66,6 +66,11 @@ urlpatterns = [
     re_path(r"^scopes/?$", ScopesView.as_view({"get": "list"}), name="scopes"),
     re_path(
         r"^scopes/(?P<scope_type>[^/]+)/(?P<scope_id>(?s:.+))/budget/?$", ScopeBudgetView.as_view(), name="scope-budget"
+    ),
+    re_path(
+        r"^scopes/(?P<scope_type>[^/]+)/(?P<scope_id>(?s:.+))/retention/?$",
+        ScopeRetentionView.as_view(),
+        name="scope-retention",
     ),
     # The last of scopes: the key may contain slashes.
     re_path(

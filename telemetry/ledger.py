@@ -57,6 +57,7 @@ class CallRecord:
     finished_at: datetime | None = None
     dry_run: bool = False
     tags: tuple[str, ...] = ()  # of the execution, without duplicates
+    erased_at: datetime | None = None  # when the texts of reply and error were erased
 
 
 _KEY = ("execution_id", "step_id", "attempt", "kind", "ordinal")
@@ -76,10 +77,11 @@ _FIELDS = tuple(CallRecord.__dataclass_fields__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRow:
-    """Id and version of a call's row."""
+    """Id and version of a call's row, and when its texts were erased; a later reply is stored without its own then."""
 
     row_id: UUID
     version: int
+    erased_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +215,56 @@ def reprice(costs: Sequence[tuple[RepliedCall, Decimal]]) -> None:
 
 def _mutable(values: Mapping[str, object]) -> dict[str, object]:
     return {name: values[name] for name in _MUTABLE}
+
+
+#: A reply has the form of others, without its texts: what it used and cost stays. No column of a sum changes.
+#: MATERIALIZED: as a subquery, the choice could be made again for each row, and would have no limit.
+_ERASE = """
+WITH chosen AS MATERIALIZED (
+  SELECT id FROM telemetry_modelcall
+  WHERE execution_id = %s AND erased_at IS NULL AND (%s::text[] IS NULL OR step_id = ANY(%s::text[]))
+  ORDER BY id LIMIT %s FOR UPDATE
+)
+UPDATE telemetry_modelcall AS call SET version = call.version + 1, erased_at = %s, error = '',
+  reply = CASE WHEN reply IS NOT NULL THEN json_build_object(
+    'provider', provider, 'model', model, 'tool_calls', '[]'::json, 'text', '', 'finish_reason', 'stop',
+    'usage', json_build_object(
+      'input_tokens', input_tokens, 'cache_read_input_tokens', cache_read_input_tokens,
+      'cache_write_input_tokens', cache_write_input_tokens, 'output_tokens', output_tokens,
+      'reasoning_tokens', reasoning_tokens
+    ),
+    'usage_known', reserved_tokens = 0, 'provider_request_id', provider_request_id,
+    'latency_ms', coalesce(latency_ms, 0), 'raw', NULL
+  ) END
+FROM chosen WHERE call.id = chosen.id
+"""
+_RETAG = """
+UPDATE telemetry_modelcall AS call SET tags = given.tags::jsonb, version = call.version + 1
+FROM json_to_recordset(%s::json) AS given (execution_id uuid, tags text)
+WHERE call.execution_id = given.execution_id AND call.tags <> given.tags::jsonb
+"""
+
+
+def erase_texts(execution_id: UUID, *, limit: int, now: datetime, step_ids: Collection[str] | None = None) -> int:
+    """Erase what models replied, and errors, in the next calls of an execution; return their number.
+
+    A late reply to one of these calls is decided again, on the new row.
+
+    Args:
+        execution_id: The execution.
+        limit: The greatest number of calls.
+        now: The present moment.
+        step_ids: Only calls of these steps; None: of all.
+    """
+    wanted = None if step_ids is None else list(step_ids)
+    return bulk.execute(_ERASE, [execution_id, wanted, wanted, limit, now]).rowcount
+
+
+def retag(tags: Mapping[UUID, Sequence[str]]) -> None:
+    """Store other tags in the calls of executions. The blocks of their time are computed again."""
+    rows = [{"execution_id": str(key), "tags": json.dumps(list(dict.fromkeys(each)))} for key, each in tags.items()]
+    if rows:
+        bulk.execute(_RETAG, [json.dumps(rows)])
 
 
 def discard_pending(execution_id: UUID, *, now: datetime) -> None:

@@ -229,6 +229,7 @@ class ModelCall(models.Model):
     error = models.TextField(blank=True)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)  # NULL: in progress
+    erased_at = models.DateTimeField(null=True)  # when the texts of reply and error were erased; NULL: they were not
 
     class Meta:
         constraints = [

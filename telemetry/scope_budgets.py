@@ -6,13 +6,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import NullIf
 
+from access.selectors import Person, named_roots, visible_roots
 from common.errors import PreconditionFailed
 from telemetry.models import ScopeBudget
-from telemetry.spending import BUDGETED_SCOPES, month_start, monthly_spending
+from telemetry.spending import BUDGETED_SCOPES, month_start, monthly_spending, with_spent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,34 @@ def monthly_budget(scope_id: UUID, *, now: datetime) -> MonthlyBudget:
         month_started_at=month_start(now),
         version=None if row is None else row.version,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetLine:
+    """A scope's budget of this month, and what is spent or reserved of it."""
+
+    scope: Any
+    max_cost_usd: Decimal
+    spent_usd: Decimal
+
+    @property
+    def share(self) -> float:
+        """The spent share of the budget, from 0 to 1; 1 for a budget of nothing."""
+        return min(float(self.spent_usd / self.max_cost_usd), 1.0) if self.max_cost_usd else 1.0
+
+
+def visible_budgets(
+    *, user: Person, now: datetime, limit: int, scope_type: str | None = None, scope_id: str | None = None
+) -> list[BudgetLine]:
+    """Return the budgets of the root scopes that the user may read; those of which most is spent come first."""
+    rows = ScopeBudget.objects.filter(scope__in=named_roots(scope_type=scope_type, scope_key=scope_id))
+    if (roots := visible_roots(user)) is not None:
+        rows = rows.filter(scope__in=roots)
+    share = F("spent_usd") / NullIf(F("max_cost_usd"), Decimal(0))  # NULL: a budget of nothing
+    found: Any = with_spent(rows.select_related("scope"), now=now).order_by(share.desc(nulls_first=True), "scope_id")
+    return [
+        BudgetLine(scope=row.scope, max_cost_usd=row.max_cost_usd, spent_usd=row.spent_usd) for row in found[:limit]
+    ]
 
 
 @transaction.atomic

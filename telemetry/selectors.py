@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.expressions import RawSQL
 
-from access.selectors import Person, scope_names, user_names, visible_roots
+from access.selectors import Person, find_user, named_roots, scope_names, user_names, visible_roots
 from common.database import bulk
+from common.database.compiled import compiled
 from telemetry.models import CallStatus, ModelCall
 from telemetry.rollups.cuts import TOKENS, Cut
 from telemetry.rollups.reads import WHOLE, Filters, Key, Question, Sums, ask, snapshot
@@ -132,9 +133,10 @@ def models_by_step(execution_id: UUID) -> dict[str, list[str]]:
     return found
 
 
-def sums_query(execution_ids: Iterable[UUID]) -> QuerySet[ModelCall, Any]:
+@compiled
+def sums_query(*execution_ids: UUID) -> QuerySet[ModelCall, Any]:
     """Return the query for the sums of many executions; pass its rows to `totals_by_execution`."""
-    rows = ModelCall.objects.filter(execution_id__in=list(execution_ids)).values("execution_id")
+    rows = ModelCall.objects.filter(execution_id__in=execution_ids).values("execution_id")
     return rows.annotate(**_SUMS).order_by("execution_id")
 
 
@@ -143,9 +145,10 @@ def totals_by_execution(sums: Iterable[Mapping[str, Any]]) -> dict[UUID, Totals]
     return {row["execution_id"]: _totals(row) for row in sums}
 
 
-def requested_models(execution_ids: Iterable[UUID]) -> QuerySet[ModelCall, Any]:
+@compiled
+def requested_models(*execution_ids: UUID) -> QuerySet[ModelCall, Any]:
     """Return the query for the models that executions have called; pass its rows to `providers_of`."""
-    rows = ModelCall.objects.filter(execution_id__in=list(execution_ids))
+    rows = ModelCall.objects.filter(execution_id__in=execution_ids)
     return rows.order_by().values_list("execution_id", "requested_model").distinct()
 
 
@@ -203,36 +206,107 @@ GROUPS: dict[str, tuple[Cut, tuple[str, ...]]] = {
 }
 
 
-def summary(
+NO_USER = 0  # the id of no user
+
+
+def filters_of(
     *,
     user: Person,
     since: datetime | None = None,
     until: datetime | None = None,
+    dry_run: bool | None = False,
+    scope_type: str | None = None,
+    scope_id: str | None = None,
+    workflow_id: str | None = None,
+    started_by: str | None = None,
+    model: tuple[str, str] | None = None,
+    tag: str | None = None,
+) -> Filters:
+    """Return filters for the calls started in [since, until) that the user may read.
+
+    `dry_run` selects only the calls of dry runs (True), or omits them (False); None: all calls. `started_by` is the
+    name of the user who started the execution. Unknown names select no calls.
+    """
+    roots = visible_roots(user)
+    if scope_type is not None or scope_id is not None:
+        visible = None if roots is None else frozenset(roots)
+        named = named_roots(scope_type=scope_type, scope_key=scope_id).order_by("id").values_list("id", flat=True)
+        roots = [root_id for root_id in named if visible is None or root_id in visible]
+    person = None if started_by is None else find_user(started_by)
+    return Filters(
+        since=since,
+        until=until,
+        scope_ids=roots,
+        dry_run=dry_run,
+        workflow_id=workflow_id,
+        user_id=None if started_by is None else NO_USER if person is None else person.pk,
+        model=model,
+        tag=tag,
+    )
+
+
+def summary(
+    *,
+    user: Person,
     tz: ZoneInfo,
     group_by: Collection[str] = (),
     by_day: str | None = None,
-    dry_run: bool | None = False,
+    by_workflow: bool = True,
+    **named: Any,
 ) -> Summary:
-    """Return the costs of the calls started in [since, until) that the user may read.
+    """Return the costs of the calls that the user may read.
 
-    `by_day` is a grouping that is crossed with days. `dry_run` selects only the calls of dry runs (True), or omits them
-    (False); None: all calls.
+    `by_day` is a grouping that is crossed with days; `named` are filters as of `filters_of`. Without `by_workflow` the
+    list by workflow is empty, unless `group_by` asks for it.
     """
-    names = dict.fromkeys(["workflow", *group_by])
+    names = dict.fromkeys([*(["workflow"] if by_workflow else []), *group_by])
     whole = Question(cut=Cut.TOTAL)
     asked = {name: Question(cut=GROUPS[name][0], by_day=name == "day") for name in names}
     crossed = None if by_day is None else Question(cut=GROUPS[by_day][0], by_day=True)
-    filters = Filters(since=since, until=until, scope_ids=visible_roots(user), dry_run=dry_run)
+    filters = filters_of(user=user, **named)
     with snapshot():
         ask([whole, *asked.values(), *([crossed] if crossed else [])], filters, tz)
         groups = {name: _groups(name, question) for name, question in asked.items()}
         cross = None if by_day is None or crossed is None else _groups(by_day, crossed)
+    return _summary(whole, groups=groups, group_by=group_by, cross=cross)
+
+
+def summary_of_scopes(*, user: Person, tz: ZoneInfo, largest: int, **named: Any) -> Summary:
+    """Return costs by scope and by day, and by both for the scopes with the highest known cost alone.
+
+    A table of all scopes and days reads every call of the time range, if days are not those of UTC.
+    """
+    whole, scopes, days = Question(cut=Cut.TOTAL), Question(cut=Cut.SCOPE), Question(cut=Cut.TOTAL, by_day=True)
+    crossed = Question(cut=Cut.SCOPE, by_day=True)
+    filters = filters_of(user=user, **named)
+    with snapshot():
+        ask([whole, scopes, days], filters, tz)
+        names = _shown_names("scope", scopes)
+        ranked = sorted(scopes.answer, key=lambda key: (*_by_cost(scopes.answer[key]), *map(str, names[key].values())))
+        ask([crossed], replace(filters, scope_ids=[UUID(key) for _, key, _ in ranked[:largest]]), tz)
+        groups = {"scope": _groups("scope", scopes), "day": _groups("day", days)}
+        cross = _groups("scope", crossed)
+    return _summary(whole, groups=groups, group_by=list(groups), cross=cross)
+
+
+def ranked_groups(groups: Iterable[Group]) -> list[Group]:
+    """Return groups, which are in the order of their names, by known cost and number of calls; most comes first."""
+    return sorted(groups, key=lambda each: _by_cost(each.totals))
+
+
+def _by_cost(sums: Sums | Totals) -> tuple[Decimal, int]:
+    return (-sums.known_cost_usd, -sums.calls)
+
+
+def _summary(
+    whole: Question, *, groups: Mapping[str, list[Group]], group_by: Collection[str], cross: list[Group] | None
+) -> Summary:
     sums = whole.answer.get(WHOLE, Sums())
     return Summary(
-        totals=_totals_of(sums),
+        totals=totals_of(sums),
         executions=sums.executions,
         latency_ms_per_call=sums.latency_ms / sums.timed_calls if sums.timed_calls else None,
-        by_workflow=groups["workflow"],
+        by_workflow=groups.get("workflow", []),
         groups={name: groups[name] for name in group_by},
         cross=cross,
     )
@@ -249,18 +323,18 @@ class WorkflowUsage:
 
 def usage_of_workflow(*, user: Person, workflow_id: str) -> WorkflowUsage:
     """Return the usage of a workflow in the executions that the user may read, without dry runs."""
-    whole, steps, remediated = (
-        Question(cut=cut, workflow_id=workflow_id) for cut in (Cut.WORKFLOW, Cut.STEP, Cut.REMEDIATED)
-    )
-    ask([whole, steps, remediated], Filters(scope_ids=visible_roots(user), dry_run=False), ZoneInfo("UTC"))
+    whole, steps, remediated = (Question(cut=cut) for cut in (Cut.TOTAL, Cut.STEP, Cut.REMEDIATED))
+    filters = Filters(scope_ids=visible_roots(user), dry_run=False, workflow_id=workflow_id)
+    ask([whole, steps, remediated], filters, ZoneInfo("UTC"))
     return WorkflowUsage(
-        totals=_totals_of(whole.answer.get((None, workflow_id, ""), Sums())),
+        totals=totals_of(whole.answer.get(WHOLE, Sums())),
         steps=sum(each.executions for each in steps.answer.values()),
         remediated_steps=sum(each.executions for each in remediated.answer.values()),
     )
 
 
-def _totals_of(sums: Sums) -> Totals:
+def totals_of(sums: Sums) -> Totals:
+    """Return sums over calls as totals."""
     return Totals(
         calls=sums.calls,
         input_tokens=sums.input_tokens,
@@ -277,7 +351,7 @@ def _totals_of(sums: Sums) -> Totals:
 def _groups(name: str, question: Question) -> list[Group]:
     names = _shown_names(name, question)
     found = [
-        Group(key={**_day(key), **names[key]}, executions=sums.executions, totals=_totals_of(sums))
+        Group(key={**_day(key), **names[key]}, executions=sums.executions, totals=totals_of(sums))
         for key, sums in question.answer.items()
     ]
     return sorted(found, key=lambda group: [(value is None, value or "") for value in group.key.values()])
@@ -304,16 +378,14 @@ def _shown_names(name: str, question: Question) -> dict[Key, dict[str, object]]:
 
 def add_totals(parts: Iterable[Totals]) -> Totals:
     """Add up sums."""
-    total = Totals()
-    for part in parts:
-        total = total._replace(
-            calls=total.calls + part.calls,
-            **{name: getattr(total, name) + getattr(part, name) for name in TOKENS},
-            known_cost_usd=total.known_cost_usd + part.known_cost_usd,
-            unpriced_calls=total.unpriced_calls + part.unpriced_calls,
-            cost_final=total.cost_final and part.cost_final,
-        )
-    return total
+    found = list(parts)
+    return Totals(
+        calls=sum(each.calls for each in found),
+        **{name: sum(getattr(each, name) for each in found) for name in TOKENS},
+        known_cost_usd=sum((each.known_cost_usd for each in found), Decimal(0)),
+        unpriced_calls=sum(each.unpriced_calls for each in found),
+        cost_final=all(each.cost_final for each in found),
+    )
 
 
 def max_unknown_cost(calls: Iterable[ModelCall]) -> Decimal | None:

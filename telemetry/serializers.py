@@ -16,11 +16,15 @@ from common.api.serializers import (
     MoneyField,
     StrictSerializer,
     TimestampField,
+    represent,
+    represent_all,
 )
 from common.time import parse_datetime, time_zones
+from telemetry.breakdown import ExecutionShare
 from telemetry.selectors import GROUPS, Totals
 
 _DRY_RUNS = {"exclude": False, "only": True, "include": None}
+_FILTERS = ("workflow_id", "scope_type", "scope_id", "model", "tag")  # by the names of the selector
 UNPRICED = "Calls with an unknown cost: without a known price, without a result, or in progress."
 
 
@@ -117,16 +121,16 @@ class TelemetrySummary(serializers.Serializer[Any]):
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return the summary with the ends of the time range as `from` and `to`."""
         query, summary = instance
-        totals = {"executions": summary.executions, **TotalsSerializer(summary.totals).data}
-        cross = {} if summary.cross is None else {"cross": GroupSerializer(summary.cross, many=True).data}
+        totals = {"executions": summary.executions, **represent(TotalsSerializer, summary.totals)}
+        cross = {} if summary.cross is None else {"cross": represent_all(GroupSerializer, summary.cross)}
         return {
             "from": _format_time(query["since"]),
             "to": _format_time(query["until"]),
             "tz": query["tz"].key,
             "totals": totals,
-            "averages": AveragesSerializer(summary.averages).data,
-            "by_workflow": GroupSerializer(summary.by_workflow, many=True).data,
-            "groups": {name: GroupSerializer(rows, many=True).data for name, rows in summary.groups.items()},
+            "averages": represent(AveragesSerializer, summary.averages),
+            "by_workflow": represent_all(GroupSerializer, summary.by_workflow),
+            "groups": {name: represent_all(GroupSerializer, rows) for name, rows in summary.groups.items()},
             **cross,
         }
 
@@ -199,21 +203,38 @@ class ZoneField(serializers.CharField):
     """Name of an IANA time zone."""
 
 
-class SummaryQuery(StrictSerializer):
-    """Query of the summary. The time range is half-open; a date means its midnight in `tz`."""
+@extend_schema_field({"type": "string", "pattern": "^[^:]*:", "example": "openai:gpt-5-mini"})
+class ModelNameField(serializers.CharField):
+    """Provider and model as in groups by model, with a colon between them."""
 
-    page_parameters = frozenset()  # no pages
+    def to_internal_value(self, data: Any) -> Any:
+        """Return provider and model.
+
+        Raises:
+            ValidationError: there is no colon.
+        """
+        provider, colon, model = super().to_internal_value(data).partition(":")
+        if not colon:
+            raise serializers.ValidationError("Expected a provider and a model, such as openai:gpt-5-mini.")
+        return provider, model
+
+
+class CallsQuery(StrictSerializer):
+    """Which calls are meant. The time range is half-open; a date means its midnight in `tz`."""
 
     to = TimeOrDateField(required=False, help_text="RFC 3339 time or date; exclusive.")
     tz = ZoneField(required=False, default="UTC", help_text="IANA time zone of dates and of groups by day.")
-    group_by = GroupsField(choices=[*GROUPS], required=False, help_text="Groupings; comma-separated or repeated.")
-    cross = CrossField(
-        required=False, help_text="`day` and the name of another grouping: the table of both, such as `day,model`."
-    )
-    format = ListedChoiceField(choices=["json", "csv"], required=False, help_text="Like a media type in `Accept`.")
     dry_run = ListedChoiceField(
         choices=tuple(_DRY_RUNS), default="exclude", help_text="What becomes of the calls of dry runs."
     )
+    workflow_id = serializers.CharField(required=False, help_text="Slug of the workflow.")
+    scope_type = serializers.CharField(required=False, help_text="Type of the root scope.")
+    scope_id = serializers.CharField(required=False, help_text="Key of the root scope.")
+    user = serializers.CharField(required=False, help_text="Name of the user who started the execution.")
+    model = ModelNameField(
+        required=False, help_text="`provider:model` as in groups by model; `:` selects calls without a reply."
+    )
+    tag = serializers.CharField(required=False, help_text="One of the execution's tags.")
 
     def get_fields(self) -> dict[str, Any]:
         """Add `from`, which is a keyword of Python."""
@@ -233,7 +254,7 @@ class SummaryQuery(StrictSerializer):
         return ZoneInfo(value)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments of the selector.
+        """Return the filters of the selector, and the time zone.
 
         Raises:
             ValidationError: a time is invalid, or the time range ends before it begins.
@@ -242,14 +263,77 @@ class SummaryQuery(StrictSerializer):
         since, until = (_parse(attrs.get(name), tz, name) for name in ("from", "to"))
         if since and until and until < since:
             raise serializers.ValidationError({"to": "The time range ends before it begins."})
-        dry_run = _DRY_RUNS[attrs["dry_run"]]
+        given = {name: attrs[name] for name in _FILTERS if name in attrs}
+        if "user" in attrs:
+            given["started_by"] = attrs["user"]
+        return {"since": since, "until": until, "tz": tz, "dry_run": _DRY_RUNS[attrs["dry_run"]], **given}
+
+
+class SummaryQuery(CallsQuery):
+    """Query of the summary."""
+
+    page_parameters = frozenset()  # no pages
+
+    group_by = GroupsField(choices=[*GROUPS], required=False, help_text="Groupings; comma-separated or repeated.")
+    cross = CrossField(
+        required=False, help_text="`day` and the name of another grouping: the table of both, such as `day,model`."
+    )
+    format = ListedChoiceField(choices=["json", "csv"], required=False, help_text="Like a media type in `Accept`.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the selector.
+
+        Raises:
+            ValidationError: see `CallsQuery`.
+        """
+        return {**super().validate(attrs), "group_by": attrs.get("group_by", []), "by_day": attrs.get("cross")}
+
+
+class SharesQuery(CallsQuery):
+    """Query of the executions of a sum."""
+
+    cost = ListedChoiceField(
+        choices=["any", "unknown"], default="any", help_text="`unknown`: only executions with calls of unknown cost."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the selector.
+
+        Raises:
+            ValidationError: see `CallsQuery`.
+        """
+        given = super().validate(attrs)
+        del given["tz"]
+        return {**given, "only_unknown": attrs["cost"] == "unknown"}
+
+
+class ExecutionShareResponse(TotalsSerializer):
+    """What an execution has in a sum: its calls that the query selects."""
+
+    execution_id = serializers.UUIDField()
+    workflow_id = serializers.CharField()
+    scope_type = serializers.CharField()
+    scope_id = serializers.CharField()
+    user = serializers.CharField(allow_null=True, help_text="null: the system.")
+    first_call_at = TimestampField()
+    max_unknown_cost_usd = MoneyField(
+        allow_null=True,
+        help_text="Max cost of the calls with an unknown cost; null: the model of such a call has no known price.",
+    )
+
+    def to_representation(self, instance: ExecutionShare) -> dict[str, Any]:
+        """Return the execution with its sum in one object."""
+        scope_type, scope_id = instance.scope
+        most = instance.max_unknown_cost_usd
         return {
-            "since": since,
-            "until": until,
-            "tz": tz,
-            "group_by": attrs.get("group_by", []),
-            "by_day": attrs.get("cross"),
-            "dry_run": dry_run,
+            "execution_id": str(instance.execution_id),
+            "workflow_id": instance.workflow_id,
+            "scope_type": scope_type,
+            "scope_id": scope_id,
+            "user": instance.user,
+            "first_call_at": TimestampField().to_representation(instance.first_call_at),
+            **_shown_totals(instance.totals),
+            "max_unknown_cost_usd": None if most is None else f"{most:.10f}",
         }
 
 

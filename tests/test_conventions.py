@@ -25,6 +25,7 @@ MODULES_OF_A_FOLDER = 15
 WRITERS = frozenset(
     {
         "access/oidc/accounts.py",
+        "access/people/erasure.py",
         "access/people/invitations.py",
         "access/people/roles.py",
         "access/account/services.py",

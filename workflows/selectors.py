@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.db.models import F, QuerySet
+from django.db.models.fields.json import KT
 
 from common.errors import NotFound
 from common.listings import MAX_NAMES, listed
@@ -14,6 +16,25 @@ from workflows.models import Workflow, WorkflowVersion
 
 #: For statements of other rooms that join published versions by id.
 VERSION_NUMBERS = "SELECT id, version FROM workflows_workflowversion"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptVersion:
+    """A version of a workflow whose definition says how long its executions are kept."""
+
+    row_id: int
+    workflow_id: str
+    version: int
+    days: int
+
+
+def versions_with_retention() -> list[KeptVersion]:
+    """Return the versions with `retention_days`, by workflow and number."""
+    rows = WorkflowVersion.objects.annotate(days=KT("definition__retention_days")).filter(days__isnull=False)
+    found = rows.order_by("workflow_id", "version", "id").values_list("id", "workflow_id", "version", "days")
+    return [
+        KeptVersion(row_id=key, workflow_id=name, version=number, days=int(days)) for key, name, number, days in found
+    ]
 
 
 def workflows(*, retired: bool = False) -> QuerySet[Workflow]:

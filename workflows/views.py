@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.permissions import Right
 from common.api.renderers import file_renderer
-from common.api.serializers import checked
+from common.api.serializers import checked, represent
 from common.api.views import PagedViewSet, in_request_thread
 from workflows import repository, selectors
 from workflows.definitions.editor_schema import editor_schema
@@ -64,7 +64,7 @@ class WorkflowViewSet(PagedViewSet):
     async def retrieve(self, request: Request, pk: str) -> Response:
         """Get a workflow's definition."""
         row = await in_request_thread(selectors.current)(pk)
-        return Response(WorkflowDetails(row).data, headers={"ETag": f'"{row.version}"'})
+        return Response(represent(WorkflowDetails, row), headers={"ETag": f'"{row.version}"'})
 
     @extend_schema(parameters=[_ID], responses=WorkflowVersionSummary(many=True))  # type: ignore[type-var]
     @action(detail=True)
@@ -77,7 +77,7 @@ class WorkflowViewSet(PagedViewSet):
     async def version(self, request: Request, pk: str, number: str) -> Response:
         """Get one version of a workflow."""
         row = await in_request_thread(selectors.version)(pk, int(number))
-        return Response(WorkflowVersionDetails(row).data, headers={"ETag": f'"{row.version}"'})
+        return Response(represent(WorkflowVersionDetails, row), headers={"ETag": f'"{row.version}"'})
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, WorkflowDiffFilters, IF_NONE_MATCH], responses={200: WorkflowDiffResponse, **NOT_MODIFIED}
@@ -99,7 +99,7 @@ class WorkflowViewSet(PagedViewSet):
                 "roles": found.roles,
                 "is_reordered": found.is_reordered,
             }
-            return Response(WorkflowDiffResponse(told).data, headers={"ETag": f'"{after.version}"'})
+            return Response(represent(WorkflowDiffResponse, told), headers={"ETag": f'"{after.version}"'})
 
         return await in_request_thread(read)()
 
@@ -113,7 +113,7 @@ class WorkflowViewSet(PagedViewSet):
         def read() -> Response:
             row = selectors.version(pk, checked(VersionFilter, request.query_params).get("version"))
             graph = graph_of(repository.get_definition(pk, row.version))
-            return Response(WorkflowGraphResponse(graph).data, headers={"ETag": f'"{row.version}"'})
+            return Response(represent(WorkflowGraphResponse, graph), headers={"ETag": f'"{row.version}"'})
 
         return await in_request_thread(read)()
 

@@ -28,7 +28,7 @@ from access.openapi import RUNS_ONCE
 from access.permissions import ALL_RIGHTS, NO_RIGHT
 from access.selectors import Token
 from access.user import User
-from common.api.serializers import checked
+from common.api.serializers import checked, represent
 from common.api.views import UUID_PATTERN, ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from common.errors import FieldError, Invalid
@@ -59,7 +59,7 @@ class AccountView(ApiView):
         return await in_request_thread(change)()
 
     def _account(self, user: User) -> Response:
-        return Response(AccountResponse(selectors.account(user)).data)
+        return Response(represent(AccountResponse, selectors.account(user)))
 
 
 class PasswordView(ApiView):
@@ -120,7 +120,7 @@ class OwnTokenViewSet(PagedViewSet):
                 user=authenticated_user(request), now=database_now(), latest=latest, **values
             )
             row.token = text  # type: ignore[attr-defined]
-            return Response(NewTokenResponse(row).data, status=201)
+            return Response(represent(NewTokenResponse, row), status=201)
 
         def answer() -> Response:
             values = checked(NewTokenRequest, request.data)

@@ -20,7 +20,7 @@ from access.audit.serializers import AuditEntryResponse, AuditFilters
 from access.permissions import Right
 from common.api.pagination import KeysetPagination, page_limit
 from common.api.renderers import CsvRenderer, to_csv
-from common.api.serializers import checked
+from common.api.serializers import checked, represent_all
 from common.api.views import PagedViewSet, in_request_thread
 from common.limits import limits
 
@@ -60,7 +60,7 @@ class AuditViewSet(PagedViewSet):
         values = checked(AuditFilters, request.query_params)
         pages = CsvPages()
         rows = pages.paginate_queryset(entries(reader=request.user, **values), request, view=self)
-        shown: list[dict[str, Any]] = list(AuditEntryResponse(named(rows), many=True).data)
+        shown: list[dict[str, Any]] = list(represent_all(AuditEntryResponse, named(rows)))
         text = to_csv([*AuditEntryResponse().fields], shown)
         record_read(Act.AUDIT_EXPORT, "audit", root_id=_root_of(request, values))
         headers = {"Content-Disposition": 'attachment; filename="audit.csv"', "X-Content-Type-Options": "nosniff"}

@@ -27,7 +27,7 @@ from access.people.serializers import (
 )
 from access.permissions import ALL_RIGHTS, Action, Right
 from access.selectors import root_scope, scope_for
-from common.api.serializers import checked
+from common.api.serializers import checked, represent
 from common.api.views import ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from common.errors import NotFound
@@ -82,7 +82,7 @@ class RoleView(ApiView):
             given = roles.give_role(
                 user=authenticated_user(request), scope_type=scope_type, scope_key=scope_id, username=username, **values
             )
-            return Response(RoleResponse(given.row).data, status=201 if given.is_new else 200)
+            return Response(represent(RoleResponse, given.row), status=201 if given.is_new else 200)
 
         return await in_request_thread(give)()
 
@@ -146,7 +146,7 @@ class InvitationsView(PagedViewSet):
                 row, token = invitations.invite(user=authenticated_user(request), now=database_now(), **place, **values)
                 url = request.build_absolute_uri(reverse("console:invitation-link", kwargs={"token": token}))
                 made = {"id": row.id, "role": row.role, "expires_at": row.expires_at, "url": url}
-                return Response(NewInvitationResponse(made).data, status=201)
+                return Response(represent(NewInvitationResponse, made), status=201)
 
             recheck = partial(_require_inviter, request, place)
             return run_once(request, invite, recheck=recheck, is_secret=True)
@@ -214,7 +214,7 @@ class AcceptInvitationView(ApiView):
 
         def accept(token: str) -> Response:
             accepted = invitations.accept(user=authenticated_user(request), token=token, now=database_now())
-            return Response(AcceptedInvitationResponse(accepted).data)
+            return Response(represent(AcceptedInvitationResponse, accepted))
 
         def answer() -> Response:
             values = checked(AcceptInvitationRequest, request.data)

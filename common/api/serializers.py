@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django.http import QueryDict
@@ -48,6 +49,26 @@ def _type_error(field: Any, value: Any) -> Any:
 def _joined(first: Any, second: Any) -> Any:
     """Return the errors of one field, found by two checks; those of items are joined, else the second counts."""
     return {**first, **second} if isinstance(first, Mapping) and isinstance(second, Mapping) else second
+
+
+def represent(kind: type[serializers.Serializer[Any]], value: object) -> dict[str, Any]:
+    """Return a value as a response shows it.
+
+    All responses share one serializer of each class: a new one copies all its fields, which takes longer than to use
+    it. So such a class has no context, and keeps nothing between two values.
+    """
+    shown: dict[str, Any] = _shared(kind).to_representation(value)
+    return shown
+
+
+def represent_all(kind: type[serializers.Serializer[Any]], values: Iterable[object]) -> list[dict[str, Any]]:
+    """Return values as a response shows them."""
+    return [represent(kind, value) for value in values]
+
+
+@cache
+def _shared(kind: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
+    return kind()
 
 
 class StrictSerializer(serializers.Serializer[Any]):

@@ -30,7 +30,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from common.api.serializers import ListedChoiceField, StrictSerializer, checked
+from common.api.serializers import ListedChoiceField, StrictSerializer, checked, represent_all
 from common.database.connections import giving_back, is_served, marked_as_given_back
 from common.errors import Malformed
 
@@ -290,7 +290,7 @@ class PagedViewSet(ApiMixin, GenericViewSet):
             values = checked(filters, request.query_params)
             self.ordering = ordering or self.ordering
             rows = self.paginator.paginate_queryset(select(**values), request, view=self)
-            response: Response = self.paginator.get_paginated_response(show(prepare(rows), many=True).data)
+            response: Response = self.paginator.get_paginated_response(represent_all(show, prepare(rows)))
             return response
 
         return await in_request_thread(read)()

@@ -24,6 +24,7 @@ from django.db.models import QuerySet
 from pydantic_core import to_json
 
 from common.database import deferred_statements
+from common.database.compiled import CompiledQuery
 
 _PLANS = (
     "SELECT set_config('enable_seqscan', %s, true), "
@@ -148,8 +149,19 @@ class SqlQuery:
     parameters: Sequence[object]
     rows: list[tuple[Any, ...]] = field(default_factory=list)
 
+    def send(self) -> psycopg.Cursor[tuple[Any, ...]]:
+        """Send the statement, and return its cursor."""
+        return execute(self.text, self.parameters)
 
-def run_together(*queries: QuerySet[Any, Any] | SqlQuery) -> None:
+    def fill(self, rows: list[tuple[Any, ...]]) -> None:
+        """Take the rows of the cursor."""
+        self.rows = rows
+
+
+Query = QuerySet[Any, Any] | CompiledQuery[Any] | SqlQuery
+
+
+def run_together(*queries: Query) -> None:
     """Run queries in this order. A QuerySet is evaluated, as if it had been iterated over.
 
     A query may not depend on the rows of another one, and a QuerySet may not prefetch.
@@ -164,16 +176,16 @@ def run_together(*queries: QuerySet[Any, Any] | SqlQuery) -> None:
     }
     with pipeline():
         cursors = [
-            execute(each.text, each.parameters) if isinstance(each, SqlQuery) else _send_query(compilers[number])
+            _send_query(compilers[number]) if isinstance(each, QuerySet) else each.send()
             for number, each in enumerate(queries)
         ]
     with connection.wrap_database_errors:
         for number, (each, cursor) in enumerate(zip(queries, cursors, strict=True)):
             found = [] if cursor is None else cursor.fetchall()
-            if isinstance(each, SqlQuery):
-                each.rows = found
-            else:
+            if isinstance(each, QuerySet):
                 _fill_query(each, compilers[number], found)
+            else:
+                each.fill(found)
 
 
 def _send_query(compiler: Any) -> Any:

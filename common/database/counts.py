@@ -15,7 +15,7 @@ def count_text(count: int) -> str:
     return str(count) if count < MAX_COUNT else f"{MAX_COUNT - 1}+"
 
 
-def limited_counts(table: str, columns: Mapping[str, tuple[str, Sequence[Any]]]) -> SqlQuery:
+def limited_counts(table: str, columns: Mapping[str, tuple[str, Sequence[Any]]], *, where: str = "true") -> SqlQuery:
     """Return the query for the number of rows, at most `MAX_COUNT`, of each combination of values of indexed columns.
 
     A row of its result has the values and the number; combinations without rows are left out.
@@ -23,11 +23,12 @@ def limited_counts(table: str, columns: Mapping[str, tuple[str, Sequence[Any]]])
     Args:
         table: Name of the table.
         columns: Type in SQL and values of each column.
+        where: Condition of the rows that count.
     """
     given = ", ".join(f"unnest(%s::{kind}[]) AS each_{name} (value)" for name, (kind, _) in columns.items())
     shown = ", ".join(f"each_{name}.value" for name in columns)
     same = " AND ".join(f"{name} = each_{name}.value" for name in columns)
     text = f"""SELECT {shown}, counted.number FROM {given}, LATERAL (
-      SELECT count(*) AS number FROM (SELECT FROM {table} WHERE {same} LIMIT {MAX_COUNT}) AS listed
+      SELECT count(*) AS number FROM (SELECT FROM {table} WHERE {same} AND {where} LIMIT {MAX_COUNT}) AS listed
     ) AS counted WHERE counted.number > 0"""  # noqa: S608 - no input in it
     return SqlQuery(text, [list(values) for _, values in columns.values()])

@@ -218,19 +218,25 @@ def walk(path: Path, wanted: Wanted, *, budget: int, sample: bool = False) -> Wa
     return Walk(found, len(found) >= wanted.count, read.rows, read.hits)
 
 
-def find_among(where: Condition, wanted: Wanted) -> Walk:
+def find_among(where: Condition, wanted: Wanted) -> list[Found]:
     """Find the matches among all rows that meet a condition, by a bitmap; call it within a transaction.
 
     All these rows are known to meet the condition of `Match`.
     """
-    table = wanted.table
-    source = Condition(
-        f"SELECT {table.columns}, 0 AS part, 0 AS stretch FROM {table.name} WHERE {where.sql}",  # noqa: S608
-        where.values,
+    table, match, order = wanted.table, wanted.match, wanted.order
+    rank, columns = (Condition("0"), "") if match is None else (match.rank, f", {match.columns}")
+    filters = joined([*wanted.filters, *wanted.bounds.conditions(order)])
+    sql = f"""
+    WITH source AS MATERIALIZED (SELECT {table.columns} FROM {table.name} WHERE {where.sql}),
+    found AS (
+      SELECT id, {order} AS moment{columns} FROM source WHERE {filters.sql} ORDER BY moment DESC, id DESC LIMIT %s
     )
+    SELECT {MICROSECONDS.format("moment")}, id, ({rank.sql})::float8 FROM found ORDER BY moment DESC, id DESC
+    """  # noqa: S608
     bulk.execute_later(_BY_BITMAP, ())
-    read = _run(source, wanted, are_hits=True)
-    return Walk(read.found, True, read.rows, read.hits)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, (*where.values, *filters.values, wanted.count, *rank.values))
+        return [Found(*row) for row in cursor.fetchall()]
 
 
 def joined(conditions: Sequence[Condition]) -> Condition:
@@ -305,13 +311,12 @@ class _Read(NamedTuple):
     found: list[Found]
 
 
-def _run(source: Condition, wanted: Wanted, *, budget: int = 0, sample: bool = False, are_hits: bool = False) -> _Read:
-    """Read the rows of a query. With `are_hits` all of these are known to meet the condition of `Match`."""
+def _run(source: Condition, wanted: Wanted, *, budget: int, sample: bool) -> _Read:
+    """Read the rows of a query."""
     filters = joined([*wanted.filters, *wanted.bounds.conditions(wanted.order)])
     hit, rank, columns = TRUE, Condition("0"), ""
     if wanted.match is not None:
-        hit = TRUE if are_hits else wanted.match.hit
-        rank, columns = wanted.match.rank, f", {wanted.match.columns}"
+        hit, rank, columns = wanted.match.hit, wanted.match.rank, f", {wanted.match.columns}"
     checked = (
         hit if sample else Condition(f"CASE WHEN {filters.sql} THEN {hit.sql} END", (*filters.values, *hit.values))
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -212,6 +212,29 @@ def contents(hashes: Collection[str]) -> Mapping[str, bytes]:
 def _described(rows: QuerySet[File]) -> dict[UUID, UsableFile]:
     found = rows.values_list("id", "name", "size", "scope_id")
     return {key: UsableFile(name=name, size=size, is_new=scope is None) for key, name, size, scope in found}
+
+
+@transaction.atomic
+def delete_files(file_ids: Collection[UUID], *, also_used: Callable[[Collection[UUID]], Collection[UUID]]) -> int:
+    """Delete files with their texts, and the bytes that no other file has; return their number.
+
+    Args:
+        file_ids: Ids of files.
+        also_used: Called with those that exist, once no other transaction can begin to use them. It returns the files
+            that something else uses; these stay.
+    """
+    rows = File.objects.filter(id__in=file_ids).order_by("id").select_for_update(of=("self",))
+    found = dict(rows.values_list("id", "content_id"))
+    kept = set(also_used(found.keys())) if found else set()
+    gone = {key: content for key, content in found.items() if key not in kept}
+    File.objects.filter(id__in=gone).delete()
+    _delete_unreferenced([*gone.values()])
+    return len(gone)
+
+
+def files_of(user_id: int) -> dict[UUID, UUID | None]:
+    """Return the files that a user has uploaded, with the root scope that uses them; None: they are not used."""
+    return dict(File.objects.filter(uploaded_by=user_id).values_list("id", "scope_id"))
 
 
 @transaction.atomic

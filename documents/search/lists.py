@@ -129,6 +129,7 @@ def _filters(query: DocumentQuery) -> Iterator[Condition]:
         "author_name": query.author,
         "stale": query.stale,
     }
+    yield Condition("erased_at IS NULL")
     yield from (Condition(f"{name} = %s", (value,)) for name, value in exact.items() if value is not None)
     if query.execution_id is not None:
         yield Condition(_IN_EXECUTION, (query.execution_id,))

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -62,7 +63,8 @@ FROM (SELECT (SELECT count(*) FROM walked), (SELECT count(*) FROM mine)) AS coun
 LEFT JOIN sized ON number = 1 OR bytes <= %s
 """
 _COLUMNS = (
-    "id, version, title, root_id, scope_id, type, status, workflow_id, author_name, stale, created_at, updated_at"
+    "id, version, title, root_id, scope_id, type, status, workflow_id, author_name, stale, created_at, updated_at, "
+    "erased_at"
 )
 _COMPARE = f"""
 SELECT id, ts_rank_cd(words, {{query}})::float8
@@ -111,8 +113,8 @@ def best(*, user: Person, query: DocumentQuery, q: str) -> Matches:
             return Matches([], False)
         found, is_whole = _newest_matches(plan, wanted, described)
         fresh, is_whole_fresh = _not_indexed(plan, wanted, words)
-    every = sorted([*found, *fresh], key=lambda each: (each.at, each.id), reverse=True)
-    ranked = sorted(every[:MAX_MATCHES], key=lambda each: (each.rank, each.at, each.id), reverse=True)
+    every = sorted([*found, *fresh], reverse=True)  # newest first
+    ranked = sorted(every[:MAX_MATCHES], key=attrgetter("rank"), reverse=True)  # of equal rank, newest first
     return Matches(ranked, len(every) > MAX_MATCHES or not (is_whole and is_whole_fresh))
 
 
@@ -136,7 +138,7 @@ def _newest_matches(plan: Plan, wanted: Wanted, described: _Query) -> tuple[list
     by_index = frequency * described.documents * (_COMPARISON if described.has_phrases else 1)
     compared = wanted.count / densest if densest else float("inf")
     if described.is_indexable and by_index <= compared * _COMPARISON:
-        return find_by_words(wanted).found, True
+        return find_by_words(wanted), True
     return _walk_on(best_path, wanted, described, expected=min(compared, MAX_COMPARED))
 
 
@@ -151,7 +153,7 @@ def _walk_on(path: Path, wanted: Wanted, described: _Query, *, expected: float) 
         if rows >= MAX_COMPARED:
             break
         rows *= GROWTH
-    return (find_by_words(wanted).found, True) if described.is_indexable else (found.found, False)
+    return (find_by_words(wanted), True) if described.is_indexable else (found.found, False)
 
 
 def _not_indexed(plan: Plan, wanted: Wanted, words: Words) -> tuple[list[Found], bool]:

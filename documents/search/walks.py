@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.database.walks import Condition, Match, Table, Walk, Wanted, find_among
+from common.database.walks import Condition, Found, Match, Table, Wanted, find_among
 
 UPDATED, CREATED = "updated_at", "created_at"
 
 #: The words stay out of line until they are compared.
 DOCUMENTS = Table(
     name="documents_document",
-    columns="id, root_id, scope_id, type, status, workflow_id, author_name, stale, created_at, updated_at, search",
+    columns=(
+        "id, root_id, scope_id, type, status, workflow_id, author_name, stale, created_at, updated_at, erased_at, "
+        "search"
+    ),
 )
 
 
@@ -38,7 +41,7 @@ class Words:
         )
 
 
-def find_by_words(wanted: Wanted) -> Walk:
+def find_by_words(wanted: Wanted) -> list[Found]:
     """Find the matches by the text index, which reads all documents with the words; call it within a transaction."""
     if wanted.match is None:
         raise ValueError("the list has no words")

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from access.authentication import authenticated_user
 from access.idempotency import run_once
 from access.permissions import Right
-from common.api.serializers import ListedChoiceField, StrictSerializer, TimestampField, checked
+from common.api.serializers import ListedChoiceField, StrictSerializer, TimestampField, checked, represent
 from common.api.views import UUID_PATTERN, ApiView, in_request_thread
 from common.database.server import database_now
 from common.limits import limits
@@ -108,7 +108,7 @@ class BulkView(ApiView):
         operation_id="executions_bulk",
         parameters=RUNS_ONCE,
         request=BulkRequest,
-        responses={200: BulkResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
+        responses={200: BulkResponse, **problems(400, 401, 403, 404, 409, 410, 413, 415, 422)},
     )
     async def post(self, request: Request) -> Response:
         """Cancel or retry many executions. Each has its own outcome; a failure does not affect the others."""
@@ -124,7 +124,7 @@ class BulkView(ApiView):
         user = authenticated_user(self.request)
         found = bulk_actions.act_on_many(user=user, action=action, execution_ids=ids, now=database_now())
         told = {each: self._told(action, each, outcome) for each, outcome in found.items()}
-        return Response(BulkResponse({"data": [told[each] for each in ids]}).data)
+        return Response(represent(BulkResponse, {"data": [told[each] for each in ids]}))
 
     def _told(self, action: BulkAction, execution_id: UUID, outcome: Outcome) -> dict[str, Any]:
         if isinstance(outcome, Execution):

@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.api.serializers import StrictSerializer, TimestampField
+from common.api.serializers import StrictSerializer, TimestampField, represent
 from common.names import NameField
 from executions.api.fields import AnswersField
 from executions.api.serializers import values
@@ -96,7 +96,7 @@ class ItemResponse(serializers.Serializer[Any]):
 def item(step_id: str, label: str) -> dict[str, Any] | None:
     """Return the item of a step for a response, None for a step that runs once."""
     keys = keys_of(step_id)
-    return ItemResponse({"keys": keys, "label": label}).data if keys else None
+    return represent(ItemResponse, {"keys": keys, "label": label}) if keys else None
 
 
 class InboxFilters(StrictSerializer):

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from common.api.serializers import MoneyField, StrictSerializer, TimestampField
+from common.api.serializers import MoneyField, StrictSerializer, TimestampField, represent, represent_all
 from documents.serializers import ChangeCounts
 from executions.api.serializers import values
 from executions.engine.domain.states import CallKind, CallStatus, ExecutionStatus, StepStatus
@@ -62,8 +62,8 @@ class StepCosts(TotalsSerializer):
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return step id, totals and attempts in one object."""
-        attempts = AttemptCosts(instance.attempts, many=True).data
-        return {"step_id": instance.step_id, **TotalsSerializer(instance.totals).data, "attempts": attempts}
+        attempts = represent_all(AttemptCosts, instance.attempts)
+        return {"step_id": instance.step_id, **represent(TotalsSerializer, instance.totals), "attempts": attempts}
 
 
 class ExecutionCosts(serializers.Serializer[Any]):

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.permissions import Right
-from common.api.serializers import checked
+from common.api.serializers import checked, represent
 from common.api.views import ONLY_VERSION, ApiView, in_request_thread
 from executions.api.cost_serializers import CompareFilters, ExecutionComparison, ExecutionCosts, WorkflowStats
 from executions.api.openapi import problems
@@ -35,7 +35,7 @@ class ExecutionCostsView(ApiView):
 
         def read() -> Response:
             execution_costs = costs.execution_costs(user=request.user, execution_id=UUID(execution_id))
-            return Response(ExecutionCosts(execution_costs).data, headers={"ETag": ONLY_VERSION})
+            return Response(represent(ExecutionCosts, execution_costs), headers={"ETag": ONLY_VERSION})
 
         return await in_request_thread(read)()
 
@@ -57,7 +57,7 @@ class ExecutionComparisonView(ApiView):
 
         def read() -> Response:
             compared = compare_executions(user=request.user, **checked(CompareFilters, request.query_params))
-            return Response(ExecutionComparison(compared).data)
+            return Response(represent(ExecutionComparison, compared))
 
         return await in_request_thread(read)()
 
@@ -77,6 +77,6 @@ class WorkflowStatsView(ApiView):
         """Return statistics of a workflow's executions: success, corrections, durations and costs."""
 
         def read() -> Response:
-            return Response(WorkflowStats(costs.workflow_stats(user=request.user, workflow_id=workflow_id)).data)
+            return Response(represent(WorkflowStats, costs.workflow_stats(user=request.user, workflow_id=workflow_id)))
 
         return await in_request_thread(read)()

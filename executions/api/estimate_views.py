@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.permissions import Right
-from common.api.serializers import ListedChoiceField, MoneyField, StrictSerializer, checked
+from common.api.serializers import ListedChoiceField, MoneyField, StrictSerializer, checked, represent
 from common.api.views import ApiView, in_request_thread
 from common.database.server import database_now
 from common.names import NameField
@@ -147,6 +147,6 @@ class EstimateView(ApiView):
             given["reuse"] = await estimates.find_reusable(**asked, **given)
 
         def read() -> Response:
-            return Response(EstimateResponse(estimates.estimate(**asked, **given)).data)
+            return Response(represent(EstimateResponse, estimates.estimate(**asked, **given)))
 
         return await in_request_thread(read)()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from drf_spectacular.utils import extend_schema_field
@@ -14,6 +14,7 @@ from common.api.serializers import (
     ListedChoiceField,
     StrictSerializer,
     TimestampField,
+    represent,
 )
 from common.limits import limits
 from common.names import NameField
@@ -135,7 +136,7 @@ class InboxEntryResponse(serializers.Serializer[Any]):
             "required_votes": 1 if wait is None else wait.required,
             "voted_by": cast_votes,
         }
-        return cast(dict[str, Any], InboxDocument(shown).data)
+        return represent(InboxDocument, shown)
 
     @extend_schema_field(InboxError(allow_null=True))
     def get_error(self, found: InboxItem) -> dict[str, Any] | None:
@@ -144,7 +145,7 @@ class InboxEntryResponse(serializers.Serializer[Any]):
             return None
         row = found.entry.execution
         shown = {"code": row.failure_code, "message": row.failure_message}
-        return cast(dict[str, Any], InboxError(shown).data)
+        return represent(InboxError, shown)
 
     def get_path(self, found: InboxItem) -> str:
         """Return the path to act on it."""

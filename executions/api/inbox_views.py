@@ -20,7 +20,7 @@ from access.idempotency import run_once
 from access.permissions import Right, Role
 from access.user import User
 from common.api.pagination import KeysetPagination
-from common.api.serializers import COUNT_SCHEMA, checked
+from common.api.serializers import COUNT_SCHEMA, checked, represent, represent_all
 from common.api.views import UUID_PATTERN, ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from executions.api.inbox_serializers import (
@@ -52,7 +52,7 @@ class InboxPagination(KeysetPagination):
     def get_paginated_response(self, data: Any) -> Response:
         """Return the response that holds the page and the counts."""
         response = super().get_paginated_response(data)
-        response.data["counts"] = InboxCounts(self.counts).data
+        response.data["counts"] = represent(InboxCounts, self.counts)
         return response
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class InboxViewSet(PagedViewSet):
             asked = {"user": request.user, "now": now, "within": within, **wanted}
             rows = selectors.with_executions(selectors.entries(**asked))
             page = self.paginator.paginate_queryset(rows, request, view=self)
-            shown = InboxEntryResponse(selectors.with_subjects(page), many=True).data
+            shown = represent_all(InboxEntryResponse, selectors.with_subjects(page))
             self.paginator.counts = selectors.counts(**asked)
             response: Response = self.paginator.get_paginated_response(shown)
             return response
@@ -105,7 +105,7 @@ class InboxViewSet(PagedViewSet):
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ENTRY, *RUNS_ONCE],
         request=None,
-        responses={200: DismissedResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
+        responses={200: DismissedResponse, **problems(400, 401, 403, 404, 409, 410, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"])
     async def dismiss(self, request: Request, entry_id: str) -> Response:
@@ -113,7 +113,7 @@ class InboxViewSet(PagedViewSet):
 
         def act() -> Response:
             user = authenticated_user(request)
-            return Response(DismissedResponse(services.dismiss(user=user, entry_id=UUID(entry_id))).data)
+            return Response(represent(DismissedResponse, services.dismiss(user=user, entry_id=UUID(entry_id))))
 
         def recheck(answer: Any) -> None:
             services.require_operator(authenticated_user(request), UUID(answer["execution_id"]))
@@ -135,7 +135,7 @@ class StepAssignmentView(ApiView):
         operation_id="executions_steps_assign_create",
         parameters=[EXECUTION_ID, STEP_ID, IF_MATCH, *RUNS_ONCE],
         request=AssignRequest,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 410, 412, 413, 415, 422)},
     )
     async def post(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Say who answers a step's questions or decides about its document, and until when."""
@@ -174,7 +174,7 @@ class StepsBulkView(ApiView):
         operation_id="steps_bulk",
         parameters=RUNS_ONCE,
         request=StepsBulkRequest,
-        responses={200: StepsBulkResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
+        responses={200: StepsBulkResponse, **problems(400, 401, 403, 404, 409, 410, 413, 415, 422)},
     )
     async def post(self, request: Request) -> Response:
         """Accept many waiting documents. Each has its own outcome; a failure does not affect the others."""
@@ -189,7 +189,7 @@ class StepsBulkView(ApiView):
         user = authenticated_user(self.request)
         found = services.accept_many(user=user, items=items, now=database_now())
         told = [self._told(item, outcome) for item, outcome in zip(items, found, strict=True)]
-        return Response(StepsBulkResponse({"data": told}).data)
+        return Response(represent(StepsBulkResponse, {"data": told}))
 
     def _told(self, item: WaitingVersion, outcome: Outcome) -> dict[str, Any]:
         about = {"execution_id": item.execution_id, "step_id": item.step_id}

@@ -337,7 +337,9 @@ class ExecutionResponse(serializers.Serializer[Any]):
     scope_type = serializers.CharField(source="execution.scope.type")
     scope_id = serializers.CharField(source="execution.scope.key")
     version = serializers.IntegerField(source="execution.version", help_text="The ETag begins with it.")
-    input = BriefField(source="execution.input", allow_null=True, help_text="The brief; null: none was given.")
+    input = BriefField(
+        source="execution.input", allow_null=True, help_text="The brief; null: none was given, or it was erased."
+    )
     tags = serializers.ListField(source="execution.tags", child=serializers.CharField())
     requested_by = serializers.CharField(source="execution.requested_by_name", help_text="Name of the user.")
     rehearsal = serializers.BooleanField(help_text="A simulated model was used.")
@@ -356,6 +358,11 @@ class ExecutionResponse(serializers.Serializer[Any]):
     started_at = TimestampField(source="execution.started_at", allow_null=True)
     finished_at = TimestampField(source="execution.finished_at", allow_null=True)
     updated_at = TimestampField(source="execution.updated_at")
+    erased_at = TimestampField(
+        source="execution.erased_at",
+        allow_null=True,
+        help_text="When brief, answers, prompts and replies were erased; null: they were not.",
+    )
     progress = ProgressResponse(source="*")
     usage = UsageResponse(source="spent")
     cost_usd = MoneyField(source="spent.cost_usd", allow_null=True)

@@ -14,6 +14,7 @@ from common.api.serializers import (
     ListedChoiceField,
     StrictSerializer,
     TimestampField,
+    represent,
 )
 from executions.api.clarification_serializers import ClarificationResponse, ItemResponse, item
 from executions.api.serializers import MAX_INTEGER, FailureResponse, failure, values
@@ -160,13 +161,15 @@ class StepStatusResponse(serializers.Serializer[Any]):
         if step.document_id is None:
             return None
         made = {"id": step.document_id, "type": step.produces, "version": step.document_version}
-        return StepDocumentResponse({**made, "title": details.heading.title, "proposed": details.heading.proposed}).data
+        return represent(
+            StepDocumentResponse, {**made, "title": details.heading.title, "proposed": details.heading.proposed}
+        )
 
     @extend_schema_field(ClarificationResponse(allow_null=True))
     def get_clarification(self, details: StepDetails) -> dict[str, Any] | None:
         """Return the newest round of questions, null if the step has never asked."""
         newest: ClarificationRound | None = details.round
-        return None if newest is None else ClarificationResponse(newest).data
+        return None if newest is None else represent(ClarificationResponse, newest)
 
     @extend_schema_field(AcceptanceResponse(allow_null=True))
     def get_acceptance(self, details: StepDetails) -> dict[str, Any] | None:
@@ -175,7 +178,7 @@ class StepStatusResponse(serializers.Serializer[Any]):
             return None
         instructions = "" if details.acceptance is None else details.acceptance.instructions
         made = {"needed": details.needs_decision, "instructions": instructions}
-        return AcceptanceResponse({**made, "decisions": details.decisions}).data
+        return represent(AcceptanceResponse, {**made, "decisions": details.decisions})
 
     @extend_schema_field(WaitResponse(allow_null=True))
     def get_wait(self, details: StepDetails) -> dict[str, Any] | None:
@@ -185,7 +188,7 @@ class StepStatusResponse(serializers.Serializer[Any]):
             return None
         told = {"since": wait.since, "due_at": wait.due_at or details.deadline, "assignees": wait.assignees}
         votes = wait.voted_by(details.step.document_version or 0)
-        return WaitResponse({**told, "required_votes": wait.required, "voted_by": votes}).data
+        return represent(WaitResponse, {**told, "required_votes": wait.required, "voted_by": votes})
 
     @extend_schema_field(FailureResponse(allow_null=True))
     def get_error(self, details: StepDetails) -> dict[str, str] | None:

@@ -23,7 +23,7 @@ from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
 from common.api.pagination import encode_cursor, page_limit, page_start
-from common.api.serializers import StrictSerializer, checked
+from common.api.serializers import StrictSerializer, checked, represent, represent_all
 from common.api.views import ONLY_VERSION, UUID_PATTERN, ApiView, PagedViewSet, in_request_thread, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionFailed, VersionConflict
@@ -55,6 +55,7 @@ from executions.selectors.lists import CURSOR, After, ExecutionQuery
 from executions.services import acceptance, budgets
 from executions.services import executions as services
 from executions.services.candidates import read_candidate
+from executions.services.erasure.executions import erase_execution
 from executions.services.locking import check_role
 from executions.services.prompts import get_prompt
 from executions.services.stream_tickets import issue_execution_ticket, issue_scope_ticket
@@ -124,7 +125,7 @@ def execution_response(details: ExecutionDetails, status: int = 200, location: s
     headers = {"ETag": f'"{details.execution.version}"'}
     if location is not None:
         headers["Location"] = location
-    return Response(ExecutionResponse(details).data, status=status, headers=headers)
+    return Response(represent(ExecutionResponse, details), status=status, headers=headers)
 
 
 async def ticket_response(request: Request, issue: Callable[..., tuple[str, datetime]]) -> Response:
@@ -138,7 +139,7 @@ async def ticket_response(request: Request, issue: Callable[..., tuple[str, date
             now=database_now(),
             **checked(TicketRequest, request.data),
         )
-        body = TicketResponse({"ticket": ticket, "expires_at": expires_at}).data
+        body = represent(TicketResponse, {"ticket": ticket, "expires_at": expires_at})
         return Response(body, status=201, headers={"Cache-Control": "no-store"})
 
     return await in_request_thread(do)()
@@ -170,6 +171,7 @@ class ExecutionViewSet(PagedViewSet):
         "budget": Right.OPERATE,
         "cancel": Right.OPERATE,
         "retry": Right.OPERATE,
+        "destroy": Right.OPERATE,
     }
 
     queried = frozenset({"list", "steps", "prompt", "events"})
@@ -217,7 +219,7 @@ class ExecutionViewSet(PagedViewSet):
             page = selectors.newest_executions(user=request.user, query=query, limit=limit, after=after)
             found = selectors.with_details(page.executions, user=request.user)
             cursor = None if page.next is None else encode_cursor(page.next)
-            return Response({"data": ExecutionResponse(found, many=True).data, "next_cursor": cursor})
+            return Response({"data": represent_all(ExecutionResponse, found), "next_cursor": cursor})
 
         return await in_request_thread(read)()
 
@@ -232,6 +234,22 @@ class ExecutionViewSet(PagedViewSet):
             return execution_response(selectors.details(user=request.user, execution_id=UUID(execution_id)))
 
         return await in_request_thread(read)()
+
+    @extend_schema(parameters=[EXECUTION_ID, IF_MATCH], responses={204: None, **problems(400, 401, 403, 404, 409, 412)})
+    async def destroy(self, request: Request, execution_id: str) -> Response:
+        """Erase what people and models wrote in an execution that has ended, with the documents that it made."""
+        expected, user = expected_versions(request), authenticated_user(request)
+
+        def erase() -> Response:
+            try:
+                erase_execution(
+                    user=user, execution_id=UUID(execution_id), expected_versions=expected, now=database_now()
+                )
+            except VersionConflict as error:
+                raise PreconditionFailed from error
+            return Response(status=204)
+
+        return await in_request_thread(erase)()
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, StepFilters, *PAGE],
@@ -252,14 +270,14 @@ class ExecutionViewSet(PagedViewSet):
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, STEP_ID, PromptFilters, IF_NONE_MATCH],
-        responses={200: PromptResponse, **NOT_MODIFIED, **problems(400, 401, 404, 422)},
+        responses={200: PromptResponse, **NOT_MODIFIED, **problems(400, 401, 404, 410, 422)},
     )
     @action(detail=True, url_path=r"steps/(?P<step_id>[^/]+)/prompt")
     async def prompt(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Get the prompt of a step's newest call, or of another call."""
         selection = dict.fromkeys(("attempt", "kind", "ordinal")) | checked(PromptFilters, request.query_params)
         prompt = await get_prompt(user=request.user, execution_id=UUID(execution_id), step_id=step_id, **selection)
-        return Response(PromptResponse(prompt).data, headers={"ETag": ONLY_VERSION})
+        return Response(represent(PromptResponse, prompt), headers={"ETag": ONLY_VERSION})
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, EventFilters, *PAGE], responses={200: EventPage, **problems(401, 404, 422)}
@@ -286,7 +304,7 @@ class ExecutionViewSet(PagedViewSet):
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, STEP_ID, IF_MATCH, *RUNS_ONCE],
         request=ClarificationAnswers,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 410, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/clarification")
     async def clarification(self, request: Request, execution_id: str, step_id: str) -> Response:
@@ -300,7 +318,7 @@ class ExecutionViewSet(PagedViewSet):
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, STEP_ID, IF_MATCH, *RUNS_ONCE],
         request=AcceptanceRequest,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 410, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/acceptance")
     async def acceptance(self, request: Request, execution_id: str, step_id: str) -> Response:
@@ -336,7 +354,7 @@ class ExecutionViewSet(PagedViewSet):
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, IF_MATCH, *RUNS_ONCE],
         request=None,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 410, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"])
     async def cancel(self, request: Request, execution_id: str) -> Response:
@@ -351,7 +369,7 @@ class ExecutionViewSet(PagedViewSet):
     @extend_schema(  # type: ignore[type-var]
         parameters=[EXECUTION_ID, IF_MATCH, *RUNS_ONCE],
         request=RetryRequest,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 410, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"])
     async def retry(self, request: Request, execution_id: str) -> Response:

@@ -39,7 +39,7 @@ def _optional(convert: Convert) -> Convert:
 _EXECUTION_UNCHANGED = (
     *("workflow_id", "workflow_version", "input", "created_at", "updated_at", "version", "claimed_by"),
     *("fencing_token", "recoveries", "last_sequence", "requested_by_name", "started_at", "finished_at", "resume_at"),
-    *("deadline_at", "ran_seconds", "running_since"),
+    *("deadline_at", "ran_seconds", "running_since", "erased_at"),
 )
 #: The other fields of one column, with their conversion.
 _EXECUTION_CONVERTED: Mapping[str, Convert] = {

@@ -1,11 +1,18 @@
-"""Retention: pruning of old event logs."""
+"""Retention: pruning of old event logs, how long scopes keep executions, and which executions are due."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+from uuid import UUID
 
+from access.selectors import SCOPE_NAMES
 from common.database import bulk
+from common.errors import PreconditionFailed
 from executions.engine.domain.states import ENDED
+from workflows.selectors import KeptVersion, versions_with_retention
 
 #: Deletes all events of a log but the last one, `complete`. The waiting time, which only the events tell, is added to
 #: the execution before. SKIP LOCKED: pruning neither waits for a concurrent retry nor delays it.
@@ -49,3 +56,99 @@ def prune(*, before: datetime, limit: int) -> int:
     """
     feeds = bulk.execute(_PRUNE_FEEDS, [before, limit]).rowcount
     return max(feeds, bulk.execute(_PRUNE, [before, sorted(ENDED), limit]).rowcount)
+
+
+# --- how long executions are kept -------------------------------------------------------------------------------------
+
+_READ = "SELECT days, version FROM executions_scoperetention WHERE scope_id = %s FOR UPDATE"
+_STORE = """
+INSERT INTO executions_scoperetention AS kept (scope_id, days, version) VALUES (%s, %s, 1)
+ON CONFLICT (scope_id) DO UPDATE SET days = excluded.days, version = kept.version + 1 WHERE kept.days <> excluded.days
+"""
+_REMOVE = "DELETE FROM executions_scoperetention WHERE scope_id = %s"
+_ALL = f"""
+SELECT kept.scope_id, scope.type, scope.key, kept.days
+FROM executions_scoperetention AS kept JOIN ({SCOPE_NAMES}) AS scope ON scope.id = kept.scope_id
+ORDER BY scope.type, scope.key
+"""  # noqa: S608 - no input in it
+_DUE_IN_SCOPE = """
+FROM executions_execution AS execution
+WHERE execution.scope_id = %s AND execution.finished_at < %s AND execution.erased_at IS NULL
+"""
+#: The retention of a scope replaces that of the workflow, also if it is longer.
+_DUE_OF_VERSION = """
+FROM executions_execution AS execution
+WHERE execution.workflow_version_id = %s AND execution.finished_at < %s AND execution.erased_at IS NULL
+  AND NOT EXISTS (SELECT FROM executions_scoperetention AS kept WHERE kept.scope_id = execution.scope_id)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long a root scope keeps executions."""
+
+    days: int | None  # None: as their workflows say, or for ever
+    version: int | None  # None: there is no row
+
+
+def scope_retention(scope_id: UUID) -> Retention:
+    """Return the retention of a root scope; lock it until the transaction ends."""
+    found = bulk.execute(_READ, [scope_id]).fetchone()
+    return Retention(days=None, version=None) if found is None else Retention(days=found[0], version=found[1])
+
+
+def set_scope_retention(scope_id: UUID, days: int | None, *, expected_versions: Collection[int] | None) -> Retention:
+    """Store the retention of a root scope; None removes it. The same number again changes nothing.
+
+    Raises:
+        PreconditionFailed: its version is not in `expected_versions`.
+    """
+    before = scope_retention(scope_id)
+    if expected_versions is not None and before.version not in expected_versions:
+        raise PreconditionFailed
+    bulk.execute(*((_REMOVE, [scope_id]) if days is None else (_STORE, [scope_id, days])))
+    return scope_retention(scope_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How long some executions are kept, and which these are."""
+
+    name: str  # for people
+    days: int
+    rows: str  # the statement's part from FROM on; parameters: the key, and a time
+    key: object
+
+    ORDER: ClassVar[str] = "ORDER BY execution.finished_at, execution.id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
+
+    def before(self, now: datetime) -> datetime:
+        """Return the time before which an execution has to have ended."""
+        return now - timedelta(days=self.days)
+
+    def lock_due(self, *, now: datetime, limit: int) -> list[UUID]:
+        """Lock executions that are due, oldest first, until the transaction ends; return their ids.
+
+        It leaves out those that another transaction has locked.
+        """
+        statement = f"SELECT execution.id {self.rows} {self.ORDER}"
+        return [key for (key,) in bulk.execute(statement, [self.key, self.before(now), limit])]
+
+    def count(self, *, now: datetime) -> int:
+        """Return how many executions are due."""
+        statement = f"SELECT count(*) {self.rows}"
+        [(number,)] = bulk.execute(statement, [self.key, self.before(now)])
+        return int(number)
+
+
+def policies() -> list[Policy]:
+    """Return all policies: those of root scopes, and those of versions of workflows."""
+    scopes = [
+        Policy(name=f"scope {kind}/{key}", days=days, rows=_DUE_IN_SCOPE, key=scope_id)
+        for scope_id, kind, key, days in bulk.execute(_ALL, [])
+    ]
+    return scopes + [_of_version(each) for each in versions_with_retention()]
+
+
+def _of_version(version: KeptVersion) -> Policy:
+    name = f"workflow {version.workflow_id}, version {version.version}"
+    return Policy(name=name, days=version.days, rows=_DUE_OF_VERSION, key=version.row_id)

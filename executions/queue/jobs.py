@@ -56,6 +56,7 @@ SELECT procrastinate_finish_job_v1(stalled.id, 'failed', true) FROM (
   FOR UPDATE OF job SKIP LOCKED
 ) AS stalled
 """
+_FORGET = "DELETE FROM procrastinate_jobs WHERE lock = %s AND status NOT IN ('todo', 'doing')"
 _NEXT = "SELECT coalesce(max(priority), 0) FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = %s"
 
 
@@ -100,6 +101,11 @@ def finish_stalled_jobs(*, silent_since: datetime) -> None:
     Jobs that their worker is finishing now are skipped, because finishing a job twice is an error.
     """
     bulk.execute(_FINISH_STALLED, [QUEUE, silent_since])
+
+
+def forget_jobs(execution_id: UUID) -> None:
+    """Delete the ended jobs of an execution. An open one ends soon, because there is nothing to run."""
+    bulk.execute(_FORGET, [str(execution_id)])
 
 
 def has_open_job(execution_id: str) -> Exists:

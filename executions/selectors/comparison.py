@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from access.selectors import Person
+from common.errors import Erased
 from documents import repository as documents
 from documents import selectors as document_selectors
 from documents.comparison.diff import compare
@@ -147,7 +148,10 @@ def _compare_documents(steps: Iterable[ComparedStep]) -> None:
 
 def _count_changes(step: ComparedStep, a: tuple[UUID, int], b: tuple[UUID, int]) -> int:
     """Count the changes from one version to another, and return the bytes of both."""
-    before, after = documents.get_version(*a), documents.get_version(*b)
+    try:
+        before, after = documents.get_version(*a), documents.get_version(*b)
+    except Erased:
+        return 0
     if before is None or after is None:
         return 0
     contents = [cast(JsonValue, each.content) for each in (before, after)]

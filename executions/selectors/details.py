@@ -16,8 +16,9 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet
 
 from access.permissions import NEEDED_ROLE, Action, Role, permitted
-from access.selectors import Person, effective_roles, limits_of, roles_in
-from common.database.bulk import SqlQuery
+from access.selectors import Person, effective_roles, limits_of, roles_among
+from common.database.bulk import Query, SqlQuery
+from common.database.compiled import CompiledQuery, compiled
 from common.database.server import database_now
 from executions import models
 from executions.engine.domain.execution import Execution
@@ -49,6 +50,26 @@ class ExecutionDetails:
     use: BudgetUse | None  # budget usage; None: no budget
 
 
+@compiled
+def _counts(*execution_ids: UUID) -> QuerySet[Any, Any]:
+    """Return the query for the steps of executions: completed, all, with open questions, with documents to decide."""
+    steps = models.ExecutionStep.objects.filter(execution_id__in=execution_ids).values_list("execution_id")
+    waiting = Q(status=StepStatus.WAITING.value, asked_at=None, resume_at=None, blocked_by_limit="")
+    counted = steps.annotate(
+        done=Count("id", filter=Q(status=StepStatus.COMPLETED.value)),
+        total=Count("id"),
+        asking=Count("id", filter=Q(asked_at__isnull=False)),
+        deciding=Count("id", filter=waiting & Q(document_id__isnull=False)),
+    )
+    return counted.order_by("execution_id")
+
+
+@compiled
+def roles_in_execution(user_id: int, execution_id: UUID) -> QuerySet[Any, Any]:
+    """Return the query for the user's role in the root scope of an execution, as `roles_in` does."""
+    return roles_among(user_id, models.Execution.objects.filter(id=execution_id).values("scope_id"))
+
+
 class DetailQueries:
     """Queries for progress and cost of executions, beside their rows."""
 
@@ -58,27 +79,19 @@ class DetailQueries:
         *,
         limited: Collection[UUID],
         user: Person,
-        roots: Collection[UUID] | QuerySet[Any, Any],
+        roles: CompiledQuery[tuple[UUID, str]],
     ) -> None:
         """Prepare the queries.
 
-        `limited` are the executions that may have a budget, `roots` the scopes of all, which are root scopes. Without
-        executions nothing is queried.
+        `limited` are the executions that may have a budget, `roles` the query for the user's roles in the root scopes
+        of all. Without executions nothing is queried.
         """
-        steps = models.ExecutionStep.objects.filter(execution_id__in=execution_ids).values_list("execution_id")
-        waiting = Q(status=StepStatus.WAITING.value, asked_at=None, resume_at=None, blocked_by_limit="")
-        counted = steps.annotate(
-            done=Count("id", filter=Q(status=StepStatus.COMPLETED.value)),
-            total=Count("id"),
-            asking=Count("id", filter=Q(asked_at__isnull=False)),
-            deciding=Count("id", filter=waiting & Q(document_id__isnull=False)),
-        )
-        self._counts = counted.order_by("execution_id")
-        self._sums = telemetry.sums_query(execution_ids)
-        self._models = telemetry.requested_models(execution_ids)
+        self._counts = _counts(*execution_ids)
+        self._sums = telemetry.sums_query(*execution_ids)
+        self._models = telemetry.requested_models(*execution_ids)
         self._spent = usage_query(limited)
-        self._user, self._roles = user, roles_in(user, roots)
-        self.questions: list[QuerySet[Any, Any] | SqlQuery] = [self._roles]
+        self._user, self._roles = user, roles
+        self.questions: list[Query] = [self._roles]
         if execution_ids:
             self.questions += [self._counts, self._sums, self._models]
         if limited:
@@ -99,7 +112,10 @@ class DetailQueries:
                 may=permitted(
                     roles.get(row.scope_id),
                     possible_in_execution(
-                        row.status, asks=bool(counts[row.id][2]), awaits_decision=bool(counts[row.id][3])
+                        row.status,
+                        asks=bool(counts[row.id][2]),
+                        awaits_decision=bool(counts[row.id][3]),
+                        is_erased=row.erased_at is not None,
                     ),
                     limits=limits_of(self._user),
                 ),
@@ -223,21 +239,23 @@ def waits_for_decision(row: models.ExecutionStep) -> bool:
     return row.status == StepStatus.WAITING.value and row.document_id is not None and not waits_for_more
 
 
-def possible_in_execution(status: str, *, asks: bool, awaits_decision: bool) -> set[Action]:
+def possible_in_execution(status: str, *, asks: bool, awaits_decision: bool, is_erased: bool) -> set[Action]:
     """Return what the state of an execution permits.
 
     Args:
         status: The status of the execution.
         asks: Whether a step has open questions.
         awaits_decision: Whether the document of a step waits for a decision.
+        is_erased: Whether its contents were erased.
     """
     is_open = status not in ENDED
     permitted = {
         Action.ANSWER: is_open and asks,
         Action.DECIDE: is_open and awaits_decision,
         Action.CANCEL: status in CANCELLABLE,
-        Action.RETRY: status in RETRIABLE,
+        Action.RETRY: status in RETRIABLE and not is_erased,
         Action.BUDGET: is_open,
+        Action.ERASE: not is_open and not is_erased,
     }
     return {action for action, is_permitted in permitted.items() if is_permitted}
 
@@ -246,7 +264,10 @@ def possible_in_value(execution: Execution) -> set[Action]:
     """Return what the state of an execution permits that is given as engine value."""
     waits = {step.waits_for for step in execution.steps.values()}
     return possible_in_execution(
-        execution.status, asks=WaitingOn.CLARIFICATION in waits, awaits_decision=WaitingOn.ACCEPTANCE in waits
+        execution.status,
+        asks=WaitingOn.CLARIFICATION in waits,
+        awaits_decision=WaitingOn.ACCEPTANCE in waits,
+        is_erased=execution.erased_at is not None,
     )
 
 

@@ -12,8 +12,20 @@ from django.db.models import Max, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from access.permissions import Action, permitted
-from access.selectors import Person, limits_of, role_of, root_scope, visible_roots, visible_scopes
+from access.selectors import (
+    Person,
+    limits_of,
+    only_root,
+    reader_id,
+    role_of,
+    roles_in,
+    root_scope,
+    scopes_of_reader,
+    visible_roots,
+    visible_scopes,
+)
 from common.database.bulk import run_together
+from common.database.compiled import compiled
 from common.errors import NotFound
 from documents import selectors as documents
 from executions import models
@@ -24,7 +36,13 @@ from executions.engine.domain.execution import Execution, ScopeRef, slug_of
 from executions.engine.domain.states import ACTIVE, ENDED, ExecutionStatus, Reuse, StepStatus
 from executions.engine.domain.waits import Wait
 from executions.selectors import lists
-from executions.selectors.details import DetailQueries, ExecutionDetails, new_details, possible_in_step
+from executions.selectors.details import (
+    DetailQueries,
+    ExecutionDetails,
+    new_details,
+    possible_in_step,
+    roles_in_execution,
+)
 from executions.selectors.details import waits_for_decision as waits_for_decision
 from telemetry import selectors as telemetry
 from workflows import repository as workflows
@@ -110,24 +128,27 @@ class Log:
 
 def executions(*, user: Person) -> QuerySet[models.Execution]:
     """Return the executions that the user may see."""
-    rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
-    return rows.filter(scope__in=visible_scopes(user))
+    return _with_parts().filter(scope__in=visible_scopes(user))
 
 
 def newest_executions(
     *, user: Person, query: lists.ExecutionQuery, limit: int, after: lists.After | None = None
 ) -> ExecutionPage:
     """Return a page of the executions that the user may see and that match, newest first."""
-    rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
     with transaction.atomic():
         found = lists.newest(user=user, query=query, count=limit + 1, after=after)
         page = found[:limit]
-        by_id = rows.in_bulk([each.id for each in page])
+        by_id = {row.id: row for row in _of_ids(*(each.id for each in page))}
     last = page[-1] if len(found) > limit else None
     return ExecutionPage(
         executions=[by_id[each.id] for each in page if each.id in by_id],
         next=None if last is None else (last.moment, last.id),
     )
+
+
+@compiled
+def _of_ids(*execution_ids: UUID) -> QuerySet[models.Execution]:
+    return _with_parts().filter(id__in=execution_ids)
 
 
 def of_workflow(*, user: Person, workflow_id: str) -> QuerySet[models.Execution]:
@@ -165,10 +186,9 @@ def execution(*, user: Person, execution_id: UUID) -> models.Execution:
     Raises:
         NotFound: there is no such execution, or the user may not see it.
     """
-    row = executions(user=user).filter(id=execution_id).first()
-    if row is None:
-        raise NotFound("There is no such execution.")
-    return row
+    for row in _visible(execution_id, reader_id(user), only_root(user)):
+        return row
+    raise NotFound("There is no such execution.")
 
 
 def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
@@ -177,21 +197,34 @@ def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
     Raises:
         NotFound: there is no such execution, or the user may not see it.
     """
-    rows = executions(user=user).filter(id=execution_id)
-    roots = executions(user=user).order_by().filter(id=execution_id).values("scope_id")
-    facts = DetailQueries([execution_id], limited=[execution_id], user=user, roots=roots)
+    rows, roles = (
+        _visible(execution_id, reader_id(user), only_root(user)),
+        roles_in_execution(user.pk or 0, execution_id),
+    )
+    facts = DetailQueries([execution_id], limited=[execution_id], user=user, roles=roles)
     run_together(rows, *facts.questions)
     if not (found := list(rows)):
         raise NotFound("There is no such execution.")
     return facts.of(found)[0]
 
 
+@compiled
+def _visible(execution_id: UUID, user_id: int | None, only: UUID | None) -> QuerySet[models.Execution]:
+    return _with_parts().filter(id=execution_id, scope__in=scopes_of_reader(user_id, only))
+
+
+def _with_parts() -> QuerySet[models.Execution]:
+    """Return all executions with their scopes and versions of workflows, as responses show them."""
+    rows = models.Execution.objects.select_related("workflow_version", "scope")
+    return rows.defer("workflow_version__definition")
+
+
 def with_details(rows: Iterable[models.Execution], *, user: Person) -> list[ExecutionDetails]:
     """Return executions with their progress, their cost and what the user may do, in one round trip for all."""
     page = list(rows)
     limited = [row.id for row in page if row.budget is not None]
-    roots = {row.scope_id for row in page}
-    facts = DetailQueries([row.id for row in page], limited=limited, user=user, roots=roots)
+    roles = roles_in(user, {row.scope_id for row in page})
+    facts = DetailQueries([row.id for row in page], limited=limited, user=user, roles=roles)
     if page:
         run_together(*facts.questions)
     return facts.of(page)
@@ -202,7 +235,7 @@ def stored_details(value: Execution, *, user: Person) -> ExecutionDetails:
     if value.version == 1:
         return new_details(value, user=user)
     limited = [] if value.budget is None else [value.id]
-    facts = DetailQueries([value.id], limited=limited, user=user, roots=[value.scope.id])
+    facts = DetailQueries([value.id], limited=limited, user=user, roles=roles_in(user, [value.scope.id]))
     run_together(*facts.questions)
     return facts.of_value(value)
 

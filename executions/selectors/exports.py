@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from access.selectors import Person
-from common.errors import Conflict
+from common.errors import Conflict, Erased
 from common.limits import limits
 from common.listings import listed
 from common.time import format_rfc3339
@@ -90,11 +90,14 @@ def export_of(*, user: Person, execution_id: UUID, name: str) -> Iterator[Export
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
+        Erased: the contents of the execution were erased.
         NothingToExport: no step has a final document.
         TooLargeToRender: the documents are larger than `MAX_EXPORT_BYTES`.
         RendererBusy: too many files are being made.
     """
     execution = selectors.execution(user=user, execution_id=execution_id)
+    if execution.erased_at is not None:
+        raise Erased
     steps = list(selectors.steps(user=user, execution_id=execution_id).defer("rounds", "violations", "input_versions"))
     definition = workflows.get_definition(execution.workflow_id, execution.workflow_version.version)
     read = _Read(execution, definition, steps)

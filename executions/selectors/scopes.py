@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -27,6 +27,7 @@ from common.database.counts import limited_counts
 from common.errors import NotFound
 from common.names import normalize_name
 from documents import selectors as documents
+from executions import models
 from executions.engine.domain.states import ExecutionStatus, InboxKind
 from telemetry.scope_budgets import MonthlyBudget, monthly_budget
 
@@ -45,13 +46,21 @@ class ScopeSummary:
     waiting: int  # questions, decisions and budgets that wait for people
 
 
+class KeptDays(NamedTuple):
+    """How long a root scope keeps executions; None: as their workflows say, or for ever."""
+
+    days: int | None
+    version: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeDetails:
-    """A root scope with its owners and its budget."""
+    """A root scope with its owners, its budget, and how long it keeps executions."""
 
     summary: ScopeSummary
     owners: Sequence[str]
     budget: MonthlyBudget
+    retention: KeptDays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +131,7 @@ class _CountQueries:
 
 
 def scope_details(*, user: Person, scope_type: str, scope_key: str, now: datetime) -> ScopeDetails:
-    """Return a root scope with its counts, owners and budget.
+    """Return a root scope with its counts, owners, budget and retention.
 
     Raises:
         NotFound: there is no such scope, or none that the user may see.
@@ -132,8 +141,13 @@ def scope_details(*, user: Person, scope_type: str, scope_key: str, now: datetim
     if not found:
         raise NotFound("There is no such scope.")
     [summary] = found
+    root_id = summary.scope.id
+    kept = models.ScopeRetention.objects.filter(scope=root_id).values_list("days", "version").first()
     return ScopeDetails(
-        summary=summary, owners=owners_of(summary.scope.id), budget=monthly_budget(summary.scope.id, now=now)
+        summary=summary,
+        owners=owners_of(root_id),
+        budget=monthly_budget(root_id, now=now),
+        retention=KeptDays(*(kept or (None, None))),
     )
 
 

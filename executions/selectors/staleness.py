@@ -26,14 +26,15 @@ def reasons_of(document_id: UUID) -> tuple[Reason, ...]:
 def maker_of(document_id: UUID, version: int) -> models.ExecutionStep | None:
     """Return the step that made a version of a document, or the one that people have edited since.
 
-    It is joined with its execution and the execution's scope. Permissions are not checked.
+    It is joined with its execution and the execution's scope. None: there is none, or its execution was erased, and
+    with it the brief. Permissions are not checked.
     """
     made = documents.last_made(document_id, version)
     if made is None:
         return None
     rows = models.ExecutionStep.objects.select_related("execution__scope", "execution__workflow_version")
     rows = rows.defer("execution__workflow_version__definition")
-    return rows.filter(execution_id=made[1], step_id=made[2]).first()
+    return rows.filter(execution_id=made[1], step_id=made[2], execution__erased_at=None).first()
 
 
 def open_makers(maker: models.ExecutionStep, *, limit: int) -> list[models.Execution]:

@@ -17,7 +17,7 @@ from access.audit import Act, record
 from access.permissions import NEEDED_ROLE, Action
 from access.services import claim_root_scope
 from access.user import User
-from common.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
+from common.errors import Conflict, Erased, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
 from common.limits import MAX_ERRORS, limits
 from documents import repository as documents
 from documents import selectors as document_selectors
@@ -67,7 +67,8 @@ def add_document(
 ) -> Document:
     """Store a person's document, or the text of a file, as version 1. A new scope belongs to the user then.
 
-    The named schema holds, else the newest one of its type in the scope and below, else none.
+    If all versions of such a document were erased, it is the next version. The named schema holds, else the newest one
+    of its type in the scope and below, else none.
 
     Raises:
         ScopeForbidden: the scope belongs to another user, and this user is no reviewer in it.
@@ -76,15 +77,14 @@ def add_document(
     """
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, need=_TO_ADD)
     used = NO_FILE if file is None else use_document_file(user=user, file_id=file, root_id=scope.id)
-    content, title = used.text or content, title or used.name
+    content = used.text or content
     schema = _schema_for(scope.id, type, schema_hash)
-    _check_is_new(scope.id, type)
     document = Document(
         id=uuid7(),
         scope_id=scope.id,
         type=type,
-        version=1,
-        title=_title(content, given=title, otherwise=None),
+        version=_new_version(scope.id, type),
+        title=_title(content, given=title or used.name, otherwise=None),
         content=validated(content, schema),
         schema=schema,
         step_id=None,
@@ -111,6 +111,7 @@ def edit_document(
     Raises:
         NotFound: there is no such document, or none that the user may see.
         Forbidden: the user's role does not permit it.
+        Erased: all versions of the document were erased.
         PreconditionFailed: the head's version is not in `expected_versions`.
         Invalid: the edit cannot be applied, or its result is not valid.
     """
@@ -138,12 +139,15 @@ def restore_document(
         NotFound: there is no such document, or none that the user may see.
         Forbidden: the user's role does not permit it.
         PreconditionFailed: the head's version is not in `expected_versions`.
+        Erased: the version was erased, or all versions were.
         Invalid: there is no such version, or its content is not valid against the present schema.
     """
     earlier = document_selectors.versions(user=user, document_id=document_id).filter(version=version).first()
     if earlier is None:
         detail = f"The document has no version {version}."
         raise Invalid(detail, [FieldError(pointer="/version", code="unknown_version", detail=detail)])
+    if earlier.erased_at is not None:
+        raise Erased
     return edit_document(
         user=user,
         document_id=document_id,
@@ -195,14 +199,15 @@ def require_edit(user: User, document_id: UUID) -> documents.StoredDocument:
     Raises:
         NotFound: there is no such document, or none that the user may see.
         Forbidden: the user's role does not permit an edit.
+        Erased: all versions of the document were erased.
     """
+    try:
+        access.require_in(user, document_selectors.root_of(document_id), NEEDED_ROLE[Action.EDIT])
+    except NotFound as error:
+        raise NotFound("There is no such document.") from error
     known = documents.get_version(document_id)
     if known is None:
         raise NotFound("There is no such document.")
-    try:
-        access.require_in(user, known.scope_id, NEEDED_ROLE[Action.EDIT])
-    except NotFound as error:
-        raise NotFound("There is no such document.") from error
     return known
 
 
@@ -345,15 +350,16 @@ def validated(content: JsonValue, schema: Mapping[str, JsonValue]) -> Any:
     return content
 
 
-def _check_is_new(scope_id: UUID, kind: str) -> None:
-    """Lock the head of a type in a scope.
+def _new_version(scope_id: UUID, kind: str) -> int:
+    """Lock the head of a type in a scope, and return the number of the next version: 1, or the one after erased ones.
 
     Raises:
         DocumentExists: there is one.
     """
-    documents.lock_heads({(scope_id, kind)}).value  # noqa: B018 - waits for the lock
+    heads = documents.lock_heads({(scope_id, kind)}).value
     if (head := documents.newest_version(scope_id, kind)) is not None:
         raise _exists(kind, head)
+    return heads[scope_id, kind].last_version + 1
 
 
 def _store_new(document: Document, *, now: datetime) -> Document:

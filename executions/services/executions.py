@@ -180,6 +180,7 @@ def retry_execution(
     Raises:
         NotFound: there is no such execution, or none that the user may see.
         Forbidden: the user's role does not permit it.
+        Erased: the contents of the execution were erased.
         IllegalTransition: the execution has neither failed nor been cancelled.
         Invalid: the execution has no such step.
         VersionConflict: the execution's version is not in `expected_versions`.

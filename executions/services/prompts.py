@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from access.selectors import Person
-from common.errors import FieldError, NotFound
+from common.errors import Erased, FieldError, NotFound
 from executions.composition import build_ports
 from executions.db_threads import in_thread
-from executions.engine.domain.calls import Call, CallKey
+from executions.engine.domain.calls import Call, CallKey, ModelReply
 from executions.engine.domain.errors import unknown_step_message
 from executions.engine.domain.events import EventType, ProgressEvent
 from executions.engine.domain.execution import Execution, Pin, Step
@@ -32,13 +33,9 @@ class ShownCall:
     """A call, its prompt, and what became of its reply."""
 
     row: Any
-    prompt: ReplayedPrompt
-    outcome: CallOutcome | None  # None: there is no reply
-
-    @property
-    def call(self) -> Call:
-        """The call with its reply."""
-        return self.prompt.call
+    prompt: ReplayedPrompt | None = None  # None: it was erased, or what it was made from
+    reply: ModelReply | None = None  # None: there is none, or it was erased
+    outcome: CallOutcome | None = None  # None: there is no reply, or no prompt
 
 
 async def get_prompt(
@@ -48,9 +45,16 @@ async def get_prompt(
 
     Raises:
         NotFound: there is no such execution, step or call, or none that the user may see.
+        Erased: the contents of the execution were erased, or those of a document that the prompt showed.
     """
-    step = await (await _Replay.of(user, execution_id)).step(step_id)
-    return await step.prompt(_newest(step.known, attempt=attempt, kind=kind, ordinal=ordinal))
+    replay = await _Replay.of(user, execution_id)
+    if replay.is_erased:
+        raise Erased
+    step = await replay.step(step_id)
+    call = _newest(step.known, attempt=attempt, kind=kind, ordinal=ordinal)
+    if await in_thread(calls.is_erased, call.key):
+        raise Erased
+    return await step.prompt(call)
 
 
 async def get_call(*, user: Person, execution_id: UUID, call_id: UUID) -> ShownCall:
@@ -60,16 +64,22 @@ async def get_call(*, user: Person, execution_id: UUID, call_id: UUID) -> ShownC
         NotFound: there is no such execution or call, or none that the user may see.
     """
     row = await in_thread(lambda: calls.call(user=user, execution_id=execution_id, call_id=call_id))
-    step = await (await _Replay.of(user, execution_id)).step(row.step_id)
+    replay = await _Replay.of(user, execution_id)
+    if replay.is_erased or row.erased_at is not None:
+        return ShownCall(row=row)
+    step = await replay.step(row.step_id)
     call = _newest(step.known, attempt=row.attempt, kind=row.kind, ordinal=row.ordinal)
-    prompt = await step.prompt(call)
-    return ShownCall(row=row, prompt=prompt, outcome=step.outcome(prompt))
+    try:
+        prompt = await step.prompt(call)
+    except Erased:
+        return ShownCall(row=row, reply=call.reply)
+    return ShownCall(row=row, prompt=prompt, reply=call.reply, outcome=step.outcome(prompt))
 
 
 async def proven_prompts(*, user: Person, execution_id: UUID, keys: Sequence[CallKey]) -> dict[CallKey, bool]:
     """Return for each call whether its rebuilt prompt has the hash of the sent one.
 
-    After `MAX_SECONDS` no further prompt is rebuilt: the other calls are left out.
+    After `MAX_SECONDS` no further prompt is rebuilt: the other calls are left out, and so are erased ones.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
@@ -78,13 +88,16 @@ async def proven_prompts(*, user: Person, execution_id: UUID, keys: Sequence[Cal
     if not keys:
         return found
     replay, wanted = await _Replay.of(user, execution_id), set(keys)
+    if replay.is_erased:
+        return found
     for step_id in dict.fromkeys(each.step_id for each in keys):
         if monotonic() > deadline:
             break
         step = await replay.step(step_id)
         for call in step.known:
             if call.key in wanted and monotonic() <= deadline:
-                found[call.key] = (await step.prompt(call)).is_exact
+                with suppress(Erased):  # a document that it showed
+                    found[call.key] = (await step.prompt(call)).is_exact
     return found
 
 
@@ -108,6 +121,11 @@ class _Replay:
         execution = await port.repositories.executions.get(execution_id)
         definition = await port.definitions.get(execution.workflow_id, execution.workflow_version)
         return cls(execution, definition if execution.script is None else definition.rehearsed)
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether the contents of the execution were erased."""
+        return self._execution.erased_at is not None
 
     async def step(self, step_id: str) -> _StepReplay:
         """Read the calls of a step.

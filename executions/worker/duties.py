@@ -1,7 +1,7 @@
 """Periodic duties of workers.
 
 They wake due executions, resume budget-blocked ones, act on deadlines, index documents, roll up calls, correct the
-inbox, and prune what is old.
+inbox, finish erasing, and prune what is old.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from executions.db_threads import in_thread
 from executions.engine.domain.errors import NotWaiting
 from executions.engine.runtime.cancellation import shield_until_done
 from executions.engine.transitions import backoff, budgets, clarification, core
-from executions.persistence import inbox_entries, repositories, retention
+from executions.persistence import erasure, inbox_entries, repositories, retention
 from executions.persistence.notifier import announce_inbox
 from executions.queue.jobs import enqueue_advance
 from executions.selectors.inbox import FAILURE_DAYS
+from executions.services.erasure import executions as erasing
+from executions.services.erasure.retention import erase_next_due
 from executions.services.locking import store_decision
 from executions.worker import recovery
 from telemetry import spending
@@ -115,6 +117,34 @@ def _correct_entries(execution_ids: list[UUID]) -> int:
     locked = repositories.lock_all(execution_ids, known={})
     transaction.on_commit(partial(announce_inbox, *{each.scope.id for each in locked.values()}))
     return inbox_entries.correct(locked)
+
+
+async def erase_old(*, now: datetime) -> int:
+    """Erase the executions that are older than their scope or workflow keeps them; return their number.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached; earlier executions have been erased.
+    """
+    erased = 0
+    for policy in await in_thread(retention.policies):
+        while await shield_until_done(in_thread(erase_next_due, policy, now=now)):  # a worker that stops waits for one
+            erased += 1
+    return erased
+
+
+async def finish_erasures() -> int:
+    """Erase what is left of executions whose erasing was stopped; return their number.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached; earlier parts have been erased.
+    """
+    finished, last = 0, UUID(int=0)
+    while left := await in_thread(erasure.unfinished, after=last, limit=PRUNE_BATCH_SIZE):
+        for execution_id in left:
+            while await shield_until_done(in_thread(erasing.erase_next, execution_id, now=database_now())):
+                pass
+        finished, last = finished + len(left), left[-1]
+    return finished
 
 
 def prune_files(*, now: datetime) -> int:

@@ -38,6 +38,7 @@ WAKE_SECONDS = 1.0  # maximum delay of due deferred steps and deadlines
 PRICES_SECONDS = 10.0  # maximum age of prices and rate limits
 STALE_SECONDS = 10.0  # maximum delay of `stale` in lists after a model's version
 PRUNE_SECONDS = 3600.0  # between two runs of pruning
+ERASE_SECONDS = 30.0  # between two looks for executions whose erasing was stopped
 ROLL_UP_SECONDS = 60.0  # between two looks for blocks of calls that have ended or were changed
 INDEX_SECONDS = 1.0  # between two looks for documents that the text index lacks
 RESTART_SECONDS = 1.0  # delay before taking jobs again after an outage
@@ -70,6 +71,8 @@ class Worker:
             asyncio.create_task(self._repeat(PRUNE_SECONDS, self._prune), name="prune"),
             asyncio.create_task(self._repeat(INDEX_SECONDS, self._index), name="index"),
             asyncio.create_task(self._repeat(ROLL_UP_SECONDS, self._roll_up), name="roll up"),
+            asyncio.create_task(self._repeat(ERASE_SECONDS, self._erase), name="erase"),
+            asyncio.create_task(self._repeat(PRUNE_SECONDS, self._erase_old), name="erase old"),
         ]
         jobs = asyncio.create_task(self._take_jobs(), name="jobs")
         stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -183,6 +186,12 @@ class Worker:
 
     async def _index(self) -> None:
         await duties.index_new_documents(is_busy=lambda: bool(ACTIVE))
+
+    async def _erase(self) -> None:
+        await duties.finish_erasures()
+
+    async def _erase_old(self) -> None:
+        await duties.erase_old(now=database_now())
 
     async def _roll_up(self) -> None:
         await duties.roll_up_calls()

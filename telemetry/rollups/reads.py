@@ -143,7 +143,6 @@ class Question:
 
     cut: Cut
     by_day: bool = False
-    workflow_id: str | None = None  # only of this workflow, in a cut whose first key is the workflow
     answer: dict[Key, Sums] = field(default_factory=dict)
 
 
@@ -155,6 +154,56 @@ class Filters:
     until: datetime | None = None
     scope_ids: Collection[UUID] | None = None  # None: all scopes
     dry_run: bool | None = None  # None: both
+    workflow_id: str | None = None
+    user_id: int | None = None
+    model: tuple[str, str] | None = None  # provider and model
+    tag: str | None = None
+
+    @property
+    def groups(self) -> dict[Cut, tuple[str, ...]]:
+        """The groups whose calls alone are meant: keys by cut."""
+        found = {
+            Cut.WORKFLOW: None if self.workflow_id is None else (self.workflow_id,),
+            Cut.USER: None if self.user_id is None else (str(self.user_id),),
+            Cut.MODEL: self.model,
+            Cut.TAG: None if self.tag is None else (self.tag,),
+        }
+        return {cut: keys for cut, keys in found.items() if keys is not None}
+
+    def source(self, cut: Cut) -> _Source:
+        """Return the blocks that answer a question about a cut of these calls.
+
+        Blocks are sums over the groups of one cut. So they know the calls of a single group, and the steps of a
+        workflow. The ledger answers all other questions.
+        """
+        groups = self.groups
+        if not groups:
+            return _Source(cut)
+        [(narrowed, keys), *others] = groups.items()
+        if others:
+            return _Source(cut, has_blocks=False)
+        if cut is Cut.TOTAL or cut is narrowed is not Cut.TAG:  # a call may have other tags, too
+            return _Source(narrowed, keys)
+        if narrowed is Cut.WORKFLOW and cut in {Cut.STEP, Cut.REMEDIATED}:
+            return _Source(cut, keys)
+        return _Source(cut, has_blocks=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the answer to a question is read."""
+
+    cut: Cut
+    keys: tuple[str, ...] = ()  # only groups whose keys begin with these
+    has_blocks: bool = True  # False: it is read from the ledger alone
+
+    def cut_of_blocks(self, which: Filters | _Scopes) -> Cut:
+        """Return the cut whose blocks are read. Rows of single scopes are the groups by scope."""
+        return Cut.TOTAL if self.cut is Cut.SCOPE and which.scope_ids is not None else self.cut
+
+    def has(self, *keys: str) -> bool:
+        """Return whether a group is meant."""
+        return keys[: len(self.keys)] == self.keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +229,14 @@ class _State:
         until = self.sealed_until
         today, month = floor(until, Level.DAY), floor(until, Level.MONTH)
         first = dict.fromkeys(Level, self.span.start)
-        if group.ids is not None:
+        if group.scope_ids is not None:
             first[Level.DAY] = group.busy_since or month
             first[Level.HOUR] = end_of(group.busy_since, Level.MONTH) if group.busy_since else today
         if cut not in BY_HOUR:
             first[Level.HOUR] = today
         return {
             level: Span(min(first[level], today), floor(until, level))
-            for level in levels_of(cut, scoped=group.ids is not None)
+            for level in levels_of(cut, scoped=group.scope_ids is not None)
         }
 
     def groups(self, filters: Filters) -> list[_Scopes]:
@@ -204,7 +253,7 @@ class _State:
 class _Scopes:
     """Scopes that have kept the same blocks."""
 
-    ids: Sequence[UUID] | None  # None: all scopes
+    scope_ids: Sequence[UUID] | None  # None: all scopes
     busy_since: datetime | None  # None: they are not busy
 
 
@@ -224,10 +273,11 @@ def ask(questions: Sequence[Question], filters: Filters, tz: ZoneInfo) -> None:
         days = [Range(day=day, spans=spans) for day, spans in days_of(span, tz).items()] if by_day else []
         plans = []
         for each, group in product(questions, state.groups(filters)):
-            levels = state.levels(each.cut, group)
+            source = filters.source(each.cut)
+            levels = state.levels(source.cut_of_blocks(group), group) if source.has_blocks else {}
             ranges = days if each.by_day else whole
             parts = [_parts(one, levels, state.changed) for one in ranges]
-            plans.append(_Plan(each, replace(filters, scope_ids=group.ids), ranges, parts))
+            plans.append(_Plan(each, source, replace(filters, scope_ids=group.scope_ids), ranges, parts))
         queries = [plan.queries() for plan in plans]
         run_together(*(query for made in queries for query in made))
     for plan, made in zip(plans, queries, strict=True):
@@ -270,6 +320,7 @@ class _Plan:
     """How a question is answered: the ranges of its answer, and the parts of each."""
 
     question: Question
+    source: _Source
     filters: Filters
     ranges: Sequence[Range]
     parts: Sequence[Parts]
@@ -281,8 +332,11 @@ class _Plan:
     def collect(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Add the rows of the queries to the question's answer."""
         answer = self.question.answer
+        is_total = self.question.cut is Cut.TOTAL
         for number, key, subkey, *values in rows:
-            place = (self.ranges[number].day, key, subkey)
+            if not self.source.has(key, subkey):
+                continue
+            place = (self.ranges[number].day, *(("", "") if is_total else (key, subkey)))
             if (known := answer.get(place)) is not None:
                 values = [one + value for one, value in zip(known, values, strict=True)]
             answer[place] = Sums(*values)
@@ -295,8 +349,8 @@ class _Plan:
         ]
         if not runs:
             return
-        scopes = self.question.cut is Cut.SCOPE and self.filters.scope_ids is not None
-        cut = Cut.TOTAL if scopes else self.question.cut  # rows of single scopes are the groups
+        cut = self.source.cut_of_blocks(self.filters)
+        scopes = cut is not self.source.cut
         keys = "block.scope_id::text, ''" if scopes else "block.key, block.subkey"
         which, values = self._conditions("block")
         columns = ", ".join(["block.scope_id"] * scopes + ["block.key", "block.subkey", *_BLOCK_COLUMNS])
@@ -316,8 +370,8 @@ class _Plan:
             which=which,
             columns=_LEDGER_COLUMNS,
             columns_of_other=", ".join(f"other.{name}" for name in COLUMNS),
-            keys_of_one=keys_of(self.question.cut, "one"),
-            keys_of_other=keys_of(self.question.cut, "other"),
+            keys_of_one=keys_of(self.source.cut, "one"),
+            keys_of_other=keys_of(self.source.cut, "other"),
             sums=_NAMED_SUMS,
             names=", ".join(f"sums.{name}" for name in SUMS),
         )
@@ -335,28 +389,39 @@ class _Plan:
         which, values = self._conditions("one")
         text = _WITHIN_QUARTER.format(
             which=which,
-            keys_of_one=keys_of(self.question.cut, "one"),
-            keys_of_other=keys_of(self.question.cut, "other"),
+            keys_of_one=keys_of(self.source.cut, "one"),
+            keys_of_other=keys_of(self.source.cut, "other"),
             zeros=", ".join(["0"] * len(SUMS)),
         )
         yield SqlQuery(text, [*_columns(runs), *_columns(begins), *values])
 
     def _conditions(self, alias: str) -> tuple[str, list[object]]:
         """Return the condition for rows, and its parameters: rows of the ledger, or of blocks (`block`)."""
-        parts: list[str] = []
-        values: list[object] = []
-        if self.filters.scope_ids is not None:
-            parts.append(f"{alias}.scope_id = ANY(%s)")
-            values.append(list(self.filters.scope_ids))
-        elif alias == "block":
-            parts.append("block.scope_id IS NULL")
-        if self.filters.dry_run is not None:
-            parts.append(f"{alias}.dry_run = %s")
-            values.append(self.filters.dry_run)
-        if self.question.workflow_id is not None:
-            parts.append("block.key = %s" if alias == "block" else f"{alias}.workflow_id = %s")
-            values.append(self.question.workflow_id)
-        return " AND ".join(parts) or "true", values
+        if alias != "block":
+            return conditions(self.filters, alias)
+        which, values = conditions(replace(self.filters, **_ANY_GROUP), alias)
+        parts = [which] if self.filters.scope_ids is not None else [which, "block.scope_id IS NULL"]
+        parts += [f"block.{name} = %s" for name, _ in zip(("key", "subkey"), self.source.keys, strict=False)]
+        return " AND ".join(parts), [*values, *self.source.keys]
+
+
+_ANY_GROUP: dict[str, Any] = {"workflow_id": None, "user_id": None, "model": None, "tag": None}
+
+
+def conditions(filters: Filters, alias: str) -> tuple[str, list[object]]:
+    """Return the condition for the calls that are meant, at any time, and its parameters. `alias` is that of a call."""
+    provider, model = filters.model or (None, None)
+    wanted: list[tuple[str, object]] = [
+        ("scope_id = ANY(%s)", None if filters.scope_ids is None else list(filters.scope_ids)),
+        ("dry_run = %s", filters.dry_run),
+        ("workflow_id = %s", filters.workflow_id),
+        ("user_id = %s", filters.user_id),
+        ("provider = %s", provider),
+        ("model = %s", model),
+        ("tags ? %s", filters.tag),
+    ]
+    found = [(text, value) for text, value in wanted if value is not None]
+    return " AND ".join(f"{alias}.{text}" for text, _ in found) or "true", [value for _, value in found]
 
 
 def _columns(rows: Iterable[tuple[object, ...]]) -> list[str]:

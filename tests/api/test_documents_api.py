@@ -161,7 +161,17 @@ def test_a_document_is_shown_with_its_content_and_where_it_comes_from(api: Api, 
     body = response.json()
     assert (response.status_code, response.headers["ETag"][:3]) == (200, '"1.')
     added = {"content", "provenance", "schema_hash", "created_at", "step_id"}
-    added |= {"author", "note", "base_version", "proposed", "proposed_version", "stale", "stale_because", "may"}
+    added |= {
+        "author",
+        "note",
+        "base_version",
+        "proposed",
+        "proposed_version",
+        "stale",
+        "stale_because",
+        "may",
+        "erased_at",
+    }
     assert set(body) == SUMMARY | added
     assert (body["content"], list(body["content"])) == (content, ["zeta", "title", "alpha"])
     assert (body["provenance"], body["rehearsal"], body["step_id"]) == (origin, True, "planning")

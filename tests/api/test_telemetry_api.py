@@ -223,6 +223,7 @@ def test_groups_come_one_by_one_too(api: Api, alice: User) -> None:
         ({"form": "2026-03-01"}, "/form"),
         ({"limit": "5"}, "/limit"),
         ({"tz": ["UTC", "Europe/Berlin"]}, "/tz"),
+        ({"model": "gpt"}, "/model"),
     ],
 )
 def test_a_query_that_cannot_be_right_is_named(api: Api, alice: User, query: dict[str, Any], pointer: str) -> None:
@@ -322,3 +323,86 @@ def test_a_text_is_no_formula_in_a_spreadsheet(api: Api, alice: User, begin: str
 def test_a_problem_is_json_where_a_table_was_asked_for(api: Api, alice: User) -> None:
     response = api(alice).get("/api/v1/telemetry/summary", {"tz": "Mars"}, HTTP_ACCEPT="text/csv")
     assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/tz")
+
+
+@pytest.mark.parametrize(
+    ("query", "counted"),
+    [
+        ({"workflow_id": "minutes"}, 1),
+        ({"workflow_id": "other"}, 0),
+        ({"scope_type": "project", "scope_id": "alpha"}, 3),
+        ({"scope_id": "beta"}, 1),
+        ({"scope_type": "team"}, 0),
+        ({"user": "alice"}, 3),
+        ({"user": "eve"}, 0),
+        ({"model": "scripted:writer-2"}, 1),
+        ({"model": ":"}, 1),
+        ({"tag": "pilot"}, 2),
+        ({"tag": "pilot", "user": "bob"}, 1),
+    ],
+)
+def test_filters_narrow_the_calls(
+    api: Api, alice: User, bob: User, staff: User, query: dict[str, str], counted: int
+) -> None:
+    answered(alice, workflow_id="minutes", tags=("pilot",))
+    answered(alice, model="writer-2")
+    announce(call(alice))
+    answered(bob, scope_of(bob, "beta"), tags=("pilot", "q3"))
+    assert calls(api(staff), **query) == counted
+    body = get(api(staff), **query, cross="day,model", group_by="tag,scope").json()
+    assert sum(row["calls"] for row in body["cross"]) == counted
+    assert sum(row["calls"] for row in body["groups"]["scope"]) == counted
+    assert {row["tag"] for row in body["groups"]["tag"]} >= ({"pilot"} if "tag" in query else set())
+    assert calls(api(bob), **query) <= 1
+
+
+def shares(client: APIClient, **query: Any) -> Any:
+    response = client.get("/api/v1/telemetry/executions", query)
+    assert response.status_code == 200, response.content
+    return response.json()
+
+
+def test_the_executions_of_a_sum_add_up_to_it(api: Api, alice: User, bob: User) -> None:
+    dear, cheap = answered(alice, cost_usd=Decimal("0.5")), answered(alice, cost_usd=Decimal("0.25"))
+    answered(alice, execution_id=dear, step_id="more", model="writer-2", cost_usd=Decimal("0.1"))
+    answered(bob, scope_of(bob, "beta"))
+    client = api(alice)
+    page = shares(client)
+    assert [row["execution_id"] for row in page["data"]] == [str(dear), str(cheap)]
+    assert page["next_cursor"] is None
+    first = page["data"][0]
+    assert (first["known_cost_usd"], first["calls"]) == ("0.6000000000", 2)
+    assert (first["workflow_id"], first["scope_type"], first["scope_id"]) == ("report", "project", "alpha")
+    assert (first["user"], first["first_call_at"]) == ("alice", "2026-03-01T12:00:00.000Z")
+    assert (first["max_unknown_cost_usd"], first["cost_complete"]) == ("0.0000000000", True)
+    [narrow] = shares(client, model="scripted:writer-2", **{"from": "2026-03-01", "to": "2026-03-02"})["data"]
+    assert (narrow["execution_id"], narrow["known_cost_usd"]) == (str(dear), "0.1000000000")
+    assert shares(client, to="2026-03-01")["data"] == []
+
+
+def test_the_executions_of_a_sum_come_in_pages(api: Api, alice: User) -> None:
+    made = [answered(alice, cost_usd=Decimal(cost)) for cost in (3, 1, 2, 2)]
+    client, found, cursor = api(alice), list[str](), ""
+    for _ in made:
+        page = shares(client, limit=1, cursor=cursor)
+        found += [row["execution_id"] for row in page["data"]]
+        cursor = page["next_cursor"]
+    assert not cursor
+    assert (len(found), found[0], found[-1]) == (4, str(made[0]), str(made[1]))
+    assert {*found} == {str(each) for each in made}
+    response = client.get("/api/v1/telemetry/executions", {"cursor": "bm8"})
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/cursor")
+
+
+def test_executions_with_unknown_costs_say_what_they_cost_at_most(api: Api, alice: User) -> None:
+    answered(alice)
+    lost = call(alice, status="unknown", estimated_cost_usd=Decimal("0.4"))
+    unpriced = call(alice, status="unknown", estimated_cost_usd=None)
+    rejected = call(alice, status="failed", estimated_cost_usd=Decimal("0.4"))
+    announce(lost, unpriced, rejected)
+    page = shares(api(alice), cost="unknown")["data"]
+    assert {row["execution_id"]: row["max_unknown_cost_usd"] for row in page} == {
+        str(lost.execution_id): "0.4000000000",
+        str(unpriced.execution_id): None,
+    }
+    assert {row["cost_usd"] for row in page} == {None}

@@ -200,6 +200,9 @@ class StepDefinition(FrozenModel):
         return json.dumps(self.output_schema, indent=1, ensure_ascii=False)
 
 
+MAX_RETENTION_DAYS = 36_500
+
+
 class WorkflowDefinition(FrozenModel):
     """A workflow: roles and steps. The order of the steps follows from the documents that they read and produce."""
 
@@ -227,6 +230,14 @@ class WorkflowDefinition(FrozenModel):
         ge=1,
         le=1_000,
         description="Max concurrent steps; the server's limit applies too.",
+    )
+    retention_days: int | None = Field(
+        strict=True,
+        default=None,
+        ge=1,
+        le=MAX_RETENTION_DAYS,
+        description="Days after the end of an execution of this version until its contents are erased; a retention of "
+        "the scope replaces it.",
     )
     house: Sha256 | None = Field(
         default=None,

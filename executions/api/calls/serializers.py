@@ -8,7 +8,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.api.serializers import ListedChoiceField, StrictSerializer
+from common.api.serializers import ListedChoiceField, StrictSerializer, TimestampField, represent
 from common.limits import limits
 from executions.api.cost_serializers import StepCost
 from executions.api.serializers import MAX_INTEGER, values
@@ -41,8 +41,9 @@ class CallResponse(StepCost):
         default=None,
         allow_null=True,
         help_text="true: the prompt, rebuilt from stored data, has the hash of the sent one. false: its inputs, or how "
-        "prompts are built, have changed since. null: this page took too long to tell; read the call.",
+        "prompts are built, have changed since. null: it was erased, or this page took too long: read the call.",
     )
+    erased_at = TimestampField(allow_null=True, help_text="When prompt and reply were erased; null: they were not.")
 
 
 class CallPromptResponse(serializers.Serializer[Any]):
@@ -99,7 +100,7 @@ class CallReplyResponse(serializers.Serializer[Any]):
 class CallDetails(serializers.Serializer[Any]):
     """A call to a model: its prompt, its reply, and what was found wrong in it."""
 
-    prompt = CallPromptResponse()
+    prompt = CallPromptResponse(allow_null=True, help_text="null: it was erased, or a document that it showed.")
     reply = serializers.SerializerMethodField()
     reply_kind = serializers.ChoiceField(
         source="outcome.kind",
@@ -127,14 +128,13 @@ class CallDetails(serializers.Serializer[Any]):
 
     def to_representation(self, instance: ShownCall) -> dict[str, Any]:
         """Return the row of the ledger and all else in one object."""
-        instance.row.prompt_exact = instance.prompt.is_exact
-        return {**CallResponse(instance.row).data, **super().to_representation(instance)}
+        instance.row.prompt_exact = None if instance.prompt is None else instance.prompt.is_exact
+        return {**represent(CallResponse, instance.row), **super().to_representation(instance)}
 
     @extend_schema_field(CallReplyResponse(allow_null=True))
     def get_reply(self, shown: ShownCall) -> dict[str, Any] | None:
-        """Return the reply; null: there is none."""
-        reply = shown.call.reply
-        return None if reply is None else CallReplyResponse(_reply(reply)).data
+        """Return the reply; null: there is none, or it was erased."""
+        return None if shown.reply is None else represent(CallReplyResponse, _reply(shown.reply))
 
 
 class CallDetailsResponse(CallResponse, CallDetails):

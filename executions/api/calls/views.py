@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.permissions import Right
+from common.api.serializers import represent
 from common.api.views import PagedViewSet
 from executions.api.calls.serializers import CallDetails, CallDetailsResponse, CallFilters, CallResponse
 from executions.api.openapi import problems
@@ -58,7 +59,7 @@ class CallViewSet(PagedViewSet):
     async def retrieve(self, request: Request, execution_id: str, call_id: str) -> Response:
         """Get a call: its prompt, its reply, and what was found wrong in it."""
         shown = await get_call(user=request.user, execution_id=UUID(execution_id), call_id=UUID(call_id))
-        return Response(CallDetails(shown).data, headers={"ETag": f'"{shown.row.version}"'})
+        return Response(represent(CallDetails, shown), headers={"ETag": f'"{shown.row.version}"'})
 
 
 def _key(execution_id: UUID, row: Any) -> CallKey:

@@ -49,7 +49,7 @@ class ExecutionExportView(ApiView):
             _FORMAT,
             IF_NONE_MATCH,
         ],
-        responses={**_FILES, **NOT_MODIFIED, **problems(401, 404, 409, 503)},
+        responses={**_FILES, **NOT_MODIFIED, **problems(401, 404, 409, 410, 503)},
     )
     async def get(self, request: Request, execution_id: str) -> Response:
         """Download the final documents of an execution as one file, in the order of its steps."""

@@ -24,7 +24,7 @@ from access.authentication import authenticated_user
 from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.permissions import Right
-from common.api.serializers import TimestampField
+from common.api.serializers import TimestampField, represent
 from common.api.views import ONLY_VERSION, ApiView, in_request_thread
 from common.database.connections import give_back
 from common.database.server import database_now
@@ -109,7 +109,7 @@ class FileView(ApiView):
     async def get(self, request: Request, file_id: str) -> Response:
         """Get what is known of a file."""
         row = await in_request_thread(storage.find_file)(user=request.user, file_id=UUID(file_id))
-        return Response(FileDetails(row).data, headers={"ETag": ONLY_VERSION})
+        return Response(represent(FileDetails, row), headers={"ETag": ONLY_VERSION})
 
     @extend_schema(
         operation_id="files_destroy",
@@ -150,7 +150,7 @@ def _store(request: Request, name: str, *, data: bytes, extraction: Extraction) 
     def store() -> Response:
         row = storage.store_file(user=user, name=name, data=data, extraction=extraction, now=database_now())
         location = reverse("file-detail", kwargs={"file_id": row.id})
-        return Response(FileDetails(row).data, status=201, headers={"Location": location})
+        return Response(represent(FileDetails, row), status=201, headers={"Location": location})
 
     def recheck(stored: dict[str, Any]) -> None:
         storage.find_file(user=user, file_id=UUID(str(stored["id"])))

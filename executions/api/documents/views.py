@@ -20,7 +20,7 @@ from access.permissions import Right
 from access.selectors import require_edit
 from common.api.pagination import KeysetPagination
 from common.api.parsers import JSONPatchParser, StrictJSONParser
-from common.api.serializers import checked
+from common.api.serializers import checked, represent
 from common.api.views import in_request_thread, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionRequired, UnsupportedType
@@ -63,7 +63,7 @@ _IF_COMMENT_MATCHES = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="Version of the comment as you read it, in double quotes, or `*`. With an old one the answer is 412.",
 )
-_EDITED = {200: DocumentDetails, **problems(400, 401, 403, 404, 412, 413, 415, 422, 428)}
+_EDITED = {200: DocumentDetails, **problems(400, 401, 403, 404, 410, 412, 413, 415, 422, 428)}
 
 
 class DocumentViewSet(views.DocumentViewSet):
@@ -87,7 +87,7 @@ class DocumentViewSet(views.DocumentViewSet):
         tags=_TAGS,
         request={_JSON: AddDocumentRequest},
         parameters=RUNS_ONCE,
-        responses={201: DocumentDetails, **problems(400, 401, 403, 409, 413, 415, 422)},
+        responses={201: DocumentDetails, **problems(400, 401, 403, 409, 410, 413, 415, 422)},
     )
     async def create(self, request: Request) -> Response:
         """Add a document that you have written. The scope has one document of each type."""
@@ -142,7 +142,7 @@ class DocumentViewSet(views.DocumentViewSet):
         tags=_TAGS,
         parameters=[_ID, _IF_MATCH, *RUNS_ONCE],
         request={_JSON: RestoreDocumentRequest},
-        responses={**_EDITED, **problems(409)},
+        responses={**_EDITED, **problems(409, 410)},
     )
     @action(detail=True, methods=["post"])
     async def restore(self, request: Request, pk: str) -> Response:
@@ -175,7 +175,7 @@ class DocumentViewSet(views.DocumentViewSet):
         tags=_TAGS,
         request=CommentRequest,
         parameters=[_ID, *RUNS_ONCE],
-        responses={201: CommentResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
+        responses={201: CommentResponse, **problems(400, 401, 403, 404, 409, 410, 413, 415, 422)},
     )
     @comments.mapping.post
     async def add_comment(self, request: Request, pk: str) -> Response:
@@ -225,7 +225,7 @@ class DocumentViewSet(views.DocumentViewSet):
     def _comment(self, row: Any, status: int) -> Response:
         """Return the response with a comment and its place in the newest version."""
         [found] = remarks.located([row])
-        return Response(CommentResponse(found).data, status=status, headers={"ETag": f'"{row.version}"'})
+        return Response(represent(CommentResponse, found), status=status, headers={"ETag": f'"{row.version}"'})
 
     def decided(self, row: Any) -> Sequence[str]:
         """Return what people have decided about a version, for its footer."""

@@ -12,6 +12,7 @@ from common.api.serializers import CountField, MoneyField, StrictSerializer, Tim
 from common.names import NameField
 from executions.api.budget_serializers import AmountField
 from executions.engine.domain.states import ExecutionStatus
+from workflows.definitions.definition import MAX_RETENTION_DAYS
 
 
 class ScopeFilters(StrictSerializer):
@@ -70,6 +71,25 @@ class ScopeBudgetResponse(serializers.Serializer[Any]):
     version = serializers.IntegerField(allow_null=True, help_text="For `If-Match`, in double quotes; null: no budget.")
 
 
+class ScopeRetentionRequest(StrictSerializer):
+    """How long a root scope keeps executions."""
+
+    days = serializers.IntegerField(
+        min_value=1,
+        max_value=MAX_RETENTION_DAYS,
+        allow_null=True,
+        help_text="Days after the end of an execution until its contents are erased; null: as its workflow says, or "
+        "for ever.",
+    )
+
+
+class ScopeRetentionResponse(serializers.Serializer[Any]):
+    """How long a root scope keeps executions."""
+
+    days = serializers.IntegerField(allow_null=True, help_text="null: as their workflows say, or for ever.")
+    version = serializers.IntegerField(allow_null=True, help_text="For `If-Match`, in double quotes; null: not set.")
+
+
 class ChildScopeResponse(serializers.Serializer[Any]):
     """A scope below another one. Lists of executions, documents and questions take its id as `scope`."""
 
@@ -87,5 +107,6 @@ class ScopeDetailsResponse(RootScopeResponse):
 
     owners = serializers.ListField(child=serializers.CharField(), help_text="User names of the first 20.")
     budget = ScopeBudgetResponse()
+    retention = ScopeRetentionResponse()
     children = ChildScopeResponse(many=True)
     next_cursor = serializers.CharField(allow_null=True, help_text="Of the children; null: this is the last page.")

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from access.authentication import authenticated_user
 from access.permissions import Right
-from common.api.serializers import checked
+from common.api.serializers import checked, represent, represent_all
 from common.api.views import ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from executions.api.openapi import problems
@@ -24,10 +24,13 @@ from executions.api.scopes.serializers import (
     ScopeBudgetResponse,
     ScopeDetailsResponse,
     ScopeFilters,
+    ScopeRetentionRequest,
+    ScopeRetentionResponse,
 )
 from executions.api.step_serializers import PAGE
 from executions.api.views import expected_versions
 from executions.selectors import scopes
+from executions.services.erasure.retention import change_scope_retention
 from executions.services.scope_budgets import change_scope_budget
 
 _TYPE = OpenApiParameter("scope_type", OpenApiTypes.STR, OpenApiParameter.PATH)
@@ -81,10 +84,11 @@ class ScopeView(PagedViewSet):
             page = self.paginator.paginate_queryset(below, request, view=self)
             return Response(
                 {
-                    **RootScopeResponse(found.summary).data,
+                    **represent(RootScopeResponse, found.summary),
                     "owners": found.owners,
-                    "budget": ScopeBudgetResponse(found.budget).data,
-                    "children": ChildScopeResponse(scopes.child_summaries(page), many=True).data,
+                    "budget": represent(ScopeBudgetResponse, found.budget),
+                    "retention": represent(ScopeRetentionResponse, found.retention),
+                    "children": represent_all(ChildScopeResponse, scopes.child_summaries(page)),
                     "next_cursor": self.paginator.next_cursor,
                 }
             )
@@ -118,6 +122,36 @@ class ScopeBudgetView(ApiView):
                 **values,
             )
             headers = {} if budget.version is None else {"ETag": f'"{budget.version}"'}
-            return Response(ScopeBudgetResponse(budget).data, headers=headers)
+            return Response(represent(ScopeBudgetResponse, budget), headers=headers)
+
+        return await in_request_thread(change)()
+
+
+class ScopeRetentionView(ApiView):
+    """How long a root scope keeps executions."""
+
+    required_rights = {"put": Right.MANAGE}
+
+    @extend_schema(
+        tags=["scopes"],
+        operation_id="scopes_retention_update",
+        parameters=[_TYPE, _KEY, _IF_MATCH],
+        request=ScopeRetentionRequest,
+        responses={200: ScopeRetentionResponse, **problems(400, 401, 403, 404, 412, 413, 415, 422)},
+    )
+    async def put(self, request: Request, scope_type: str, scope_id: str) -> Response:
+        """Set how long a root scope keeps what was written in executions, or remove that with null."""
+
+        def change() -> Response:
+            values: dict[str, Any] = checked(ScopeRetentionRequest, request.data)
+            kept = change_scope_retention(
+                user=authenticated_user(request),
+                scope_type=scope_type,
+                scope_key=scope_id,
+                expected_versions=expected_versions(request),
+                **values,
+            )
+            headers = {} if kept.version is None else {"ETag": f'"{kept.version}"'}
+            return Response(represent(ScopeRetentionResponse, kept), headers=headers)
 
         return await in_request_thread(change)()

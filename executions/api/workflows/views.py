@@ -18,7 +18,7 @@ from access.idempotency import run_once
 from access.permissions import Right
 from access.selectors import require_author
 from common.api.parsers import StrictJSONParser
-from common.api.serializers import StrictSerializer, checked
+from common.api.serializers import StrictSerializer, checked, represent
 from common.api.views import in_request_thread
 from common.database.server import database_now
 from common.errors import FieldError
@@ -118,9 +118,9 @@ class WorkflowViewSet(views.WorkflowViewSet):
                 upload = _read(request)
                 publishing.require_house(upload.definition, upload.house)
             except DefinitionError as error:
-                return Response(ValidationResponse(_invalid(error)).data)
+                return Response(represent(ValidationResponse, _invalid(error)))
             found: dict[str, Any] = {"valid": True, "errors": [], "error_count": 0}
-            return Response(ValidationResponse({**found, "advice": publishing.advice(upload.definition)}).data)
+            return Response(represent(ValidationResponse, {**found, "advice": publishing.advice(upload.definition)}))
 
         return await in_request_thread(answer)()
 
@@ -176,7 +176,7 @@ async def _change(
     def do(values: Mapping[str, Any]) -> Response:
         act(workflow_id, by=authenticated_user(request), expected_versions=expected_versions(request), **values)
         row = selectors.current(workflow_id)
-        return Response(WorkflowDetails(row).data, headers={"ETag": f'"{row.version}"'})
+        return Response(represent(WorkflowDetails, row), headers={"ETag": f'"{row.version}"'})
 
     def answer() -> Response:
         selectors.current(workflow_id)  # 404 comes before 403: every user may know which workflows exist
@@ -216,7 +216,7 @@ def _publish(request: Request, upload: Upload, expected: frozenset[int] | None) 
     }
     location = reverse("workflow-version", kwargs={"pk": definition.id, "number": published.version})
     return Response(
-        PublicationResponse(told).data,
+        represent(PublicationResponse, told),
         status=201 if published.outcome is Publication.NEW else 200,
         headers={"ETag": f'"{published.version}"', "Location": location},
     )

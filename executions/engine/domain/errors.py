@@ -3,6 +3,7 @@
 DomainError
 ├── Conflict
 │   ├── IllegalTransition
+│   ├── NotEnded
 │   └── NotWaiting
 ├── Forbidden
 │   └── MayNotVote           the user is no approver of the document
@@ -41,6 +42,13 @@ class IllegalTransition(Conflict):
 
     def __init__(self, what: str, *, current: str, wanted: str) -> None:
         super().__init__(f"{what} is {current}; it cannot become {wanted}.", current=current, wanted=wanted)
+
+
+class NotEnded(Conflict):
+    """The execution has not ended, so its contents cannot be erased."""
+
+    code = "not-ended"
+    sentence = "The execution has not ended. Cancel it first, or wait for its end."
 
 
 class NotWaiting(Conflict):

@@ -249,6 +249,7 @@ class Execution:
     ran_seconds: float = 0.0  # run time before `running_since`
     running_since: datetime | None = None  # None while it is not running
     reuse: Reuse = Reuse.NONE  # which documents of the scope it completes its steps with
+    erased_at: datetime | None = None  # when its contents were erased; None: they were not
 
     @property
     def ended(self) -> bool:

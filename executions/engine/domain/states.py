@@ -96,6 +96,15 @@ class Reuse(StrEnum):
     CURRENT = "current"
 
 
+class Erasing(StrEnum):
+    """What is being erased of an execution that has ended."""
+
+    #: What people and models wrote in it, but not the documents that it made.
+    CONTENTS = "contents"
+    #: Also the versions of documents that it made.
+    ALL = "all"
+
+
 class Limit(StrEnum):
     """The limits of a budget."""
 

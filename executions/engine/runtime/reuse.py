@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from common.canonical_json import digest
+from common.errors import Erased
 from executions.engine.domain.copying import IdentityKey, replace
 from executions.engine.domain.execution import Document, Execution, Pin, is_accepted
 from executions.engine.domain.states import Reuse
@@ -81,9 +82,17 @@ async def _has_inputs(head: Document, inputs: Sequence[Document], documents: Doc
         return False
     for each in inputs:
         pin = pins[each.id]
-        if pin.version != each.version and digest((await documents.pinned(pin)).content) != digest(each.content):
+        if pin.version != each.version and await _content_hash(pin, documents) != digest(each.content):
             return False
     return True
+
+
+async def _content_hash(pin: Pin, documents: DocumentCache) -> str | None:
+    """Return the hash of the content of an input; None: it was erased."""
+    try:
+        return digest((await documents.pinned(pin)).content)
+    except Erased:
+        return None
 
 
 def _pins(head: Document) -> list[Pin]:

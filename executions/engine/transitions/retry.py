@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from common.errors import FieldError, Invalid
+from common.errors import Erased, FieldError, Invalid
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import IllegalTransition, unknown_step_message
 from executions.engine.domain.events import Event, ExecutionRetried
@@ -35,11 +35,11 @@ def retry(
     revised a document revises the same version again. An earlier worker of the execution can write no more.
 
     Raises:
+        Erased: the contents of the execution were erased.
         IllegalTransition: the execution has neither failed nor been cancelled.
         Invalid: the execution has no such step.
     """
-    if execution.status not in RETRIABLE:
-        raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
+    _check_status(execution)
     if from_step is not None and from_step not in execution.steps:
         error = FieldError(
             pointer="/from_step", code="unknown_step", detail=unknown_step_message(from_step, execution.steps)
@@ -60,6 +60,13 @@ def retry(
         elif step.waits_for is WaitingOn.ACCEPTANCE and step.document_id is not None:
             events.append(acceptance.acceptance_event(step, waiting[step.document_id]))
     return derive_status(Change(execution=with_timers(execution), events=tuple(events)), context)
+
+
+def _check_status(execution: Execution) -> None:
+    if execution.erased_at is not None:
+        raise Erased
+    if execution.status not in RETRIABLE:
+        raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
 
 
 def was_awaiting_decision(step: Step) -> bool:

@@ -80,9 +80,10 @@ class SnapshotCache:
         cached = {each for each in executions if self._executions.get(each, _MISS)[1] is not None}
         known = self.executions(commands)
         scopes = self._scopes_of(commands)
-        if starting_scopes(commands, known) - self._heads.keys():  # the other steps start soon, too
+        if not starting_scopes(commands, known) <= self._heads.keys():  # the other steps start soon, too
             scopes |= {scope_id for each in known.values() for scope_id in unstarted_scopes(each)}
-        return executions - cached, scopes - self._heads.keys()
+        # A difference of a set and keys would go through all keys, which are thousands.
+        return executions - cached, {each for each in scopes if each not in self._heads}
 
     def starting_heads(self, commands: Sequence[Command]) -> dict[UUID, Heads]:
         """Return the cached heads of scopes in which commands start steps."""

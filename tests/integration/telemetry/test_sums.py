@@ -33,7 +33,7 @@ def test_steps_add_up_to_their_execution(alice: User) -> None:
     assert (whole.reasoning_tokens, whole.output_tokens) == (15, 60)
     assert selectors.add_totals(parts) == whole
     assert selectors.add_totals(map(selectors.total_of_call, selectors.calls_of(execution))) == whole
-    assert selectors.totals_by_execution(selectors.sums_query([execution])) == {execution: whole}
+    assert selectors.totals_by_execution(selectors.sums_query(execution)) == {execution: whole}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_cost_that_is_not_known_is_no_zero(alice: User, other: dict[str, Any],
 def test_sums_of_many_executions_take_one_query(alice: User, django_assert_num_queries: Any) -> None:
     executions = [answered(alice, cost_usd=Decimal(number)) for number in range(3)]
     with django_assert_num_queries(1):
-        found = selectors.totals_by_execution(selectors.sums_query([*executions, uuid7()]))
+        found = selectors.totals_by_execution(selectors.sums_query(*executions, uuid7()))
     assert {key: each.cost_usd for key, each in found.items()} == dict(
         zip(executions, map(Decimal, range(3)), strict=True)
     )
@@ -85,6 +85,6 @@ def test_usage_of_a_workflow_is_that_of_calls_that_the_reader_may_see(alice: Use
 def test_providers_that_an_execution_asked_are_named(alice: User) -> None:
     execution = answered(alice)
     answered(alice, execution_id=execution, step_id="summary", requested_model="rehearsal:rehearsal")
-    assert selectors.providers_of(selectors.requested_models([execution, uuid7()])) == {
+    assert selectors.providers_of(selectors.requested_models(execution, uuid7())) == {
         execution: {"scripted", "rehearsal"}
     }

@@ -177,6 +177,10 @@ WITH_A_ROW: dict[str, tuple[Do, list[Act]]] = {
         [Act.EXECUTION_CANCEL],
     ),
     "executions_retry_create": (_retry, [Act.EXECUTION_RETRY]),
+    "executions_destroy": (
+        lambda desk: desk.ada.delete(f"/executions/{reports.finish(desk.start()).id}"),
+        [Act.EXECUTION_ERASE],
+    ),
     "executions_steps_clarification_create": (_answer, [Act.STEP_ANSWER]),
     "executions_steps_acceptance_create": (lambda desk: _decide(desk, "accept"), [Act.STEP_ACCEPT]),
     "documents_create": (lambda desk: desk.ada.post("/documents/", NOTE), [Act.DOCUMENT_ADD]),
@@ -194,6 +198,10 @@ WITH_A_ROW: dict[str, tuple[Do, list[Act]]] = {
     "scopes_budget_update": (
         lambda desk: desk.ada.put("/scopes/project/alpha/budget", {"max_cost_usd": "5"}),
         [Act.SCOPE_BUDGET],
+    ),
+    "scopes_retention_update": (
+        lambda desk: desk.ada.put("/scopes/project/alpha/retention", {"days": 5}),
+        [Act.SCOPE_RETENTION],
     ),
     "scopes_roles_update": (
         lambda desk: desk.ada.put("/scopes/project/alpha/roles/carol", {"role": "viewer"}),

@@ -77,6 +77,7 @@ EXAMPLES: dict[str, Callable[[World, Caller], Ask]] = {
     "POST /workflows/{}/estimate": _plain("/workflows/report/estimate", {"input": "A tool library."}),
     "GET /telemetry/workflows/{}/stats": _plain("/telemetry/workflows/report/stats"),
     "GET /telemetry/summary": _plain(f"/telemetry/summary?{_RANGE}&group_by=scope"),
+    "GET /telemetry/executions": _plain(f"/telemetry/executions?{_RANGE}"),
     "GET /executions": _plain("/executions"),
     "POST /executions": _plain("/executions", _START),
     "GET /clarifications": _plain("/clarifications"),
@@ -110,6 +111,7 @@ EXAMPLES: dict[str, Callable[[World, Caller], Ask]] = {
     "GET /scopes": _plain("/scopes"),
     "GET /scopes/{}/{}": _plain(f"/scopes/project/{KEY}"),
     "PUT /scopes/{}/{}/budget": _plain(f"/scopes/project/{KEY}/budget", {"max_cost_usd": "50"}),
+    "PUT /scopes/{}/{}/retention": _plain(f"/scopes/project/{KEY}/retention", {"days": 365}),
     "GET /scopes/{}/{}/roles": _plain(f"/scopes/project/{KEY}/roles"),
     "PUT /scopes/{}/{}/roles/{}": _plain(f"/scopes/project/{KEY}/roles/stranger", {"role": "viewer"}),
     "DELETE /scopes/{}/{}/roles/{}": _plain(f"/scopes/project/{KEY}/roles/viewer"),
@@ -134,6 +136,7 @@ EXAMPLES: dict[str, Callable[[World, Caller], Ask]] = {
     "POST /executions/{}/cancel": _execution("asking", "/cancel", {}),
     "POST /executions/{}/retry": _execution("failed", "/retry", {}),
     "PATCH /executions/{}/budget": _execution("asking", "/budget", {"max_cost_usd": "2"}),
+    "DELETE /executions/{}": _execution("finished"),
     "POST /executions/bulk": lambda world, _: Ask(
         "/executions/bulk", {"action": "cancel", "ids": [str(world.executions["asking"].id)]}
     ),

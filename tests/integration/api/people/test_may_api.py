@@ -16,12 +16,13 @@ from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 
-CANCELLED, OPEN = {"retry"}, {"cancel", "budget"}
+CANCELLED, OPEN = {"retry", "erase"}, {"cancel", "budget"}
 #: What each role permits.
 BY_ROLE = {
     "viewer": set[str](),
     "reviewer": {"answer", "decide"},
     "operator": {"answer", "decide", "cancel", "budget", "retry"},
+    "owner": {"answer", "decide", "cancel", "budget", "retry", "erase"},
 }
 
 
@@ -51,7 +52,7 @@ STATES = {
     "asking": (asking, OPEN | {"answer"}),
     "deciding": (deciding, OPEN | {"decide"}),
     "cancelled": (cancelled, CANCELLED),
-    "completed": (completed, set[str]()),
+    "completed": (completed, {"erase"}),
 }
 
 
@@ -66,6 +67,7 @@ def attempt(caller: Caller, action: str, execution: Execution) -> int:
         "cancel": lambda: caller.post(f"{path}/cancel"),
         "budget": lambda: caller.patch(f"{path}/budget", {"max_calls": 99}),
         "retry": lambda: caller.post(f"{path}/retry", {}),
+        "erase": lambda: caller.delete(path),
     }
     status: int = requests[action]().status_code
     return status
@@ -94,18 +96,18 @@ def test_the_same_actions_are_named_and_permitted(report: int, ada: Caller, eve:
         assert (listed["execution_id"], listed["may"]) == (str(execution.id), shown)
         steps = eve.get(f"/executions/{execution.id}/steps").json()["data"]
         assert {each for step in steps for each in step["may"]} == set(shown) & {"answer", "decide"}
-        for action in BY_ROLE["operator"] - set(shown) - ({"cancel"} if state == "cancelled" else set()):
+        for action in BY_ROLE["owner"] - set(shown) - ({"cancel"} if state == "cancelled" else set()):
             assert attempt(eve, action, execution) == (403 if action not in by_role else 409), (role, action)
         for action in sorted(shown, reverse=True)[:1]:
             answer = attempt(eve, action, execution)
-            assert answer == 200, (role, action)
+            assert answer == (204 if action == "erase" else 200), (role, action)
 
 
 def test_the_answer_to_a_command_says_what_comes_next(report: int, ada: Caller) -> None:
     body = {"workflow_id": "report", "scope_type": "project", "scope_id": "alpha", "input": "A brief."}
     started = ada.post("/executions/", body).json()
     assert started["may"] == ["cancel", "budget"]
-    assert ada.post(f"/executions/{started['execution_id']}/cancel").json()["may"] == ["retry"]
+    assert ada.post(f"/executions/{started['execution_id']}/cancel").json()["may"] == ["retry", "erase"]
 
 
 def test_documents_say_who_may_edit_them(report: int, ada: Caller, eve: Caller) -> None:

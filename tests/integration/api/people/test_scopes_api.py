@@ -47,7 +47,7 @@ def test_the_list_has_the_roots_of_the_caller_with_counts(report: int, ada: Call
     [alpha, beta] = ada.get("/scopes/").json()["data"]
     assert (alpha["scope_id"], alpha["role"], alpha["documents"], alpha["waiting"]) == ("alpha", "owner", 1, 1)
     assert {k: v for k, v in alpha["executions"].items() if v} == {"waiting": 1, "cancelled": 1}
-    assert set(alpha["may"]) == {"start", "add_document", "give_roles", "invite", "set_budget"}
+    assert set(alpha["may"]) == {"start", "add_document", "give_roles", "invite", "set_budget", "set_retention"}
     assert (beta["scope_id"], beta["documents"], beta["waiting"], sum(beta["executions"].values())) == ("beta", 0, 0, 0)
     assert names(eve.get("/scopes/").json()["data"]) == ["gamma"]
     assert names(make_caller("root", staff=True).get("/scopes").json()["data"]) == ["alpha", "beta", "gamma"]

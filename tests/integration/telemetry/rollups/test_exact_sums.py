@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
@@ -21,6 +22,7 @@ from access.models import Scope
 from access.user import User
 from common.time import time_zones
 from telemetry import selectors
+from telemetry.ledger import erase_texts
 from telemetry.models import BusyScope, ModelCall, Rollup, RollupState
 from telemetry.rollups import seal as sealing
 from telemetry.rollups.blocks import Level
@@ -88,7 +90,9 @@ writes = st.builds(
 changes = st.builds(
     Change,
     number=st.integers(0, 20),
-    how=st.sampled_from(["settle", "discard", "reprice", "forget user", "delete", "erase", "move"]),
+    how=st.sampled_from(
+        ["settle", "discard", "reprice", "forget user", "delete", "erase", "move", "erase texts", "rename tag"]
+    ),
     amount=st.integers(0, 10**9),
 )
 seals = st.builds(
@@ -175,6 +179,13 @@ class Ledger:
         with noted():
             ModelCall.objects.filter(execution_id=row.execution_id).delete()
 
+    def _erase_texts(self, chosen: Any, row: ModelCall, amount: int) -> None:
+        erase_texts(row.execution_id, limit=amount % 3 + 1, now=SETTLED)
+
+    def _rename_tag(self, chosen: Any, row: ModelCall, amount: int) -> None:
+        with noted():
+            ModelCall.objects.filter(tags__contains=["q1"]).update(tags=["erased-1"])
+
     def _move(self, chosen: Any, row: ModelCall, amount: int) -> None:
         with noted():
             chosen.update(started_at=row.started_at + timedelta(minutes=amount % 3000 - 1500))
@@ -232,14 +243,49 @@ def assert_exact_usage(user: User, scope_ids: list[UUID] | None) -> None:
         assert steps == rows.filter(kind__in=kinds).order_by().values("execution_id", "step_id").distinct().count()
 
 
-def assert_exact(user: User, scope_ids: list[UUID] | None, **query: Any) -> None:
+def assert_exact_scopes(user: User, rows: QuerySet[ModelCall], *, tz: ZoneInfo, **query: Any) -> None:
+    """Compare the sums of the largest scopes with the plain sums over the ledger."""
+    found = selectors.summary_of_scopes(user=user, tz=tz, largest=2, **query)
+    assert ledger_sums.whole_of(found) == ledger_sums.whole(rows)
+    for name in ("scope", "day"):
+        assert ledger_sums.groups_of(found.groups[name]) == ledger_sums.groups(rows, [name], tz), name
+    largest = [tuple(group.key.values()) for group in selectors.ranked_groups(found.groups["scope"])[:2]]
+    assert found.cross is not None
+    every = ledger_sums.groups(rows, ["day", "scope"], tz)
+    assert ledger_sums.groups_of(found.cross) == {key: every[key] for key in every if key[1:] in largest}
+
+
+#: Filters by groups, and the same for plain sums.
+NARROWED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {}),
+    ({"workflow_id": "workflow-1"}, {"workflow_id": "workflow-1"}),
+    ({"started_by": "alice"}, {"user__username": "alice"}),
+    ({"model": ("openai", "model-1")}, {"provider": "openai", "model": "model-1"}),
+    ({"model": ("", "")}, {"provider": "", "model": ""}),
+    ({"tag": "pilot"}, {"tags__contains": ["pilot"]}),
+    ({"tag": "pilot", "workflow_id": "workflow-0"}, {"tags__contains": ["pilot"], "workflow_id": "workflow-0"}),
+    ({"scope_type": "project", "scope_id": "alpha"}, {"scope__key": "alpha"}),
+    ({"scope_id": "alpha", "workflow_id": "workflow-0"}, {"scope__key": "alpha", "workflow_id": "workflow-0"}),
+    ({"workflow_id": "none"}, {"workflow_id": "none"}),
+    ({"started_by": "eve"}, {"user__username": "eve"}),
+]
+
+
+def assert_exact(
+    user: User,
+    scope_ids: list[UUID] | None,
+    *,
+    narrowed: tuple[dict[str, Any], dict[str, Any]] = NARROWED[0],
+    **query: Any,
+) -> None:
     """Compare a summary with the plain sums over the ledger."""
-    tz = query["tz"]
-    found = selectors.summary(user=user, group_by=list(GROUPS), **query)
-    crossed = {name: selectors.summary(user=user, by_day=name, **query).cross for name in ("model", "step")}
+    tz, (names, plain) = query["tz"], narrowed
+    found = selectors.summary(user=user, group_by=list(GROUPS), **query, **names)
+    crossed = {name: selectors.summary(user=user, by_day=name, **query, **names).cross for name in ("model", "step")}
     del query["tz"]
     assert_exact_usage(user, scope_ids)
-    rows = ledger_sums.calls(scope_ids=scope_ids, **query)
+    rows = ledger_sums.calls(scope_ids=scope_ids, **query).filter(**plain)
+    assert_exact_scopes(user, rows, tz=tz, **query, **names)
     assert ledger_sums.whole_of(found) == ledger_sums.whole(rows)
     for name in GROUPS:
         assert ledger_sums.groups_of(found.groups[name]) == ledger_sums.groups(rows, [name], tz), name
@@ -261,6 +307,7 @@ def assert_exact(user: User, scope_ids: list[UUID] | None, **query: Any) -> None
             edges,
             zones,
             st.sampled_from([None, True, False]),
+            st.sampled_from(NARROWED),
         ),
         min_size=1,
         max_size=4,
@@ -279,11 +326,12 @@ def test_blocks_and_the_tail_add_up_to_the_ledger(
         event(f"blocks of the level {Level(level).name}")
     event(f"busy scopes: {BusyScope.objects.count()}")
     event(f"splits: {Rollup.objects.filter(previous__isnull=False).exists()}")
-    for since, until, zone, dry_run in reads:
+    for since, until, zone, dry_run, narrowed in reads:
+        event(f"filters: {', '.join(narrowed[0])}")
         query = {"since": edge(since), "until": edge(until), "tz": ZoneInfo(zone), "dry_run": dry_run}
-        assert_exact(staff, None, **query)
+        assert_exact(staff, None, narrowed=narrowed, **query)
         own = list(Scope.objects.filter(key__in=["alpha", "beta"]).values_list("id", flat=True))
-        assert_exact(alice, own, **query)
+        assert_exact(alice, own, narrowed=narrowed, **query)
 
 
 def test_an_execution_is_counted_once_when_a_range_begins_within_a_quarter(transactional_db: None, alice: User) -> None:
@@ -323,3 +371,24 @@ def test_an_execution_of_several_days_and_months_is_counted_once(transactional_d
     assert_exact(alice, None, since=months[1], until=months[2], tz=tz, dry_run=None)
     assert_exact(alice, None, since=months[0], until=months[2], tz=ZoneInfo("Asia/Kolkata"), dry_run=None)
     assert Rollup.objects.filter(level=Level.MONTH, cut="total", scope_id=None).count() == 3
+
+
+@pytest.mark.parametrize("narrowed", NARROWED)
+def test_filters_by_groups_select_the_same_calls_in_blocks_and_in_the_ledger(
+    transactional_db: None, alice: User, narrowed: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    RollupState.objects.create(id=1, settled_until=SETTLED)
+    bob = User.objects.create_user("bob")
+    ledger = Ledger(alice, bob)
+    for number in range(40):
+        moment = datetime(2026, 2, 1, tzinfo=UTC) + timedelta(hours=17 * number)
+        ledger.write(
+            Write(number % EXECUTIONS, number % 2, number % 2, ("generate", "remediate")[number % 3 == 0], moment)
+        )
+        ledger.change(Change(number, ("settle", "discard")[number % 4 == 0], number + 1))
+    while seal():
+        pass
+    staff = User.objects.create_user("staff", is_staff=True)
+    tz = ZoneInfo("Europe/Berlin")
+    for since in (None, datetime(2026, 2, 3, 10, 5, tzinfo=UTC)):
+        assert_exact(staff, None, since=since, until=None, tz=tz, dry_run=None, narrowed=narrowed)

@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("executions", "0012_tags"),
+        ("executions", "0015_tags"),
     ]
 
     operations = [

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     """Forgets the rollups of a version before, which lack the hours of workflows."""
 
     dependencies = [
-        ("telemetry", "0002_rollups"),
+        ("telemetry", "0003_erasure"),
     ]
 
     operations = [

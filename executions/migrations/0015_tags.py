@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
     """Adds the table of tags, empty, and the triggers that keep it. No row of an execution is read."""
 
     dependencies = [
-        ("executions", "0011_workflow_indexes"),
+        ("executions", "0014_scope_retention"),
     ]
 
     operations = [

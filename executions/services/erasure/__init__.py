@@ -1,0 +1,1 @@
+"""Erasing: executions, what is older than it is kept, and persons."""

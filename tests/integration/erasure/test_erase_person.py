@@ -1,0 +1,245 @@
+"""`manage.py erase_person`: nothing that the person wrote is left in a dump, and every sum is as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from access.models import AuditEntry, ScopeRole
+from access.permissions import Role
+from access.user import User
+from documents.models import DocumentVersion
+from executions.db_threads import in_thread
+from executions.models import Execution, ExecutionEvent, ExecutionStep, InboxEntry
+from executions.persistence.journal.locked_batch import LockedBatch
+from telemetry.models import ModelCall
+from tests.factories import reports
+from tests.factories.callers import Caller, make_caller
+from tests.integration.api.checks import grant
+from tests.integration.api.decisions.test_clarification_api import answer
+from tests.integration.erasure import story as stories
+from tests.integration.erasure.dump import dump, lines_with
+from tests.integration.erasure.story import EMAIL, FAMILY, MARKER, NAME, Story
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+
+#: Tables whose rows have to hold the marker before, or the test would prove little.
+TOLD = (
+    "access_invitation",
+    "access_keptanswer",
+    "access_user",
+    "documents_document",
+    "documents_documentcomment",
+    "documents_documentversion",
+    "documents_file",
+    "executions_execution",
+    "executions_executionevent",
+    "executions_executionstep",
+    "knox_authtoken",
+    "telemetry_modelcall",
+)
+GROUPS = "day,model,workflow,step,scope,user,tag"
+
+
+def erase(name: str = NAME, **options: Any) -> str:
+    out = StringIO()
+    call_command("erase_person", name, stdout=out, **options)
+    return out.getvalue()
+
+
+def sums(staff: Caller) -> Any:
+    """Return all sums, as staff read them, with other names for the person and for a tag with the name."""
+    found = staff.get("/telemetry/summary", {"group_by": GROUPS}).json()
+    for group in found["groups"]["user"]:
+        group["user"] = "P" if str(group["user"]).startswith(("erased-", NAME)) else group["user"]
+    for group in found["groups"]["tag"]:
+        group["tag"] = "T" if group["tag"].startswith(("erased-", NAME)) else group["tag"]
+    for name in ("user", "tag"):
+        found["groups"][name].sort(key=str)
+    costs = [staff.get(f"/telemetry/executions/{key}/costs").json() for key in _ids()]
+    for each in (
+        call for cost in costs for step in cost["steps"] for part in step["attempts"] for call in part["calls"]
+    ):
+        del each["error"]
+    stats = [staff.get(f"/telemetry/workflows/{key}/stats").json() for key in ("report", "digest")]
+    return found, costs, stats
+
+
+def _ids() -> list[Any]:
+    return list(Execution.objects.order_by("created_at", "id").values_list("id", flat=True))
+
+
+def hashes() -> Any:
+    versions = DocumentVersion.objects.order_by("id").values_list("content_hash", "schema_id", "created_at")
+    return list(versions), list(ModelCall.objects.order_by("id").values_list("id", "request_hash"))
+
+
+def tables_with(text: str, whole: str) -> set[str]:
+    return {line.split()[2].removeprefix("public.") for line in lines_with(text, of=whole)}
+
+
+async def test_with_derived_nothing_of_the_person_is_left_in_a_dump() -> None:
+    await stories.tell()
+    await in_thread(_check_all_goes)
+
+
+def _check_all_goes() -> None:
+    staff = make_caller("root", staff=True)
+    before, kept, known = sums(staff), hashes(), set(_ids())
+    whole = dump()
+    assert tables_with(MARKER, whole) >= set(TOLD)
+    assert tables_with(NAME, whole) >= {"executions_inboxentry", "access_externalaccount", "django_admin_log"}
+    assert lines_with(FAMILY, of=whole)
+    printed = erase(derived=True)
+    left = dump()
+    for text in (MARKER, NAME, EMAIL, FAMILY):
+        assert not lines_with(text, of=left), text
+    assert sums(staff) == before
+    assert hashes() == kept
+    assert set(_ids()) == known
+    user = User.objects.get(username=f"erased-{_user_id(printed)}")
+    assert (user.is_active, user.has_usable_password(), user.email) == (False, False, "")
+    [entry] = AuditEntry.objects.filter(act="user.erase")
+    assert (entry.subject_id, entry.via, entry.user_id) == (str(user.pk), "command", None)
+    assert AuditEntry.objects.filter(user_id=user.pk).exists()
+
+
+def _user_id(printed: str) -> str:
+    return printed.rpartition("erased-")[2].split()[0]
+
+
+async def test_without_derived_the_later_versions_of_others_stay() -> None:
+    story = await stories.tell()
+    await in_thread(_check_others_stay, story)
+
+
+def _check_others_stay(story: Story) -> None:
+    staff = make_caller("root", staff=True)
+    before = sums(staff)
+    erase()
+    assert sums(staff) == before
+    left = dump()
+    for text in (NAME, EMAIL, FAMILY):
+        assert not lines_with(text, of=left), text
+    found = story.bob.get(f"/documents/{story.findings}").json()
+    assert (found["version"], found["author"], MARKER in found["title"]) == (4, "bob", True)
+    versions = story.bob.get(f"/documents/{story.findings}/versions").json()["data"]
+    assert [each["erased_at"] is None for each in reversed(versions)] == [True, True, False, True]
+    assert story.bob.get(f"/documents/{story.digest}").json()["content"] is not None
+    mine = story.bob.get(f"/executions/{story.mine}").json()
+    assert (mine["input"], mine["erased_at"] is None, mine["requested_by"][:7]) == (None, False, "erased-")
+    # What others made stays: versions with their words, and what read them.
+    assert tables_with(MARKER, left) <= {
+        "documents_document",
+        "documents_documentversion",
+        "executions_executionevent",
+        "executions_executionstep",
+        "telemetry_modelcall",
+    }
+    calls = ModelCall.objects.filter(erased_at=None).values_list("execution_id", flat=True)
+    assert {str(each) for each in calls} & {story.mine, story.ofbob} == set()
+    erase(User.objects.get(username__startswith="erased-").username, derived=True)
+    assert not lines_with(MARKER)
+    assert sums(staff) == before
+
+
+async def test_a_dry_run_names_what_it_would_erase_and_changes_nothing() -> None:
+    await stories.tell()
+
+    def check() -> None:
+        before = dump()
+        printed = erase(derived=True, dry_run=True)
+        assert [line for line in dump().splitlines() if line not in set(before.splitlines())] == []
+        assert "1 executions that the person started" in printed
+        assert "Nothing was written." in printed
+
+    await in_thread(check)
+
+
+def test_what_a_person_started_can_be_erased_with_its_documents_later(ada: Caller, eve: Caller, report: int) -> None:
+    execution = reports.finish(reports.start(ada.user))
+    grant(eve.user, "alpha", Role.OWNER)
+    erase("ada")
+    listed = eve.get("/documents/").json()["data"]
+    assert {each["title"] for each in listed} == {"The findings", "The summary"}
+    assert eve.delete(f"/executions/{execution.id}").status_code == 204
+    assert eve.get("/documents/").json()["data"] == []
+    assert AuditEntry.objects.filter(act="execution.erase", user_id=eve.user.pk).count() == 1
+
+
+def test_an_unknown_name_is_refused(db: None) -> None:
+    with pytest.raises(CommandError, match="There is no user 'ghost'"):
+        erase("ghost")
+
+
+def test_what_has_not_ended_is_named_and_nothing_goes(ada: Caller, report: int) -> None:
+    execution = reports.ask(reports.start(ada.user))
+    with pytest.raises(CommandError, match=str(execution.id)):
+        erase("ada")
+    assert User.objects.get(username="ada").is_active
+    assert Execution.objects.get().input is not None
+    erase("ada", cancel=True)
+    row = Execution.objects.get()
+    assert (row.status, row.input) == ("cancelled", None)
+    assert not User.objects.filter(username="ada").exists()
+
+
+def test_a_late_reply_to_what_the_person_answered_has_no_text(ada: Caller, eve: Caller, report: int) -> None:
+    execution = reports.ask(reports.start(eve.user))
+    grant(ada.user, "alpha", Role.REVIEWER)
+    assert answer(ada, execution, reports.GOOD_ANSWERS).status_code == 200
+    begun, call = reports.begin(reports.claim(reports.read(execution)), attempt=2)
+    reports.cancel(eve.user, begun.id)
+    erase("ada")
+    late = reports.answered(call)
+    assert late.reply is not None
+    told = late.reply.model_copy(update={"text": MARKER, "raw": {"a": MARKER}})
+    LockedBatch([replace(late, reply=told)], now=timezone.now(), known={}).commit()
+    row = ModelCall.objects.get(attempt=2)
+    assert (row.status, row.output_tokens) == ("discarded", reports.USAGE.output_tokens)
+    assert MARKER not in str(row.reply)
+    assert row.erased_at is not None
+
+
+def test_a_former_name_goes_unless_another_user_has_it_now(ada: Caller, eve: Caller, report: int) -> None:
+    for key, name in (("one", "zoe"), ("two", "yan")):
+        User.objects.filter(pk=ada.user.pk).update(username=name)
+        ada.user.refresh_from_db()
+        own = reports.start(ada.user, key=key)
+        grant(eve.user, key, Role.OPERATOR)
+        of_eve = reports.ask(reports.start(eve.user, key=key))
+        assert answer(ada, of_eve, reports.GOOD_ANSWERS).status_code == 200
+        for each in (own, of_eve):
+            reports.cancel(ada.user, each.id)
+    User.objects.filter(pk=ada.user.pk).update(username="ada")
+    assert "zoe" in _told()
+    User.objects.create_user("yan")
+    erase("ada")
+    assert "zoe" not in _told()
+    assert "yan" in _told()
+    assert User.objects.filter(username="yan").exists()
+
+
+def _told() -> str:
+    """Return the data of all events, and the rounds of all steps."""
+    return str(list(ExecutionEvent.objects.values_list("data")) + list(ExecutionStep.objects.values_list("rounds")))
+
+
+def test_an_open_execution_of_another_user_names_the_person_no_more(ada: Caller, eve: Caller, report: int) -> None:
+    ada.post("/documents/", {**stories.SCOPE, "type": "note", "title": "A", "content": {"title": "A"}})
+    scope = ada.get("/scopes/").json()["data"][0]
+    ScopeRole.objects.create(scope_id=scope["id"], user=eve.user, role="owner")
+    execution = reports.ask(reports.start(eve.user))
+    eve.post(f"/executions/{execution.id}/steps/research/assign", {"assignees": ["ada", "eve"]})
+    version = Execution.objects.get().version
+    erase("ada")
+    assert Execution.objects.get().version == version + 1
+    wait = ExecutionStep.objects.get(step_id="research").wait
+    assert wait is not None and wait["assignees"] == [f"erased-{ada.user.pk}", "eve"]
+    assert InboxEntry.objects.get().assignees == [f"erased-{ada.user.pk}", "eve"]
+    assert answer(eve, execution, reports.GOOD_ANSWERS).status_code == 200
