@@ -15,7 +15,7 @@ from tests.integration.api.checks import ids
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OLD, LISTED, INDEXES = "0011_workflow_indexes", "0012_tags", "0013_list_indexes"
+OLD, LISTED, INDEXES = "0014_scope_retention", "0015_tags", "0016_list_indexes"
 #: As if the last migration had been stopped when some indexes were made, and while one was being made.
 _LEFT = """
 CREATE INDEX execution_of_status ON executions_execution (status);
