@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -132,11 +132,12 @@ def _paths(query: ExecutionQuery, scopes: _Scopes) -> Iterator[Path]:
         yield Path(parts=[Part(listed=Condition(_WITH_TAG, (query.tag,)))], order=ORDER)
     if query.waiting_on is not None:
         yield Path(parts=[Part(each={"status": statuses}, condition=_waits_on(query.waiting_on))], order=ORDER)
+    of_workflow = [] if query.workflow_id is None else _paths_of_workflow(query, scopes, query.workflow_id)
     in_scopes = _in_scopes(scopes, statuses, only_dry=bool(query.dry_run))
     if scopes.is_small:
-        yield from in_scopes
-    if query.workflow_id is not None:
-        yield from _paths_of_workflow(query, scopes, {"workflow_id": Values("text", [query.workflow_id])})
+        yield from [*of_workflow[1:], *in_scopes, *of_workflow[:1]]
+    else:
+        yield from of_workflow
     if query.by_status or query.dry_run is not None:
         yield Path(parts=[Part(each={"status": statuses}, condition=half) for half in _halves(query)], order=ORDER)
     else:
@@ -152,14 +153,20 @@ def _in_scopes(scopes: _Scopes, statuses: Values, *, only_dry: bool) -> list[Pat
     return [Path(parts=[Part(each=each, condition=_DRY if only_dry else TRUE)], order=ORDER)]
 
 
-def _paths_of_workflow(query: ExecutionQuery, scopes: _Scopes, same: Mapping[str, Values]) -> Iterator[Path]:
-    statuses = Values("text", query.statuses)
+def _paths_of_workflow(query: ExecutionQuery, scopes: _Scopes, workflow_id: str) -> list[Path]:
+    """Return the walk over a workflow in the order of time, and that over its executions in some scopes.
+
+    The index of the latter has no order; it tells soon that there are few, or none.
+    """
+    same, statuses = {"workflow_id": Values("text", [workflow_id])}, Values("text", query.statuses)
     parts = [Part(each={**same, "status": statuses}, condition=half) for half in _halves(query)]
-    yield Path(parts=parts, order=ORDER)
-    if scopes.ids is not None:  # this index has no order; it tells soon that there are few, or none
-        real = {**same, "scope_id": Values("uuid", scopes.ids), **({"status": statuses} if query.by_status else {})}
-        each = {_REAL: real, _DRY: {**same, "status": statuses}}
-        yield Path(parts=[Part(each=each[half], condition=half) for half in _halves(query)], order=None)
+    found = [Path(parts=parts, order=ORDER)]
+    if scopes.ids is not None:
+        there = {"scope_id": Values("uuid", scopes.ids)}
+        real = {**same, **there, **({"status": statuses} if query.by_status else {})}
+        each = {_REAL: real, _DRY: {**(there if scopes.is_small else same), "status": statuses}}
+        found.append(Path(parts=[Part(each=each[half], condition=half) for half in _halves(query)], order=None))
+    return found
 
 
 def _halves(query: ExecutionQuery) -> list[Condition]:
