@@ -167,7 +167,12 @@ def test_a_cursor_with_a_value_that_the_database_cannot_hold_is_refused(field: A
 
 
 def test_a_cursor_has_any_value_that_the_database_can_hold() -> None:
-    fields = [DecimalField(max_digits=30, decimal_places=10), FloatField(), BigIntegerField(), CharField(max_length=5)]
+    fields: list[Any] = [
+        DecimalField(max_digits=30, decimal_places=10),
+        FloatField(),
+        BigIntegerField(),
+        CharField(max_length=5),
+    ]
     assert page_start({"cursor": cursor_of("0.0012345678", 1, -(2**63), "")}, fields) == [
         Decimal("0.0012345678"),
         1.0,
