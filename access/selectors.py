@@ -50,7 +50,9 @@ WHERE (person.is_staff OR wanted.root_id IS NULL OR EXISTS (
 
 def find_user(name: str) -> User | None:
     """Return the user with this name, active or not; None if there is no such user."""
-    return None if "\0" in name else User.objects.filter(username=name).first()  # PostgreSQL stores no NUL
+    if "\0" in name:  # PostgreSQL stores no NUL
+        return None
+    return User.objects.filter(username=User.normalize_username(name)).first()
 
 
 def is_author(user: Person) -> bool:

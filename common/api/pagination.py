@@ -169,6 +169,8 @@ def _typed(field: Field[Any, Any], value: int | str) -> Any:
     without_zone = isinstance(typed, datetime) and typed.tzinfo is None
     if typed is None or without_zone or (isinstance(typed, str) and "\0" in typed):
         raise ValueError("not a cursor")
+    if isinstance(typed, str):
+        typed.encode()  # a lone surrogate is a ValueError
     field.run_validators(typed)  # the database holds no longer text and no larger number
     return typed
 

@@ -159,6 +159,7 @@ def test_a_cursor_with_text_that_the_database_cannot_hold_is_refused(api: Api) -
         (FloatField(), 10**400),
         (BigIntegerField(), 10**20),
         (CharField(max_length=5), "longer"),
+        (CharField(max_length=5), "\ud800"),
     ],
 )
 def test_a_cursor_with_a_value_that_the_database_cannot_hold_is_refused(field: Any, value: Any) -> None:
