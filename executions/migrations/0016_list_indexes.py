@@ -11,7 +11,7 @@ WITH batch AS (
 ), tagged AS (
   SELECT execution.id, execution.created_at, execution.tags
   FROM executions_execution AS execution JOIN batch ON batch.id = execution.id WHERE batch.tags <> '[]'
-  FOR SHARE OF execution
+  ORDER BY execution.id FOR SHARE OF execution
 ), filled AS (
   INSERT INTO executions_executiontag (tag, created_at, execution_id)
   SELECT DISTINCT tag, tagged.created_at, tagged.id FROM tagged, jsonb_array_elements_text(tagged.tags) AS tag
