@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,7 @@ from common.names import normalize_name
 Person = User | AnonymousUser
 
 MAX_OWNERS = 20  # that a refusal names
+_HELD = "held_roles"  # attribute of a user whose roles are read once
 
 #: For statements of other rooms that join scopes by id.
 SCOPE_NAMES = "SELECT id, type, key FROM access_scope"
@@ -131,12 +133,30 @@ def roots_with_roles(user: Person, needs: Collection[Role]) -> dict[Role, list[U
     only = only_root(user)
     if getattr(user, "is_staff", False):
         return {need: None if only is None else [only] for need in needs}
-    enough = [role.value for role in Role if any(allows(role, need) for need in needs)]
-    roles = ScopeRole.objects.filter(
-        user_id=user.pk or 0, role__in=enough, **({} if only is None else {"scope_id": only})
-    )
-    held = list(roles.order_by("scope_id").values_list("scope_id", "role"))
+    held: list[tuple[UUID, str]] | None = getattr(user, _HELD, None)
+    if held is None:
+        held = _roles_held(user, [role.value for role in Role if any(allows(role, need) for need in needs)])
     return {need: [root_id for root_id, role in held if allows(Role(role), need)] for need in needs}
+
+
+def _roles_held(user: Person, roles: Collection[str]) -> list[tuple[UUID, str]]:
+    only = only_root(user)
+    rows = ScopeRole.objects.filter(user_id=user.pk or 0, role__in=roles)
+    if only is not None:
+        rows = rows.filter(scope_id=only)
+    return list(rows.order_by("scope_id").values_list("scope_id", "role"))
+
+
+@contextmanager
+def reading_roles_once(user: Person) -> Iterator[None]:
+    """Read the user's roles once for all that asks for root scopes meanwhile: for a page that shows many things."""
+    if not getattr(user, "is_staff", False):
+        setattr(user, _HELD, _roles_held(user, [role.value for role in Role]))
+    try:
+        yield
+    finally:
+        if hasattr(user, _HELD):
+            delattr(user, _HELD)
 
 
 def names_with_role(root_id: UUID, names: Collection[str], need: Role) -> set[str]:
