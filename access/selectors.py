@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,7 @@ from common.names import normalize_name
 Person = User | AnonymousUser
 
 MAX_OWNERS = 20  # that a refusal names
+_HELD = "held_roles"  # attribute of a user whose roles are read once
 
 #: For statements of other rooms that join scopes by id.
 SCOPE_NAMES = "SELECT id, type, key FROM access_scope"
@@ -133,9 +135,14 @@ def roots_with_roles(user: Person, needs: Collection[Role]) -> dict[Role, list[U
     only = only_root(user)
     if getattr(user, "is_staff", False):
         return {need: None if only is None else [only] for need in needs}
-    enough = [role.value for role in Role if any(allows(role, need) for need in needs)]
-    held = list(_held_roles(user.pk or 0, only, *enough))
+    held: list[tuple[UUID, str]] | None = getattr(user, _HELD, None)
+    if held is None:
+        held = _roles_held(user, [role.value for role in Role if any(allows(role, need) for need in needs)])
     return {need: [root_id for root_id, role in held if allows(Role(role), need)] for need in needs}
+
+
+def _roles_held(user: Person, roles: Collection[str]) -> list[tuple[UUID, str]]:
+    return list(_held_roles(user.pk or 0, only_root(user), *roles))
 
 
 @compiled
@@ -143,6 +150,18 @@ def _held_roles(user_id: int, only: UUID | None, *roles: str) -> QuerySet[ScopeR
     rows = ScopeRole.objects.filter(user_id=user_id, role__in=roles)
     rows = rows if only is None else rows.filter(scope_id=only)
     return rows.order_by("scope_id").values_list("scope_id", "role")
+
+
+@contextmanager
+def reading_roles_once(user: Person) -> Iterator[None]:
+    """Read the user's roles once for all that asks for root scopes meanwhile: for a page that shows many things."""
+    if not getattr(user, "is_staff", False):
+        setattr(user, _HELD, _roles_held(user, [role.value for role in Role]))
+    try:
+        yield
+    finally:
+        if hasattr(user, _HELD):
+            delattr(user, _HELD)
 
 
 def names_with_role(root_id: UUID, names: Collection[str], need: Role) -> set[str]:

@@ -49,7 +49,7 @@ def plain_number(value: Any) -> str:
 class DayField(forms.DateField):
     """A day in the reader's time zone, as the moment at which it begins, or at which it has ended."""
 
-    def __init__(self, *, label: str, is_end: bool = False) -> None:
+    def __init__(self, *, label: Any, is_end: bool = False) -> None:
         super().__init__(label=label, required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
         self.is_end = is_end
 

@@ -27,6 +27,7 @@ from executions.selectors import inbox
 
 #: Pages of the navigation: key, label, name of the path.
 SECTIONS = (
+    ("home", "Home", "console:home"),
     ("inbox", "Inbox", "console:inbox"),
     ("executions", "Executions", "console:executions"),
     ("documents", "Documents", "console:documents"),

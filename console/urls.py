@@ -8,7 +8,9 @@ from django.views.generic import RedirectView
 from console import comment_pages, decision_pages, document_pages, edit_pages, shell, views
 from console.account import urls as account
 from console.costs import urls as costs
-from console.executions import again_pages, compare_pages
+from console.executions import again_pages
+from console.executions import urls as executions
+from console.home import urls as home
 from console.inbox import acts
 from console.inbox import pages as inbox_pages
 from console.people import invitation_pages
@@ -16,7 +18,7 @@ from console.scopes import urls as scopes
 
 app_name = "console"
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="console:executions"), name="home"),
+    *home.urlpatterns,
     path("login/", views.LoginPage.as_view(), name="login"),
     path("logout/", views.Logout.as_view(), name="logout"),
     path("invitations/", invitation_pages.invitation, name="invitation"),
@@ -24,8 +26,7 @@ urlpatterns = [
     *account.urlpatterns,
     *scopes.urlpatterns,
     *costs.urlpatterns,
-    path("executions/", views.executions, name="executions"),
-    path("executions/compare/", compare_pages.compare, name="compare-executions"),
+    *executions.urlpatterns,
     path("questions/", RedirectView.as_view(pattern_name="console:inbox", query_string=True), name="questions"),
     path("inbox/", inbox_pages.entries, name="inbox"),
     path("inbox/accept/", acts.accept_many, name="inbox-accept"),

@@ -1,4 +1,4 @@
-"""Page shells of the console. Scripts load the data from the public API and its stream, like any client."""
+"""Login and logout, and the page of an execution: its script loads the data from the public API and its stream."""
 
 from __future__ import annotations
 
@@ -60,13 +60,6 @@ def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
 def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
     """Render a page with the count of the inbox."""
     return render(request, template, {"waiting_count": waiting_text(request.user), **context})
-
-
-@login_required
-@ensure_csrf_cookie
-def executions(request: HttpRequest) -> HttpResponse:
-    """Render the list of executions, and the form that starts one."""
-    return _page(request, "console/executions.html")
 
 
 @login_required

@@ -147,7 +147,7 @@ TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")  # proxies whose X-Forwarded-F
 # Whether a person without an account can make one on the page of an invitation.
 INVITATIONS_CREATE_ACCOUNTS = env.flag("INVITATIONS_CREATE_ACCOUNTS", default=True)
 LOGIN_URL = "console:login"
-LOGIN_REDIRECT_URL = "console:executions"
+LOGIN_REDIRECT_URL = "console:home"
 LOGOUT_REDIRECT_URL = "console:login"
 SESSION_ENGINE = "access.credentials.sessions"
 SESSION_COOKIE_HTTPONLY = True

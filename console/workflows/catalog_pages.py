@@ -84,7 +84,7 @@ def workflow(request: HttpRequest, workflow_id: str) -> HttpResponse:
         stays=what_stays(user=request.user, workflow_id=workflow_id) if done else None,
         is_current=row.version == row.workflow.version,
         is_author=is_author(request.user),
-        start=f"{reverse('console:executions')}?{urlencode({'start': workflow_id})}",
+        start=f"{reverse('console:start')}?{urlencode({'workflow': workflow_id})}",
         **_versions(request, row),
     )
 

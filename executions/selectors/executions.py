@@ -26,6 +26,7 @@ from access.selectors import (
 )
 from common.database.bulk import run_together
 from common.database.compiled import compiled
+from common.database.counts import MAX_COUNT
 from common.errors import NotFound
 from documents import selectors as documents
 from executions import models
@@ -134,7 +135,7 @@ def executions(*, user: Person) -> QuerySet[models.Execution]:
 def newest_executions(
     *, user: Person, query: lists.ExecutionQuery, limit: int, after: lists.After | None = None
 ) -> ExecutionPage:
-    """Return a page of the executions that the user may see and that match, newest first."""
+    """Return a page of the executions that the user may see and that match, newest first, with their workflows."""
     with transaction.atomic():
         found = lists.newest(user=user, query=query, count=limit + 1, after=after)
         page = found[:limit]
@@ -146,9 +147,16 @@ def newest_executions(
     )
 
 
+@transaction.atomic
+def count_newest(*, user: Person, query: lists.ExecutionQuery) -> int:
+    """Return the number of executions that the user may see and that match, at most `MAX_COUNT`."""
+    return len(lists.newest(user=user, query=query, count=MAX_COUNT))
+
+
 @compiled
 def _of_ids(*execution_ids: UUID) -> QuerySet[models.Execution]:
-    return _with_parts().filter(id__in=execution_ids)
+    rows = _with_parts().select_related("workflow_version__workflow").defer("workflow_version__workflow__description")
+    return rows.filter(id__in=execution_ids)
 
 
 def of_workflow(*, user: Person, workflow_id: str) -> QuerySet[models.Execution]:
@@ -443,6 +451,11 @@ def progress_event(row: models.ExecutionEvent) -> ProgressEvent:
         data=row.data,
         timestamp=row.timestamp,
     )
+
+
+def workers_alive(*, since: datetime) -> int:
+    """Return the number of workers with a heartbeat since then, at most `MAX_COUNT`."""
+    return models.WorkerHeartbeat.objects.filter(heartbeat_at__gte=since)[:MAX_COUNT].count()
 
 
 def newest_heartbeat() -> datetime | None:

@@ -5,6 +5,7 @@ import { follow } from "../scriptorium/stream.js";
 import { setLost, tellStatus } from "./shell.js";
 
 const TICK_MS = 20_000;
+const SOON_MS = 4_000; // while a section has `data-soon`: what it shows changes, and no stream of the page tells of it
 
 const changed = (detail) => document.dispatchEvent(new CustomEvent("scriptorium:changed", { detail }));
 
@@ -27,4 +28,7 @@ function start(path) {
 const { stream } = document.body.dataset;
 if (stream) start(stream);
 setInterval(() => { if (!document.hidden) changed({ kind: "tick", step: null }); }, TICK_MS);
+setInterval(() => {
+  if (!document.hidden && document.querySelector("[data-soon]")) document.dispatchEvent(new CustomEvent("scriptorium:soon"));
+}, SOON_MS);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) changed({ kind: "visible", step: null }); });

@@ -1,7 +1,8 @@
-// The inbox: keys, the choice of several documents, files as answers, and the text of an overtaken form.
+// The inbox: keys, files as answers, and the text of an overtaken form.
 
 import { Problem, upload } from "./api.js";
 import { tell } from "./faults.js";
+import "./choose.js";
 
 const links = () => [...document.querySelectorAll("#entries a.open")];
 
@@ -21,11 +22,6 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("click", ({ target }) => {
-  if (target.closest("[data-choose-all]")) {
-    const boxes = [...document.querySelectorAll("#entries [name=items]")];
-    const all = boxes.every((each) => each.checked);
-    for (const each of boxes) each.checked = !all;
-  }
   const copy = target.closest("[data-copy]");
   if (copy) copyText(copy.nextElementSibling);
 });

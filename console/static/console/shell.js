@@ -49,7 +49,11 @@ export function tellStatus(status, method = "GET") {
 // Whether a refusal is a sentence for people, as pages send it when a role is too low.
 const isSentence = ({ response, text }) => response.headers?.get("Content-Type")?.startsWith("text/plain") && text;
 
-document.addEventListener("htmx:error", () => setLost("part", true));
+const UNREACHABLE = "The server is not reachable. Send it again when the connection is back: it acts once.";
+document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
+  setLost("part", true);
+  if (ctx && ctx.request?.method !== "GET") tell(UNREACHABLE);
+});
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   const { status } = ctx.response;
   if (status < 400) setLost("part", false);

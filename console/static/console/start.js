@@ -10,7 +10,6 @@ import { uploads } from "./uploads.js";
 
 const NAME = "start";
 const FIELDS = ["workflow_id", "scope_type", "scope_id"];
-const dialog = document.getElementById("start");
 const form = document.getElementById("start-form");
 const errorText = document.getElementById("start-error");
 let workflows = [];
@@ -31,10 +30,18 @@ async function open() {
   form.workflow_id.replaceChildren(...workflows.map((each) => make("option", { value: each.id, selected: each.id === chosen }, each.name)));
   key ??= unsent(NAME)?.key ?? newKey();
   if (!save) files.restore(unsent(NAME)?.files ?? []);
-  save ??= keep(form, NAME, () => ({ key, open: dialog.open, files: files.kept }));
+  save ??= keep(form, NAME, () => ({ key, files: files.kept }));
+  const wanted = new URLSearchParams(location.search).get("workflow");
+  if (wanted && workflows.some((each) => each.id === wanted)) choose(wanted);
   describe();
   reuse.update();
-  if (!dialog.open) dialog.showModal();
+}
+
+// `?workflow=note` chooses a workflow. A reload must not choose it again.
+function choose(wanted) {
+  history.replaceState(null, "", location.pathname);
+  form.workflow_id.value = wanted;
+  save();
 }
 
 // The brief: a text, a text with files, or files alone.
@@ -60,9 +67,6 @@ function refuse(error) {
   save();
 }
 
-document.getElementById("open-start").addEventListener("click", () => attempt("Opening the form", open));
-document.getElementById("close-start").addEventListener("click", () => dialog.close());
-dialog.addEventListener("close", () => { if (unsent(NAME)) save(); });
 form.workflow_id.addEventListener("change", describe);
 document.getElementById("file").addEventListener("change", (event) => attempt("Loading the file", async () => {
   const [file] = event.target.files;
@@ -89,18 +93,6 @@ window.addEventListener("pageshow", (event) => {
   files.clear();
   key = newKey();
   unlock(form);
-  dialog.close();
+  attempt("Opening the form", open);
 });
-// `?start=note` opens the form with that workflow.
-const wanted = new URLSearchParams(location.search).get("start");
-async function openWanted() {
-  await open();
-  history.replaceState(null, "", location.pathname);
-  if (!workflows.some((each) => each.id === wanted)) return;
-  form.workflow_id.value = wanted;
-  describe();
-  reuse.update();
-  save();
-}
-if (wanted) attempt("Opening the form", openWanted);
-else if (unsent(NAME)?.open) attempt("Opening the form", open);
+attempt("Opening the form", open);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ ARGUMENTS = [
 ]
 
 
+#: The address of an execution.
+EXECUTION_PAGE = re.compile(r"/executions/[0-9a-f-]{36}/$")
 #: For a journey on a computer and on a telephone; the first one is left to `make test-all`.
 WIDTHS = pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.torture), 360])
 
@@ -89,7 +92,7 @@ def log_in(page: Page, machine: Machine, name: str) -> None:
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/executions/")
+    page.wait_for_url(f"{machine.url}/")
 
 
 def wait_in_page(page: Page, expression: str, argument: object = None) -> None:

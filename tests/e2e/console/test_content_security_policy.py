@@ -28,7 +28,7 @@ def page(browser: Browser, refused: list[str]) -> Iterator[Page]:
 
 def test_the_console_works_under_its_policy(shared: Machine, page: Page, refused: list[str]) -> None:
     log_in(page, shared, "ada")
-    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_role("link", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("meeting-minutes")
     page.get_by_label("Scope key").fill("policy")
     page.get_by_label("Brief", exact=True).fill("We met. We agreed to meet again.")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.console.accessibility import too_wide
-from tests.e2e.console.browser import WIDTHS, browsing, resize
+from tests.e2e.console.browser import EXECUTION_PAGE, WIDTHS, browsing, resize
 from tests.e2e.console.test_journeys import Clicks
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 
@@ -41,7 +41,7 @@ def test_an_execution_is_started_with_what_is_current(shared: Machine, page: Pag
     run(shared, key, "meeting-minutes")
     resize(page, width)
     page.goto(f"{shared.url}/executions/")
-    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_role("link", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("meeting-minutes")
     choice = page.get_by_label("Use what is current in this scope")
     page.get_by_label("Scope key").fill("without-documents")
@@ -66,7 +66,7 @@ def test_an_execution_is_started_with_what_is_current(shared: Machine, page: Pag
     page.get_by_label("Brief", exact=True).fill(CLOSED_BRIEF)
     assert too_wide(page) == []
     page.get_by_role("button", name="Start", exact=True).click()
-    page.wait_for_url("**/executions/*/")
+    page.wait_for_url(EXECUTION_PAGE)
     expect(page.locator("#status")).to_have_text("completed")
     with shared.client(OWNER) as client:
         path = f"/executions/{page.url.split('/')[-2]}"
@@ -77,7 +77,7 @@ def test_an_execution_is_started_with_what_is_current(shared: Machine, page: Pag
 def test_a_choice_that_is_hidden_is_not_sent(shared: Machine, page: Page) -> None:
     run(shared, "chosen", "meeting-minutes")
     page.goto(f"{shared.url}/executions/")
-    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_role("link", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("meeting-minutes")
     page.get_by_label("Brief", exact=True).fill(CLOSED_BRIEF)
     page.get_by_label("Scope key").fill("chosen")
@@ -85,7 +85,7 @@ def test_a_choice_that_is_hidden_is_not_sent(shared: Machine, page: Page) -> Non
     choice.check()
     page.get_by_label("Scope key").fill("not-chosen")  # and at once, before the page has looked there
     page.get_by_role("button", name="Start", exact=True).click()
-    page.wait_for_url("**/executions/*/")
+    page.wait_for_url(EXECUTION_PAGE)
     with shared.client(OWNER) as client:
         assert client.get(f"/executions/{page.url.split('/')[-2]}").json()["reuse"] == "none"
 
@@ -111,7 +111,7 @@ def test_a_stale_document_is_made_again_and_compared(shared: Machine, page: Page
     expect(page.get_by_text("Its expected cost: $0")).to_be_visible()
     assert too_wide(page) == []
     clicks.on(page.get_by_role("button", name="Make again"))
-    page.wait_for_url("**/executions/*/")
+    page.wait_for_url(EXECUTION_PAGE)
     expect(page.locator("#status")).to_have_text("completed")
     clicks.on(page.get_by_text("Compare with"))
     clicks.on(page.locator(".compare a").first)

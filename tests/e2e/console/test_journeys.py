@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.e2e.console.accessibility import faults_of, too_wide
-from tests.e2e.console.browser import WIDTHS, browsing, resize
+from tests.e2e.console.browser import EXECUTION_PAGE, WIDTHS, browsing, resize
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 from tests.factories.files import pdfs
 
@@ -311,7 +311,7 @@ def test_a_comment_stands_at_its_passage_and_is_resolved(shared: Machine, page: 
 def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page, width: int) -> None:
     resize(page, width)
     page.goto(f"{shared.url}/executions/")
-    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_role("link", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("meeting-minutes")
     page.get_by_label("Scope key").fill(f"dropped-{width}")
     drop = """(form, files) => {
@@ -330,7 +330,7 @@ def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page, width: int) ->
     expect(attached).to_have_count(1)  # it is kept as what is typed
     assert too_wide(page) == []
     page.get_by_role("button", name="Start", exact=True).click()
-    page.wait_for_url("**/executions/*/")
+    page.wait_for_url(EXECUTION_PAGE)
     with shared.client(WRITER) as client:
         found = client.get(f"/executions/{page.url.split('/')[-2]}").json()
         assert len(found["input"]["files"]) == 1
@@ -431,7 +431,7 @@ def test_every_page_is_accessible_and_fits(
     expect(page.get_by_label("Goal").first).to_be_focused()
     found["refused edit"] = faults_of(page)
     page.goto(f"{shared.url}/executions/")
-    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_role("link", name="Start an execution").click()
     page.get_by_label("Scope key").fill(key)
     page.get_by_label("Use what is current").check()
     expect(page.locator("#reuse-expected")).to_contain_text("reuses")

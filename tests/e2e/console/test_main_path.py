@@ -33,7 +33,7 @@ def pictures(tmp_path: Path) -> Path:
 def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machine, page: Page, pictures: Path) -> None:
     fresh.serve("--no-worker")
     log_in(page, fresh, "ada")
-    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_role("link", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("strategy-document")
     page.get_by_label("Scope key").fill("tool-library")
     page.get_by_label("Load the brief from a file").set_input_files(ROOT / "examples" / "briefs" / "tool-library.md")
@@ -87,7 +87,7 @@ def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machin
 def test_a_cancel_shows_at_once(fresh: Machine, page: Page) -> None:
     fresh.serve(REHEARSAL_LATENCY_SECONDS="60")
     enter(page, fresh, "ada")
-    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_role("link", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("meeting-minutes")
     page.get_by_label("Scope key").fill("weekly")
     page.get_by_label("Brief", exact=True).fill("We met. We agreed to meet again.")
@@ -102,7 +102,7 @@ def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stoppe
     shared: Machine, page: Page, pictures: Path
 ) -> None:
     enter(page, shared, "grace")
-    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_role("link", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("software-delivery")
     page.get_by_label("Scope key").fill("decided")
     page.get_by_label("Brief", exact=True).fill("The city lends 400 tools from 3 branches. The budget is 20,000 EUR.")
@@ -157,7 +157,7 @@ def test_a_page_says_what_was_wrong_with_what_a_model_wrote(shared: Machine, pag
 @pytest.mark.torture
 def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:
     enter(page, shared, "hedy")
-    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_role("link", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("strategy-document")
     page.get_by_label("Scope key").fill("tried")
     page.get_by_label("Brief", exact=True).fill("# Ferry\n\nIt is open who decides.")
@@ -172,7 +172,7 @@ def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:
     page.get_by_role("link", name="show them").click()
     expect(page.locator("#entries .tag")).to_have_text("dry run")
     page.get_by_role("link", name="Executions").first.click()
-    expect(page.locator("#rows tr", has_text="tried").locator(".tag.dry")).to_have_text("dry run")
+    expect(page.locator("#listed tr", has_text="tried").locator(".tag.dry")).to_have_text("dry run")
 
 
 @pytest.mark.torture

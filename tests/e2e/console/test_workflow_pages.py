@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.console.accessibility import faults_of
-from tests.e2e.console.browser import browsing
+from tests.e2e.console.browser import EXECUTION_PAGE, browsing
 from tests.e2e.console.test_journeys import CHANGED, Clicks
 from tests.e2e.processes import Machine
 
@@ -100,7 +100,7 @@ def test_an_author_copies_checks_tries_publishes_and_starts(
     page.get_by_text("Brief and scope of a try").click()
     page.get_by_label("Brief", exact=True).fill("We met. We agreed to meet again.")
     press(page, "Try it")
-    page.wait_for_url("**/executions/*/")
+    page.wait_for_url(EXECUTION_PAGE)
     expect(page.locator("#status")).to_have_text("completed")
     page.go_back()
     expect(page.get_by_text("Your unsaved text is here again.")).to_be_visible()
@@ -117,7 +117,7 @@ def test_an_author_copies_checks_tries_publishes_and_starts(
     page.get_by_label("Scope key").fill(name)
     page.get_by_label("Brief", exact=True).fill("We met.")
     clicks.on(page.get_by_role("button", name="Start", exact=True))
-    page.wait_for_url("**/executions/*/")
+    page.wait_for_url(EXECUTION_PAGE)
     assert clicks.count <= 6
 
 

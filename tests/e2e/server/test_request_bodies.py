@@ -171,7 +171,7 @@ def test_a_form_in_chunks_logs_in(served: Machine, kind: str) -> None:
             parts = (f'--b\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items())
             body = "".join(parts) + "--b--\r\n"
         response = send(browser, "/login/", body.encode(), kind=kind)
-    assert (response.status_code, response.headers["Location"]) == (302, "/executions/")
+    assert (response.status_code, response.headers["Location"]) == (302, "/")
 
 
 def test_the_application_parses_forms_and_not_the_server_before_it(client: httpx.Client) -> None:

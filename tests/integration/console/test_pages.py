@@ -24,8 +24,8 @@ def test_a_page_asks_strangers_to_log_in(db: None, path: str) -> None:
     assert response["Location"] == f"/login/?next={path}"
 
 
-def test_the_front_door_leads_to_the_list(db: None) -> None:
-    assert Client().get("/")["Location"] == "/executions/"
+def test_the_front_door_asks_strangers_to_log_in(db: None) -> None:
+    assert Client().get("/")["Location"] == "/login/?next=/"
 
 
 def test_people_log_in_with_name_and_password_and_come_where_they_wanted(ada: User) -> None:

@@ -137,7 +137,7 @@ def test_acts_happen_only_on_the_version_that_the_author_saw(author: User, brows
     assert "Version 1 is the current one now." in text_of(browser.get(done))
     retired = browser.post(f"{note}retire/", fields(browser.get(note), "/retire/"), headers=HTMX)["HX-Redirect"]
     page = browser.get(retired).content.decode()
-    assert "?start=note" not in page
+    assert "?workflow=note" not in page
     assert "no new ones start" in page
     browser.post(f"{note}restore/", fields(browser.get(note), "/restore/"))
     assert selectors.current("note").workflow.retired_at is None
@@ -192,7 +192,7 @@ def test_publishing_says_first_what_it_changes_for_whom(author: User, browser: C
     assert done["HX-Trigger"] == "stored"
     page = browser.get(done["HX-Redirect"])
     assert "Version 2 is published, and the current one. 1 execution that runs keeps its version." in text_of(page)
-    assert "/executions/?start=report" in page.content.decode()
+    assert "/executions/new/?workflow=report" in page.content.decode()
     assert browser.post(path, sent, headers=HTMX)["HX-Redirect"] == done["HX-Redirect"]
     assert (selectors.current("report").version, selectors.current("report").publisher) == (2, "ada")  # type: ignore[attr-defined]
     same = send(browser, path, "publish")
