@@ -11,7 +11,7 @@ from console.costs import urls as costs
 from console.executions import again_pages, compare_pages
 from console.inbox import acts
 from console.inbox import pages as inbox_pages
-from console.people import invitation_pages
+from console.people import invitation_pages, setup_pages
 from console.scopes import urls as scopes
 
 app_name = "console"
@@ -19,6 +19,8 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="console:executions"), name="home"),
     path("login/", views.LoginPage.as_view(), name="login"),
     path("logout/", views.Logout.as_view(), name="logout"),
+    path("setup/", setup_pages.setup, name="setup"),
+    path("example/", setup_pages.example, name="example"),
     path("invitations/", invitation_pages.invitation, name="invitation"),
     path("invitations/<str:token>/", invitation_pages.follow_link, name="invitation-link"),
     *account.urlpatterns,
