@@ -31,8 +31,8 @@ $(DEV): | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@ $(RUN)
 
-demo: $(RUN) ## run a workflow for real, end to end (BRIEF=path WORKFLOW=id ANSWERS=path DRY_RUN=1)
-	@END_WITH_PARENT=$$PPID exec $(MANAGE) demo $(if $(BRIEF),--brief "$(BRIEF)") $(if $(WORKFLOW),--workflow "$(WORKFLOW)") $(if $(ANSWERS),--answers "$(ANSWERS)") $(if $(DRY_RUN),--dry-run)
+demo: $(RUN) ## run a workflow for real, end to end (BRIEF=path WORKFLOW=id ANSWERS=path DRY_RUN=1 KEEP=0)
+	@END_WITH_PARENT=$$PPID exec $(MANAGE) demo $(if $(BRIEF),--brief "$(BRIEF)") $(if $(WORKFLOW),--workflow "$(WORKFLOW)") $(if $(ANSWERS),--answers "$(ANSWERS)") $(if $(DRY_RUN),--dry-run) $(if $(filter 0,$(KEEP)),--no-keep)
 
 serve: $(RUN) ## the web server and a worker, until Ctrl-C (HOST PORT DATA_DIR DATABASE_URL SERVE_FLAGS)
 	@END_WITH_PARENT=$$PPID exec $(MANAGE) serve $(SERVE_FLAGS)

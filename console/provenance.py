@@ -57,6 +57,7 @@ class Provenance:
 
     is_by_person: bool
     is_rehearsal: bool
+    is_prepared: bool  # an example whose text people have written
     workflow_id: str
     workflow_version: int | None
     role: str
@@ -77,6 +78,7 @@ def describe(row: Any) -> Provenance:
     return Provenance(
         is_by_person=row.execution_id is None,
         is_rehearsal=bool(origin.get("rehearsal")),
+        is_prepared=bool(origin.get("prepared")),
         workflow_id=str(origin.get("workflow_id", "")),
         workflow_version=origin.get("workflow_version"),
         role=str(origin.get("role", "")),

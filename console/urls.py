@@ -13,7 +13,7 @@ from console.executions import urls as executions
 from console.home import urls as home
 from console.inbox import acts
 from console.inbox import pages as inbox_pages
-from console.people import invitation_pages
+from console.people import invitation_pages, setup_pages
 from console.scopes import urls as scopes
 
 app_name = "console"
@@ -21,6 +21,8 @@ urlpatterns = [
     *home.urlpatterns,
     path("login/", views.LoginPage.as_view(), name="login"),
     path("logout/", views.Logout.as_view(), name="logout"),
+    path("setup/", setup_pages.setup, name="setup"),
+    path("example/", setup_pages.example, name="example"),
     path("invitations/", invitation_pages.invitation, name="invitation"),
     path("invitations/<str:token>/", invitation_pages.follow_link, name="invitation-link"),
     *account.urlpatterns,

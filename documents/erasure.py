@@ -22,7 +22,10 @@ Pin = tuple[UUID, int]  # a document, and the number of a version
 ERASED_TITLE = "Erased"
 #: What stays of the provenance: who and what made the version, and hashes.
 _KEPT = frozenset(
-    {"workflow_id", "workflow_version", "role", "model", "attempt", "inputs", "rehearsal", "request_hash", "origin"}
+    {
+        *("workflow_id", "workflow_version", "role", "model", "attempt", "inputs"),
+        *("rehearsal", "prepared", "request_hash", "origin"),
+    }
 )
 
 _MADE_BY = """

@@ -35,11 +35,17 @@ MAX_USERS_SOUGHT = 500
 
 
 def heads(ids: Iterable[UUID]) -> QuerySet[Document]:
-    """Return documents by id, in no order, annotated with `rehearsal` of their version. Permissions are not checked."""
+    """Return documents by id, in no order, annotated with the origin of their version: `rehearsal`, `prepared`.
+
+    Permissions are not checked.
+    """
     newest = DocumentVersion.objects.filter(document=OuterRef("pk"), version=OuterRef("version"))
-    rehearsed = newest.annotate(flag=KT("provenance__rehearsal")).filter(flag="true")
+    marked = {
+        mark: Exists(newest.annotate(flag=KT(f"provenance__{mark}")).filter(flag="true"))
+        for mark in ("rehearsal", "prepared")
+    }
     rows = Document.objects.select_related("scope").defer("search").filter(id__in=list(ids))
-    return rows.annotate(rehearsal=Exists(rehearsed)).order_by()
+    return rows.annotate(**marked).order_by()
 
 
 def edited_heads(root_id: UUID, types: Collection[str]) -> QuerySet[Document]:

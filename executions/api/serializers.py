@@ -342,7 +342,9 @@ class ExecutionResponse(serializers.Serializer[Any]):
     )
     tags = serializers.ListField(source="execution.tags", child=serializers.CharField())
     requested_by = serializers.CharField(source="execution.requested_by_name", help_text="Name of the user.")
-    rehearsal = serializers.BooleanField(help_text="A simulated model was used.")
+    rehearsal = serializers.BooleanField(
+        help_text="The free rehearsal was used: it makes replies up, or plays prepared ones."
+    )
     dry_run = serializers.SerializerMethodField(
         help_text="Dry run: no provider is called, and documents go to a separate scope."
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 REHEARSAL = "rehearsal"
+#: Of replies that people prepared for an example. No model name begins with it: the rehearsal plays them.
+PREPARED = "prepared"
 
 #: The names in pydantic-ai. They are listed here because a web process has no time to import it. Which providers can be
 #: used depends on the workers: on installed packages and API keys.

@@ -39,7 +39,7 @@ from telemetry import spending
 from workflows.errors import character_errors
 
 #: What a person's version keeps of the provenance of its base.
-_KEPT = frozenset({"origin", "answers", "item", "model", "role", "rehearsal", FILE})
+_KEPT = frozenset({"origin", "answers", "item", "model", "role", "rehearsal", "prepared", FILE})
 _TO_ADD = NEEDED_ROLE[Action.ADD_DOCUMENT]
 #: Makes the new content of the present one.
 Edit = Callable[[JsonValue], JsonValue]

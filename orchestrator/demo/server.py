@@ -63,15 +63,16 @@ def environment(data_dir: Path) -> dict[str, str]:
     return {**inherited, "DATA_DIR": str(data_dir)}
 
 
-def issue_token(data_dir: Path, name: str) -> str:
-    """Create a token of a user.
+def issue_token(data_dir: Path, name: str, password: str) -> str:
+    """Create a token of a user, who can log in with the password.
 
     Raises:
         DemoError: the command failed.
     """
     done = subprocess.run(  # noqa: S603 - no input in it
-        [sys.executable, "manage.py", "issue_token", name],
+        [sys.executable, "manage.py", "issue_token", name, "--password-stdin"],
         cwd=ROOT,
+        input=password,
         env=environment(data_dir),
         capture_output=True,
         text=True,

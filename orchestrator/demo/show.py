@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-_LINES = 6  # displayed per document
+_SMALL = Decimal("0.01")  # US dollars
 _MARKS = {
     "step_started": "[cyan]▶[/]",
     "remediation_started": "[yellow]↻[/]",
@@ -67,12 +69,10 @@ def event_line(event: Mapping[str, Any]) -> str:
 
 
 def document(console: Console, found: Mapping[str, Any]) -> None:
-    """Print the beginning of a document."""
-    heading = f"[bold]{escape(found['type'])}[/] version {found['version']}" + (
-        "  [yellow]rehearsal[/]" if found["rehearsal"] else ""
-    )
-    lines = [line for line in _lines(found["content"]) if line.strip()][:_LINES]
-    body = Group(Text(found["title"], style="bold"), *(Text(line, overflow="fold") for line in lines), Text("…"))
+    """Print a document."""
+    mark = "rehearsal" if found["rehearsal"] else "prepared" if found["prepared"] else ""
+    heading = f"[bold]{escape(found['type'])}[/] version {found['version']}" + (f"  [yellow]{mark}[/]" if mark else "")
+    body = Group(Text(found["title"], style="bold"), *_parts(found["content"]))
     console.print(Panel(body, title=heading, title_align="left", border_style="dim"))
 
 
@@ -90,23 +90,33 @@ def items(console: Console, steps: Sequence[Mapping[str, Any]]) -> None:
     console.print(table)
 
 
-def _lines(content: Mapping[str, Any]) -> list[str]:
-    lines: list[str] = []
+def _parts(content: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield a heading and a paragraph or a list for each field."""
     for name, value in content.items():
         if name == "title":
             continue
-        label = name.replace("_", " ").capitalize()
+        yield Text(f"\n{name.replace('_', ' ').capitalize()}", style="bold cyan")
         if isinstance(value, list):
-            lines.append(f"{label}:")
-            lines += [f"  • {_to_text(each)}" for each in value]
+            yield from (Padding(_item(each), (0, 0, 0, 2)) for each in value)
         else:
-            lines.append(f"{label}: {_to_text(value)}")
-    return lines
+            yield Text(_to_text(value), overflow="fold")
+
+
+def _item(value: Any) -> Text:
+    """Return an item of a list: its first field, then the others below it with their names."""
+    if not isinstance(value, dict):
+        return Text(f"• {_to_text(value)}", overflow="fold")
+    fields = list(value.items())
+    lines = [f"• {_to_text(fields[0][1])}" if fields else "•"]
+    lines += [f"    {name.replace('_', ' ')}: {_to_text(each)}" for name, each in fields[1:]]
+    return Text("\n".join(lines), overflow="fold")
 
 
 def _to_text(value: Any) -> str:
     if isinstance(value, dict):
         return " | ".join(_to_text(each) for each in value.values())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(_to_text(each) for each in value)
     return str(value)
@@ -129,7 +139,25 @@ def costs(console: Console, found: Mapping[str, Any]) -> None:
         console.print("[dim]? is a call with an unknown cost: no price, or no token count[/]")
 
 
+def _dollars(amount: str) -> str:
+    """Return an amount with two decimals, or with as many as a smaller one needs."""
+    value = Decimal(amount)
+    return f"{value:.2f}" if value == 0 or value >= _SMALL else f"{value.normalize():f}"
+
+
 def _figures(sums: Mapping[str, Any]) -> list[str]:
     cached = sums["cache_read_input_tokens"] + sums["cache_write_input_tokens"]
-    cost = sums["cost_usd"] or f"{sums['known_cost_usd']} + {sums['unpriced_calls']} ?"
+    known = _dollars(sums["known_cost_usd"])
+    cost = known if sums["cost_usd"] is not None else f"{known} + {sums['unpriced_calls']} ?"
     return [str(sums["calls"]), f"{sums['input_tokens'] + cached:,}", f"{sums['output_tokens']:,}", cost]
+
+
+def next_steps(console: Console) -> None:
+    """Print what to do after the demo."""
+    console.print(
+        "\n[bold]Next[/]\n"
+        "  make serve                 your own server: it prints the link to your account and to this example\n"
+        "  make demo BRIEF=my.md      a brief of your own; set ANTHROPIC_API_KEY, OPENAI_API_KEY or GOOGLE_API_KEY\n"
+        "                             for a real model, or a free one rearranges its words",
+        highlight=False,
+    )

@@ -18,9 +18,11 @@ const MARKS = {
 export const badge = (status) =>
   make("span", { class: "badge", "data-status": status, "data-mark": MARKS[status] ?? "" }, status);
 
-// A label for dry runs and rehearsals; otherwise null.
-export const flag = ({ dry_run: dry, rehearsal }) =>
-  dry || rehearsal ? make("span", { class: dry ? "tag dry" : "tag" }, dry ? "dry run" : "rehearsal") : null;
+// A label for dry runs, rehearsals and prepared examples; otherwise null.
+export const flag = ({ dry_run: dry, prepared, rehearsal }) => {
+  const name = dry ? "dry run" : prepared ? "prepared" : rehearsal ? "rehearsal" : null;
+  return name ? make("span", { class: dry ? "tag dry" : "tag" }, name) : null;
+};
 
 export const money = (cost) => {
   if (cost === null || cost === undefined) return "unknown";

@@ -74,6 +74,7 @@ def _provenance(execution: Execution, step: Step, call: Call) -> dict[str, JsonV
         "answers": _answers(step),
         **({"decisions": [decision.model_dump(mode="json") for decision in step.decisions]} if step.decisions else {}),
         "rehearsal": call.reply.provider == "rehearsal",
+        **({"prepared": True} if call.reply.provider == "prepared" else {}),
         "request_hash": call.request_hash,
         **({"item": {"keys": list(step.keys), "label": step.label}} if step.keys else {}),
     }

@@ -1,6 +1,7 @@
 """The rehearsal model: free, deterministic, and without network. It only rearranges its inputs.
 
 It returns documents that are valid against their schema and consist of text from the brief, the inputs and the answers.
+For the briefs that ship with the product, people have prepared replies, which come instead (`prepared.py`).
 It asks a question if the brief says that something is open.
 """
 
@@ -22,9 +23,10 @@ from executions.engine.ports import OnText
 from executions.engine.prompting.attachments import CHARACTERS_PER_TOKEN
 from executions.engine.prompting.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from executions.engine.transitions.reviews import ReviewVerdict
-from executions.llm.known_providers import REHEARSAL
+from executions.llm.known_providers import PREPARED, REHEARSAL
 from executions.llm.rehearsal.document_generator import DocumentGenerator
 from executions.llm.rehearsal.extraction import Facts
+from executions.llm.rehearsal.prepared import prepared_reply
 from executions.llm.rehearsal.revision import revise
 from executions.llm.rehearsal.unwritable import Unwritable
 
@@ -49,12 +51,14 @@ class RehearsalModel:
     async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         """Return a document, questions, or a refusal with the reason; equal requests get equal replies.
 
-        With a latency, the text is passed on piece by piece in that time.
+        A reply that was prepared for the brief and the workflow comes first. With a latency, the text is passed on
+        piece by piece in that time.
         """
-        call, refusal = _scripted(request) or _verdict(request), ""
+        call, refusal, example = _scripted(request) or _verdict(request), "", ""
         if call is None:
             try:
-                call = await asyncio.get_running_loop().run_in_executor(_generator_threads, _generate, request)
+                in_thread = asyncio.get_running_loop().run_in_executor
+                call, example = await in_thread(_generator_threads, _prepared_or_generated, request)
             except Unwritable as error:
                 refusal = str(error)
         seconds = self._seconds(request)
@@ -67,8 +71,8 @@ class RehearsalModel:
             output_tokens=-(-len(written) // CHARACTERS_PER_TOKEN),
         )
         return ModelReply(
-            provider=REHEARSAL,
-            model=REHEARSAL,
+            provider=PREPARED if example else REHEARSAL,
+            model=example or REHEARSAL,
             tool_calls=() if call is None else (call,),
             text=refusal,
             finish_reason=FinishReason.REFUSED if call is None else FinishReason.STOP,
@@ -93,6 +97,16 @@ class RehearsalModel:
             if (remaining := due - clock()) > 0:
                 await asyncio.sleep(remaining)
             on_text(text[len(text) * number // pieces : len(text) * (number + 1) // pieces])
+
+
+def _prepared_or_generated(request: ModelRequest) -> tuple[ToolCall, str]:
+    """Return the reply and the example that it was prepared for; an empty name: it is made up.
+
+    Raises:
+        Unwritable: no valid document was found.
+    """
+    prepared = prepared_reply(request)
+    return (_generate(request), "") if prepared is None else (prepared.call, prepared.example)
 
 
 def _generate(request: ModelRequest) -> ToolCall:

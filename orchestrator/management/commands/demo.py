@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import sys
 from argparse import ArgumentParser
@@ -22,6 +23,7 @@ from orchestrator.demo.client import ApiClient
 from orchestrator.demo.server import ROOT, DemoError, issue_token, running_server
 from orchestrator.web import process_tree
 
+_USER, _PASSWORD_BYTES = "demo", 12
 BRIEFS, ANSWERS = ROOT / "examples" / "briefs", ROOT / "examples" / "answers"
 
 
@@ -36,9 +38,12 @@ class Command(BaseCommand):
         parser.add_argument("--brief", type=Path, default=BRIEFS / "tool-library.md", help="a text file")
         parser.add_argument("--workflow", default="strategy-document", help="id of a workflow")
         parser.add_argument("--answers", type=Path, help="answers to questions (see examples/answers/)")
+        parser.add_argument(
+            "--no-keep", action="store_true", help="end with the run; otherwise, in a terminal, the page stays open"
+        )
         parser.add_argument("--dry-run", action="store_true", help="use the rehearsal model, even if there are keys")
 
-    def handle(self, *, brief: Path, workflow: str, answers: Path | None, dry_run: bool, **_: Any) -> None:
+    def handle(self, *, brief: Path, workflow: str, answers: Path | None, dry_run: bool, **options: Any) -> None:
         """Run the demo.
 
         Raises:
@@ -46,7 +51,7 @@ class Command(BaseCommand):
         """
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         process_tree.end_with_parent()
-        console = Console()
+        console, self._keeps_open = Console(), sys.stdout.isatty() and not options["no_keep"]
         data_dir = settings.DATA_DIR / "demo"
         try:
             text = _read(brief)
@@ -65,18 +70,23 @@ class Command(BaseCommand):
         self, console: Console, data_dir: Path, body: dict[str, Any], sheet: AnswerSheet | None
     ) -> None:
         console.print("[dim]starting PostgreSQL, the web server and a worker …[/]")
+        password = secrets.token_urlsafe(_PASSWORD_BYTES)
         with running_server(data_dir) as url:
-            client = ApiClient(url, issue_token(data_dir, "demo"))
+            client = ApiClient(url, issue_token(data_dir, _USER, password))
             try:
                 if client.get(f"/workflows/{body['workflow_id']}")["definition"].get("brief") == "none":
                     del body["input"]
-                self._run(console, client, url, body, sheet)
+                page = self._run(console, client, url, body, sheet)
             finally:
                 client.close()
+            if self._keeps_open:
+                _keep_open(console, page, password)
+        show.next_steps(console)
 
     def _run(  # noqa: PLR0917 - a single caller
         self, console: Console, client: ApiClient, url: str, body: dict[str, Any], sheet: AnswerSheet | None
-    ) -> None:
+    ) -> str:
+        """Run the workflow, display the results, and return the address of the execution's page."""
         started = client.post("/executions/", body)
         execution_id = started["execution_id"]
         console.print(
@@ -94,6 +104,17 @@ class Command(BaseCommand):
                 decision = _decide(console, event, sheet)
                 client.post(f"/executions/{execution_id}/steps/{event['step_id']}/acceptance", decision)
         _show(console, client, execution_id)
+        return f"{url}/executions/{execution_id}/"
+
+
+def _keep_open(console: Console, page: str, password: str) -> None:
+    """Keep the server until Ctrl-C, so that a person can read in the browser."""
+    console.print(f"\nThe page stays open until Ctrl-C:  [bold]{page}[/]\nLog in as {_USER} with {password}")
+    try:
+        while True:
+            signal.pause()
+    except KeyboardInterrupt:
+        console.print()
 
 
 def _show(console: Console, client: ApiClient, execution_id: str) -> None:
@@ -104,12 +125,15 @@ def _show(console: Console, client: ApiClient, execution_id: str) -> None:
     """
     ended = client.get(f"/executions/{execution_id}")
     scope = ("dry-run", execution_id) if ended["dry_run"] else (ended["scope_type"], ended["scope_id"])
-    for each in reversed(client.all("/documents/", execution_id=execution_id)):
+    made = client.all("/documents/", execution_id=execution_id)
+    for each in reversed(made):
         if (each["scope_type"], each["scope_id"]) == scope:
             show.document(console, {**each, **client.get(f"/documents/{each['id']}")})
     show.items(console, client.all(f"/executions/{execution_id}/steps"))
     show.costs(console, client.get(f"/telemetry/executions/{execution_id}/costs"))
-    if ended["dry_run"]:
+    if made and all(each["prepared"] for each in made):
+        console.print("[yellow]This was an example that was prepared:[/] no model was asked.")
+    elif ended["dry_run"]:
         console.print(
             "[yellow]This was a dry run:[/] a free rehearsal model replaced all models; the texts have no meaning."
         )

@@ -10,7 +10,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
+from access.people import first_account
 from access.url_secrets import hide_invitation_token
 from executions.worker.worker import Worker
 from orchestrator.asgi import application, streams
@@ -42,7 +44,8 @@ class Command(BaseCommand):
             raise CommandError(f"PORT={options['port']} is invalid; choose a port from 1 to 65535.")
         lifecycle.prepare_embedded_database()
         asyncio.run(lifecycle.wait_for_database())
-        server = self._server(options)
+        setup_secret = "" if settings.DATABASE_URL else self._first_secret()
+        server = self._server(options, setup_secret)
         stop_keeping = None if settings.DATABASE_URL else instance.keep_running(settings.DATA_DIR)
         try:
             server.run()
@@ -54,7 +57,14 @@ class Command(BaseCommand):
         if server.failed:
             raise CommandError("The server ended with an error; see the log.")
 
-    def _server(self, options: dict[str, Any]) -> Server:
+    def _first_secret(self) -> str:
+        """Return the secret for the first account of the embedded database; empty if there is a user."""
+        try:
+            return first_account.new_secret() if first_account.is_needed() else ""
+        finally:
+            connections.close_all()
+
+    def _server(self, options: dict[str, Any], setup_secret: str) -> Server:
         server = Server(
             application,
             host=options["host"],
@@ -64,16 +74,18 @@ class Command(BaseCommand):
             grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
             stall_ms=settings.LOOP_STALL_MS,
         )
-        server.on_ready = lambda: self._greet(options["host"], options["port"])
+        server.on_ready = lambda: self._greet(options["host"], options["port"], setup_secret)
         if not options["no_worker"]:
             server.run_worker = Worker(lifecycle.worker_name()).run
         if options["access_log"]:
             server.action_logger = self._log_request
         return server
 
-    def _greet(self, host: str, port: int) -> None:
+    def _greet(self, host: str, port: int, setup_secret: str) -> None:
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
         url = f"http://{shown}:{port}"
+        if setup_secret:
+            self.stdout.write(f"Begin     {url}/setup/?key={setup_secret}  (your account, then an example)")
         self.stdout.write(
             f"Console   {url}/\n"
             f"API docs  {url}/api/v1/docs\n"

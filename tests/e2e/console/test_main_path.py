@@ -36,7 +36,12 @@ def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machin
     page.get_by_role("link", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("strategy-document")
     page.get_by_label("Scope key").fill("tool-library")
-    page.get_by_label("Load the brief from a file").set_input_files(ROOT / "examples" / "briefs" / "tool-library.md")
+    brief = (
+        ROOT / "examples" / "briefs" / "tool-library.md"
+    ).read_bytes() + b"\nMs Yilmaz decides.\n"  # none is prepared
+    page.get_by_label("Load the brief from a file").set_input_files(
+        {"name": "tool-library.md", "mimeType": "text/markdown", "buffer": brief}
+    )
     page.get_by_role("button", name="Start", exact=True).click()
 
     # The page is not reloaded from here on: its content comes over the stream.

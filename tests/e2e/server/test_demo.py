@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from orchestrator.embedded_postgres.instance import wait_until_stopped
@@ -34,9 +39,36 @@ def _demo(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_demo_runs_a_brief_to_documents_and_stops_everything(tmp_path: Path) -> None:
     done = _demo(tmp_path)
     assert done.returncode == 0, done.stderr
-    for word in ("Bergdorf", "introduce a yearly membership fee", "Costs", "requirements", "rehearsal"):
+    for word in ("Bergdorf", "introduce a yearly membership fee", "Costs", "requirements", "prepared", "make serve"):
         assert word in done.stdout
+    assert "REQ-16" in done.stdout  # the documents are whole
+    assert "0.0000" not in done.stdout
     assert not _users_of(tmp_path)
+
+
+def test_in_a_terminal_the_page_stays_open_until_ctrl_c(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "DATA_DIR": str(tmp_path), "COLUMNS": "200", "TERM": "dumb"}
+    command = [sys.executable, "manage.py", "demo"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=theirs) as demo:
+        os.close(theirs)
+        shown = ""
+        while "stays open until Ctrl-C" not in shown or "Log in as demo" not in shown:
+            shown += os.read(ours, 65_536).decode(errors="replace")
+        found = re.search(r"Ctrl-C:\s+(\S+/executions/\S+/)", shown)
+        assert found is not None, shown
+        assert httpx.get(found[1], follow_redirects=True).status_code == 200
+        demo.send_signal(signal.SIGINT)
+        threading.Thread(target=_drain, args=(ours,), daemon=True).start()
+        assert demo.wait(HANG_SECONDS) == 0
+    assert not _users_of(tmp_path)
+
+
+def _drain(terminal: int) -> None:
+    """Read what is written until the terminal is closed."""
+    with suppress(OSError):
+        while os.read(terminal, 65_536):
+            pass
 
 
 @pytest.mark.torture

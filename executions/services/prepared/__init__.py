@@ -1,0 +1,1 @@
+"""Prepared examples, for pages that start them."""
