@@ -87,14 +87,9 @@ def example(request: HttpRequest) -> HttpResponse:
             fault = _sentence(error)
         else:
             return HttpResponseRedirect(resolve_url("console:execution", execution_id=started))
-    return show_page(
-        request,
-        "console/people/example.html",
-        section="executions",
-        status=422 if fault else 200,
-        example=read_example(),
-        fault=fault,
-    )
+    status = 422 if fault else 200
+    shown: dict[str, Any] = {"example": read_example(), "fault": fault}
+    return show_page(request, "console/people/example.html", section="executions", status=status, **shown)
 
 
 def _start(request: HttpRequest) -> str:
