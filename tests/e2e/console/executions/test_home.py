@@ -17,7 +17,7 @@ OWNER = "simon"
 
 def look(page: Page, name: str) -> None:
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         assert faults_of(page) == []
         take_picture(page, f"{name}-{scheme}")
 
