@@ -8,7 +8,7 @@ CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 WORKERS ?= $(shell expr $(CORES) + 3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents bench-inbox bench-scale check format migrate clean
+.PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents bench-inbox bench-scale bench-api check format migrate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -115,6 +115,9 @@ bench-inbox: $(DEV) ## first page of the inbox with ten and with ten thousand wa
 
 bench-scale: $(DEV) ## sums, lists and single executions with ten thousand and with a million calls (SIZES=10000,1000000 BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.scenarios.scale $(if $(SIZES),--sizes $(SIZES)) $(BENCH_FLAGS)
+
+bench-api: $(DEV) ## reads a second of one web process, beside a plain view with the same statements (BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.scenarios.api $(BENCH_FLAGS)
 
 check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, settings
 	@$(BIN)/ruff check .

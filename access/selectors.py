@@ -52,7 +52,9 @@ WHERE (person.is_staff OR wanted.root_id IS NULL OR EXISTS (
 
 def find_user(name: str) -> User | None:
     """Return the user with this name, active or not; None if there is no such user."""
-    return None if "\0" in name else User.objects.filter(username=name).first()  # PostgreSQL stores no NUL
+    if "\0" in name:  # PostgreSQL stores no NUL
+        return None
+    return User.objects.filter(username=User.normalize_username(name)).first()
 
 
 def is_author(user: Person) -> bool:
@@ -140,11 +142,14 @@ def roots_with_roles(user: Person, needs: Collection[Role]) -> dict[Role, list[U
 
 
 def _roles_held(user: Person, roles: Collection[str]) -> list[tuple[UUID, str]]:
-    only = only_root(user)
-    rows = ScopeRole.objects.filter(user_id=user.pk or 0, role__in=roles)
-    if only is not None:
-        rows = rows.filter(scope_id=only)
-    return list(rows.order_by("scope_id").values_list("scope_id", "role"))
+    return list(_held_roles(user.pk or 0, only_root(user), *roles))
+
+
+@compiled
+def _held_roles(user_id: int, only: UUID | None, *roles: str) -> QuerySet[ScopeRole, Any]:
+    rows = ScopeRole.objects.filter(user_id=user_id, role__in=roles)
+    rows = rows if only is None else rows.filter(scope_id=only)
+    return rows.order_by("scope_id").values_list("scope_id", "role")
 
 
 @contextmanager

@@ -101,6 +101,10 @@ FROM json_to_recordset(%s::json) AS given (id bigint, provenance text) WHERE ver
 """
 _RENAME_VERSIONS = "UPDATE documents_documentversion SET author_name = %s WHERE author_id = %s AND author_name <> %s"
 _RENAME_HEADS = "UPDATE documents_document SET author_name = %s WHERE author_name = %s AND author_name <> ''"
+_NAMES = """
+SELECT author_name FROM documents_documentversion WHERE author_id = %s
+UNION SELECT author_name FROM documents_documentcomment WHERE author_id = %s
+"""
 _DELETE_COMMENTS_OF = "DELETE FROM documents_documentcomment WHERE author_id = %s"
 _RENAME_RESOLVER = """
 UPDATE documents_documentcomment SET resolved_by_name = %s, version = version + 1 WHERE resolved_by_name = %s
@@ -121,6 +125,11 @@ class VersionLink:
     is_erased: bool
     file_id: str | None
     reads: frozenset[Pin]
+
+
+def has_made_any(execution_id: UUID) -> bool:
+    """Return whether an execution has made a version that is not erased."""
+    return bulk.execute(_MADE_BY, [execution_id, 1]).fetchone() is not None
 
 
 @transaction.atomic
@@ -183,14 +192,19 @@ def roots_of_author(user_id: int) -> set[UUID]:
     return {root_id for rows in found for (root_id,) in rows}
 
 
+def names_of_author(user_id: int) -> set[str]:
+    """Return the names that a user had when making versions and comments."""
+    return {name for (name,) in bulk.execute(_NAMES, [user_id, user_id])}
+
+
 @transaction.atomic
-def forget_author(user_id: int, *, name: str, alias: str) -> int:
-    """Delete the comments of a user, and store another name in what else bears it; return the number of comments."""
-    deleted = bulk.execute(_DELETE_COMMENTS_OF, [user_id]).rowcount
-    bulk.execute(_RENAME_RESOLVER, [alias, name])
-    bulk.execute(_RENAME_HEADS, [alias, name])
+def forget_author(user_id: int, *, names: Iterable[str], alias: str) -> None:
+    """Delete the comments of a user, and store another name in what else bears one of the names."""
+    bulk.execute(_DELETE_COMMENTS_OF, [user_id])
+    for name in names:
+        bulk.execute(_RENAME_RESOLVER, [alias, name])
+        bulk.execute(_RENAME_HEADS, [alias, name])
     bulk.execute(_RENAME_VERSIONS, [alias, user_id, alias])
-    return deleted
 
 
 def change_provenance(name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

@@ -87,6 +87,7 @@ class Execution(models.Model):
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="execution_newest"),  # selectors.lists, and the next ones
             models.Index(fields=["scope", "status", "created_at", "id"], name="execution_in_scope"),
+            models.Index(fields=["scope", "status", "created_at", "id"], name="execution_dry_in_scope", condition=_DRY),
             models.Index(fields=["status", "created_at", "id"], name="execution_of_status", condition=_REAL),
             models.Index(fields=["status", "created_at", "id"], name="execution_dry_of_status", condition=_DRY),
             models.Index(  # selectors.costs, too: the newest executions

@@ -77,10 +77,11 @@ _FIELDS = tuple(CallRecord.__dataclass_fields__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRow:
-    """Id and version of a call's row."""
+    """Id and version of a call's row, and when its texts were erased; a later reply is stored without its own then."""
 
     row_id: UUID
     version: int
+    erased_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

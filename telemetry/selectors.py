@@ -16,6 +16,7 @@ from django.db.models.expressions import RawSQL
 from access.selectors import Person, find_user, named_roots, scope_names, user_names, visible_roots
 from common.database import bulk
 from common.database.compiled import compiled
+from common.names import normalize_name
 from telemetry.models import CallStatus, ModelCall
 from telemetry.rollups.cuts import TOKENS, Cut
 from telemetry.rollups.reads import WHOLE, Filters, Key, Question, Sums, ask, snapshot
@@ -241,7 +242,7 @@ def filters_of(
         workflow_id=workflow_id,
         user_id=None if started_by is None else NO_USER if person is None else person.pk,
         model=model,
-        tag=tag,
+        tag=None if tag is None else normalize_name(tag),
     )
 
 

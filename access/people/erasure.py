@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
@@ -33,7 +33,7 @@ class Account:
     user_id: int
     name: str
     email: str
-    full_name: tuple[str, ...]  # its parts
+    former_names: tuple[str, ...] = ()  # user names that rows still have
 
     @property
     def alias(self) -> str:
@@ -41,9 +41,14 @@ class Account:
         return f"erased-{self.user_id}"
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The user name, and former ones."""
+        return (self.name, *self.former_names)
+
+    @property
     def texts(self) -> list[str]:
-        """Name and address, in lower case."""
-        return [each.lower() for each in (self.name, self.email) if each]
+        """Names and address, in lower case."""
+        return [each.lower() for each in (*self.names, self.email) if each]
 
 
 def account_of(name: str) -> Account | None:
@@ -51,8 +56,14 @@ def account_of(name: str) -> Account | None:
     user = User.objects.filter(username=name).first()
     if user is None:
         return None
-    parts = tuple(each for each in (user.first_name, user.last_name) if each)
-    return Account(user_id=user.pk, name=user.username, email=user.email, full_name=parts)
+    return Account(user_id=user.pk, name=user.username, email=user.email)
+
+
+def with_former_names(account: Account, names: Iterable[str]) -> Account:
+    """Return an account with further names that rows of the user have, without those that other users have now."""
+    found = set(names) - {account.name, account.alias, ""}
+    taken = User.objects.filter(username__in=found).values_list("username", flat=True)
+    return replace(account, former_names=tuple(sorted(found.difference(taken))))
 
 
 def scopes_without_owner(user_id: int) -> list[str]:

@@ -59,7 +59,7 @@ def give_role(*, user: User, scope_type: str, scope_key: str, username: str, rol
         LastOwner: the user is the last active owner, and the role is lower.
     """
     scope = locked_scope(user, Action.GIVE_ROLES, scope_type=scope_type, scope_key=scope_key)
-    other = find_user(User.normalize_username(username))
+    other = find_user(username)
     if other is None or not other.is_active:
         raise UserUnknown("There is no active user of this name.")
     row = _role_row(scope, username)

@@ -131,7 +131,7 @@ def page_start(parameters: Mapping[str, str], fields: Sequence[Field[Any, Any]])
         return None
     try:
         return _decode(cursor, fields)
-    except (ValueError, TypeError, DjangoValidationError) as error:
+    except (ValueError, TypeError, ArithmeticError, DjangoValidationError) as error:
         raise ValidationError({"cursor": "This is not a cursor of this list."}) from error
 
 
@@ -146,7 +146,7 @@ def _decode(cursor: str, fields: Sequence[Field[Any, Any]]) -> list[Any]:
     """Return the values in a cursor.
 
     Raises:
-        ValueError, TypeError, django ValidationError: the text is not a cursor of this list.
+        ValueError, TypeError, ArithmeticError, django ValidationError: the text is not a cursor of this list.
     """
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
@@ -169,6 +169,9 @@ def _typed(field: Field[Any, Any], value: int | str) -> Any:
     without_zone = isinstance(typed, datetime) and typed.tzinfo is None
     if typed is None or without_zone or (isinstance(typed, str) and "\0" in typed):
         raise ValueError("not a cursor")
+    if isinstance(typed, str):
+        typed.encode()  # a lone surrogate is a ValueError
+    field.run_validators(typed)  # the database holds no longer text and no larger number
     return typed
 
 

@@ -139,5 +139,5 @@ def _executions(request: HttpRequest, address: Address, asked: dict[str, Any]) -
 
 
 def _by_id(request: HttpRequest, ids: list[Any]) -> dict[Any, Any]:
-    """Return the executions that there are. An erased one is in the sums alone."""
+    """Return the executions that there are."""
     return {row.id: row for row in executions(user=request.user).filter(id__in=ids)}

@@ -11,7 +11,7 @@ WITH batch AS (
 ), tagged AS (
   SELECT execution.id, execution.created_at, execution.tags
   FROM executions_execution AS execution JOIN batch ON batch.id = execution.id WHERE batch.tags <> '[]'
-  FOR SHARE OF execution
+  ORDER BY execution.id FOR SHARE OF execution
 ), filled AS (
   INSERT INTO executions_executiontag (tag, created_at, execution_id)
   SELECT DISTINCT tag, tagged.created_at, tagged.id FROM tagged, jsonb_array_elements_text(tagged.tags) AS tag
@@ -57,6 +57,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunPython(fill_tags, migrations.RunPython.noop),
         *add_index("execution_in_scope", ["scope", "status", *NEWEST_LAST]),
+        *add_index("execution_dry_in_scope", ["scope", "status", *NEWEST_LAST], condition=DRY),
         *add_index("execution_of_status", ["status", *NEWEST_LAST], condition=REAL),
         *add_index("execution_dry_of_status", ["status", *NEWEST_LAST], condition=DRY),
         *add_index(

@@ -154,9 +154,7 @@ class CallUnitOfWork:
         """
         checked = (each for each in self._summed if self._loaded[each[0]].is_complete)
         yield from ledger.version_checks({each: self._versions(*each) for each in checked})
-        rows = [
-            (entry, (entry.row, _record(entry.call, owners[entry.call.key.execution_id]))) for entry in self.changed()
-        ]
+        rows = [(entry, (entry.row, _record(entry, owners[entry.call.key.execution_id]))) for entry in self.changed()]
         yield from ledger.insert_writes([row for entry, row in rows if entry.is_new])
         yield from ledger.update_writes([row for entry, row in rows if not entry.is_new])
 
@@ -193,7 +191,7 @@ class CallUnitOfWork:
 
 def entry_of(known: ledger.KnownCall) -> Entry:
     """Return a stored call."""
-    row = ledger.CallRow(row_id=known.row_id, version=known.version)
+    row = ledger.CallRow(row_id=known.row_id, version=known.version, erased_at=known.record.erased_at)
     return Entry(call=_call(known.record, replied=known.has_reply), row=row)
 
 
@@ -218,8 +216,8 @@ def as_stored(changed: Entry) -> Entry:
     call, row = changed.call, changed.row
     if (reply := call.reply) is not None:
         call = replace(call, reply=reply.model_copy(update={"tool_calls": (), "text": "", "raw": None}))
-    stored = ledger.CallRow(row_id=row.row_id, version=row.version if changed.is_new else row.version + 1)
-    return Entry(call=call, row=stored)
+    version = row.version if changed.is_new else row.version + 1
+    return Entry(call=call, row=ledger.CallRow(row_id=row.row_id, version=version, erased_at=row.erased_at))
 
 
 async def calls_of(execution_id: UUID, step_id: str) -> list[Call]:
@@ -241,8 +239,9 @@ def without_texts(call: Call) -> Call:
     return replace(call, reply=reply, error="")
 
 
-def _record(call: Call, execution: Execution) -> ledger.CallRecord:
-    if execution.erased_at is not None:  # a reply that came later
+def _record(entry: Entry, execution: Execution) -> ledger.CallRecord:
+    call, erased_at = entry.call, entry.row.erased_at or execution.erased_at
+    if erased_at is not None:  # a reply that came later
         call = without_texts(call)
     reply = call.reply or _NO_REPLY
     return ledger.CallRecord(
@@ -272,7 +271,7 @@ def _record(call: Call, execution: Execution) -> ledger.CallRecord:
         latency_ms=None if call.reply is None else reply.latency_ms,
         error=call.error,
         finished_at=call.finished_at,
-        erased_at=execution.erased_at,
+        erased_at=erased_at,
     )
 
 

@@ -36,6 +36,9 @@ SET version = version + 1, label = '', rounds = '[]', asked_at = NULL, violation
 WHERE execution_id = %s
 """
 _LEAVE_INBOX = "DELETE FROM executions_inboxentry WHERE execution_id = %s"
+_ALSO_DOCUMENTS = """
+UPDATE executions_execution SET version = version + 1, erasing = %s WHERE id = %s AND erased_at IS NOT NULL
+"""
 _LOCK = """
 SELECT erasing, scope_id FROM executions_execution WHERE id = %s AND erasing <> '' FOR NO KEY UPDATE
 """
@@ -100,6 +103,11 @@ def begin(execution_id: UUID, what: Erasing, *, now: datetime) -> bool:
     bulk.execute(_EMPTY_STEPS, [execution_id])
     bulk.execute(_LEAVE_INBOX, [execution_id])
     return True
+
+
+def also_documents(execution_id: UUID) -> None:
+    """Note that the documents of an erased execution are left to erase. The caller holds the lock of its row."""
+    bulk.execute(_ALSO_DOCUMENTS, [Erasing.ALL.value, execution_id])
 
 
 @dataclass(frozen=True, slots=True)

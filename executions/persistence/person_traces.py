@@ -16,6 +16,7 @@ Pin = tuple[UUID, int]  # a document, and the number of a version
 BATCH_SIZE = 5_000  # events that one statement looks at
 
 _STARTED = "SELECT id, scope_id, status, erased_at IS NOT NULL FROM executions_execution WHERE requested_by_id = %s"
+_NAMES = "SELECT DISTINCT requested_by_name FROM executions_execution WHERE requested_by_id = %s"
 #: `jsonb` as text has a name as the client wrote it, between double quotes.
 _NAMED = """
 SELECT step.id, step.execution_id, execution.scope_id, execution.status, step.rounds, step.decisions, step.wait
@@ -130,6 +131,11 @@ def started_by(user_id: int) -> list[tuple[Found, bool]]:
     """Return the executions that a user has started, and whether they were erased."""
     rows = bulk.execute(_STARTED, [user_id])
     return [(Found(key, root_id, status in ENDED), is_erased) for key, root_id, status, is_erased in rows]
+
+
+def names_of_starter(user_id: int) -> set[str]:
+    """Return the names that a user had when starting executions."""
+    return {name for (name,) in bulk.execute(_NAMES, [user_id])}
 
 
 def steps_naming(name: str) -> Iterator[NamedStep]:

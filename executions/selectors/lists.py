@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from django.db.models import DateTimeField, UUIDField
 
 from access.selectors import SCOPE_NAMES, Person, named_scope_ids, root_of, visible_roots
 from common.database.bulk import array_text, to_json_text
-from common.database.walks import Condition, Found, Part, Path, Table, Values, Wanted, bounds_of, conclusive
+from common.database.walks import TRUE, Condition, Found, Part, Path, Table, Values, Wanted, bounds_of, conclusive
 from executions.engine.domain.states import ExecutionStatus, WaitingOn
 
 ORDER = "created_at"
@@ -132,11 +132,12 @@ def _paths(query: ExecutionQuery, scopes: _Scopes) -> Iterator[Path]:
         yield Path(parts=[Part(listed=Condition(_WITH_TAG, (query.tag,)))], order=ORDER)
     if query.waiting_on is not None:
         yield Path(parts=[Part(each={"status": statuses}, condition=_waits_on(query.waiting_on))], order=ORDER)
-    in_scopes = _in_scopes(scopes, statuses)
+    of_workflow = [] if query.workflow_id is None else _paths_of_workflow(query, scopes, query.workflow_id)
+    in_scopes = _in_scopes(scopes, statuses, only_dry=bool(query.dry_run))
     if scopes.is_small:
-        yield from in_scopes
-    if query.workflow_id is not None:
-        yield from _paths_of_workflow(query, scopes, {"workflow_id": Values("text", [query.workflow_id])})
+        yield from [*of_workflow[1:], *in_scopes, *of_workflow[:1]]
+    else:
+        yield from of_workflow
     if query.by_status or query.dry_run is not None:
         yield Path(parts=[Part(each={"status": statuses}, condition=half) for half in _halves(query)], order=ORDER)
     else:
@@ -145,20 +146,27 @@ def _paths(query: ExecutionQuery, scopes: _Scopes) -> Iterator[Path]:
         yield from in_scopes
 
 
-def _in_scopes(scopes: _Scopes, statuses: Values) -> list[Path]:
+def _in_scopes(scopes: _Scopes, statuses: Values, *, only_dry: bool) -> list[Path]:
     if scopes.ids is None:
         return []
-    return [Path(parts=[Part(each={"scope_id": Values("uuid", scopes.ids), "status": statuses})], order=ORDER)]
+    each = {"scope_id": Values("uuid", scopes.ids), "status": statuses}
+    return [Path(parts=[Part(each=each, condition=_DRY if only_dry else TRUE)], order=ORDER)]
 
 
-def _paths_of_workflow(query: ExecutionQuery, scopes: _Scopes, same: Mapping[str, Values]) -> Iterator[Path]:
-    statuses = Values("text", query.statuses)
+def _paths_of_workflow(query: ExecutionQuery, scopes: _Scopes, workflow_id: str) -> list[Path]:
+    """Return the walk over a workflow in the order of time, and that over its executions in some scopes.
+
+    The index of the latter has no order; it tells soon that there are few, or none.
+    """
+    same, statuses = {"workflow_id": Values("text", [workflow_id])}, Values("text", query.statuses)
     parts = [Part(each={**same, "status": statuses}, condition=half) for half in _halves(query)]
-    yield Path(parts=parts, order=ORDER)
-    if scopes.ids is not None:  # this index has no order; it tells soon that there are few, or none
-        real = {**same, "scope_id": Values("uuid", scopes.ids), **({"status": statuses} if query.by_status else {})}
-        each = {_REAL: real, _DRY: {**same, "status": statuses}}
-        yield Path(parts=[Part(each=each[half], condition=half) for half in _halves(query)], order=None)
+    found = [Path(parts=parts, order=ORDER)]
+    if scopes.ids is not None:
+        there = {"scope_id": Values("uuid", scopes.ids)}
+        real = {**same, **there, **({"status": statuses} if query.by_status else {})}
+        each = {_REAL: real, _DRY: {**(there if scopes.is_small else same), "status": statuses}}
+        found.append(Path(parts=[Part(each=each[half], condition=half) for half in _halves(query)], order=None))
+    return found
 
 
 def _halves(query: ExecutionQuery) -> list[Condition]:

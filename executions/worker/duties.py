@@ -28,7 +28,7 @@ from executions.persistence.notifier import announce_inbox
 from executions.queue.jobs import enqueue_advance
 from executions.selectors.inbox import FAILURE_DAYS
 from executions.services.erasure import executions as erasing
-from executions.services.erasure.retention import erase_due
+from executions.services.erasure.retention import erase_next_due
 from executions.services.locking import store_decision
 from executions.worker import recovery
 from telemetry import spending
@@ -119,25 +119,30 @@ def _correct_entries(execution_ids: list[UUID]) -> int:
     return inbox_entries.correct(locked)
 
 
-def erase_old(*, now: datetime) -> int:
+async def erase_old(*, now: datetime) -> int:
     """Erase the executions that are older than their scope or workflow keeps them; return their number.
 
     Raises:
-        DatabaseUnavailable: the connection was lost; earlier executions have been erased.
+        DatabaseUnavailable: the database cannot be reached; earlier executions have been erased.
     """
-    return sum(each.number for each in erase_due(now=now))
+    erased = 0
+    for policy in await in_thread(retention.policies):
+        while await shield_until_done(in_thread(erase_next_due, policy, now=now)):  # a worker that stops waits for one
+            erased += 1
+    return erased
 
 
-def finish_erasures() -> int:
+async def finish_erasures() -> int:
     """Erase what is left of executions whose erasing was stopped; return their number.
 
     Raises:
-        DatabaseUnavailable: the connection was lost; earlier parts have been erased.
+        DatabaseUnavailable: the database cannot be reached; earlier parts have been erased.
     """
     finished, last = 0, UUID(int=0)
-    while left := erasure.unfinished(after=last, limit=PRUNE_BATCH_SIZE):
+    while left := await in_thread(erasure.unfinished, after=last, limit=PRUNE_BATCH_SIZE):
         for execution_id in left:
-            erasing.finish(execution_id)
+            while await shield_until_done(in_thread(erasing.erase_next, execution_id, now=database_now())):
+                pass
         finished, last = finished + len(left), left[-1]
     return finished
 

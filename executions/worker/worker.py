@@ -72,6 +72,7 @@ class Worker:
             asyncio.create_task(self._repeat(INDEX_SECONDS, self._index), name="index"),
             asyncio.create_task(self._repeat(ROLL_UP_SECONDS, self._roll_up), name="roll up"),
             asyncio.create_task(self._repeat(ERASE_SECONDS, self._erase), name="erase"),
+            asyncio.create_task(self._repeat(PRUNE_SECONDS, self._erase_old), name="erase old"),
         ]
         jobs = asyncio.create_task(self._take_jobs(), name="jobs")
         stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -180,7 +181,6 @@ class Worker:
         await in_thread(duties.prune_files, now=database_now())
         await in_thread(duties.prune_failures, now=database_now())
         await in_thread(duties.correct_inbox)
-        await in_thread(duties.erase_old, now=database_now())
         if settings.EVENT_RETENTION_DAYS:
             await in_thread(enqueue_prune)
 
@@ -188,7 +188,10 @@ class Worker:
         await duties.index_new_documents(is_busy=lambda: bool(ACTIVE))
 
     async def _erase(self) -> None:
-        await in_thread(duties.finish_erasures)
+        await duties.finish_erasures()
+
+    async def _erase_old(self) -> None:
+        await duties.erase_old(now=database_now())
 
     async def _roll_up(self) -> None:
         await duties.roll_up_calls()

@@ -1,8 +1,9 @@
 from django.db import migrations
 
-#: Workers seal all blocks again, now with hours of workflows. Sums are exact meanwhile, and take longer.
+#: Workers seal all blocks again, now with hours of workflows. Sums are exact meanwhile, and take longer. The tables are
+#: locked in the order in which a summary reads them.
 UNSEAL = """
-TRUNCATE telemetry_rollup, telemetry_busyscope, telemetry_changedquarter;
+TRUNCATE telemetry_changedquarter, telemetry_busyscope, telemetry_rollup;
 UPDATE telemetry_rollupstate SET sealed_until = NULL
 """
 

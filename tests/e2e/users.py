@@ -7,7 +7,7 @@ import sys
 
 #: Each test may have a user to itself; `Machine.token` makes any other one, which takes seconds.
 NAMES = (
-    *("ada", "alice", "bob", "commuter", "delivery", "dora", "fay", "flora", "grace", "hedy", "ida", "joan"),
+    *("ada", "alice", "bob", "commuter", "cora", "delivery", "dora", "fay", "flora", "grace", "hedy", "ida", "joan"),
     *("libby", "mary", "mia", "nick", "nora", "otto", "paul", "pia", "quinn", "race", "reader", "stranger", "tess"),
     *("vera", "will", "wrong"),
 )

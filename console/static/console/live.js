@@ -129,7 +129,7 @@ function showBudget(execution, steps) {
 
 // Documents of items are grouped by step. The content of a document is loaded when it is opened.
 function showDocuments(steps) {
-  at("downloads").hidden = !steps.some((step) => step.document && step.status === "completed");
+  at("downloads").hidden = document.querySelector("[data-erased]") !== null || !steps.some((step) => step.document && step.status === "completed");
   for (const step of steps) {
     const made = step.document;
     const shown = made && documents.get(made.id);
@@ -180,6 +180,7 @@ function documentCard(step, open) {
 }
 
 function documentBody(found) {
+  if (found.erased_at) return [make("p", { class: "hint" }, `The contents of this version were erased, ${moment(found.erased_at)}.`)];
   const { title, ...rest } = found.content;
   const body = make("div", { class: "body" }, readable(rest));
   const raw = make("pre", { hidden: true }, JSON.stringify(found.content, null, 2));

@@ -51,9 +51,13 @@ def erase_execution(
 @transaction.atomic
 def _begin(user: User, execution_id: UUID, *, expected_versions: Collection[int] | None, now: datetime) -> Execution:
     current = lock_for_update(user, execution_id, NEEDED_ROLE[Action.ERASE], expected_versions=expected_versions)
-    if current.erased_at is not None:
+    if current.erased_at is None:
+        erased = begin(current, Erasing.ALL, now=now)
+    elif documents.has_made_any(execution_id):  # a person was erased, and the documents stayed
+        erasure.also_documents(execution_id)
+        erased = repositories.get(execution_id)
+    else:
         return current
-    erased = begin(current, Erasing.ALL, now=now)
     record_act(Act.EXECUTION_ERASE, erased)
     return erased
 

@@ -94,6 +94,8 @@ def find_traces(name: str, *, with_derived: bool) -> Traces:
     account = accounts.account_of(name)
     if account is None:
         raise NotFound(f"There is no user {name!r}.")
+    former = traces.names_of_starter(account.user_id) | documents.names_of_author(account.user_id)
+    account = accounts.with_former_names(account, former)
     found = Traces(account=account, with_derived=with_derived)
     found.files = storage.files_of(account.user_id)
     found.ownerless = accounts.scopes_without_owner(account.user_id)
@@ -101,7 +103,8 @@ def find_traces(name: str, *, with_derived: bool) -> Traces:
     found.started = {key: each for key, (each, is_erased) in every.items() if not is_erased}
     roots = {each.root_id for each, _ in every.values()} | documents.roots_of_author(account.user_id)
     roots |= {root_id for root_id in found.files.values() if root_id is not None}
-    named = (each.execution for each in traces.steps_naming(name) if _has_written(each, name))
+    steps = ((each, one) for one in account.names for each in traces.steps_naming(one))
+    named = (each.execution for each, one in steps if _has_written(each, one))
     used = traces.using_files(found.files.keys(), roots)
     found.joined = {each.id: each for each in (*named, *used) if each.id not in every}
     _find_versions(found, roots | {each.root_id for each in found.joined.values()}, mine=every.keys())
@@ -159,7 +162,7 @@ def erase_person(name: str, *, with_derived: bool) -> Traces:
     for execution_id, step_ids in sorted(found.steps.items()):
         _erase_part(execution_id, step_ids, with_derived=with_derived)
     _erase_documents(found)
-    _erase_name(found)
+    _erase_names(found)
     accounts.erase_account(found.account)
     return found
 
@@ -201,19 +204,21 @@ def _erase_documents(found: Traces) -> None:
     for files in _batches(sorted(found.files)):
         storage.delete_files(files, also_used=lambda _: ())
     account = found.account
-    documents.forget_author(account.user_id, name=account.name, alias=account.alias)
-    documents.change_provenance(account.name, partial(without_name, name=account.name, alias=account.alias))
+    documents.forget_author(account.user_id, names=account.names, alias=account.alias)
+    for name in account.names:
+        documents.change_provenance(name, partial(without_name, name=name, alias=account.alias))
 
 
-def _erase_name(found: Traces) -> None:
+def _erase_names(found: Traces) -> None:
     """Give the person another name in all that stays."""
-    name, alias = found.account.name, found.account.alias
-    for batch in _batches(traces.steps_naming(name)):
-        changed = [_renamed(each, name, alias) for each in batch]
-        with transaction.atomic():
-            traces.replace_steps(changed)
+    alias = found.account.alias
+    for name in found.account.names:
+        for batch in _batches(traces.steps_naming(name)):
+            changed = [_renamed(each, name, alias) for each in batch]
+            with transaction.atomic():
+                traces.replace_steps(changed)
+        traces.replace_inbox([without_name(each, name, alias) for each in traces.inbox_naming(name)])
     traces.rename_starter(found.account.user_id, alias)
-    traces.replace_inbox([without_name(each, name, alias) for each in traces.inbox_naming(name)])
     _erase_events(found)
     _rename_tags(found)
 
@@ -225,12 +230,14 @@ def _renamed(step: traces.NamedStep, name: str, alias: str) -> traces.NamedStep:
 
 def _erase_events(found: Traces) -> None:
     """Erase names in all events, the texts in those of erased steps, and the titles of erased versions."""
-    name, alias, steps = found.account.name, found.account.alias, found.steps
+    account, steps = found.account, found.steps
     versions = {(str(key), number) for key, number in found.derived.versions}
     for batch in traces.all_events():
         changed = {}
         for event in batch:
-            data = without_name(event.data, name, alias)
+            data = event.data
+            for name in account.names:
+                data = without_name(data, name, account.alias)
             told = (data.get("document_id"), data.get("document_version"))
             is_part = event.execution_id is not None and (
                 event.execution_id in found.joined or event.step_id in steps.get(event.execution_id, ())

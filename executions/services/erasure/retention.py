@@ -60,17 +60,29 @@ def due(*, now: datetime) -> Iterator[Due]:
 def erase_due(*, now: datetime) -> Iterator[Due]:
     """Erase the executions that are older than they are kept, one by one; yield the policies with their number.
 
-    Any number of processes may do it at once: each leaves out what another one is erasing.
-
     Raises:
         DatabaseUnavailable: the connection was lost; earlier executions have been erased.
     """
     for policy in retention.policies():
         number = 0
-        while (execution_id := _begin_next(policy, now)) is not None:
-            erasing.finish(execution_id)
+        while erase_next_due(policy, now=now):
             number += 1
         yield Due(policy, number, policy.before(now))
+
+
+def erase_next_due(policy: Policy, *, now: datetime) -> bool:
+    """Erase the oldest execution that is due; return whether there was one.
+
+    Any number of processes may do it at once: each leaves out what another one is beginning.
+
+    Raises:
+        DatabaseUnavailable: the connection was lost; a worker goes on with what has begun.
+    """
+    execution_id = _begin_next(policy, now)
+    if execution_id is None:
+        return False
+    erasing.finish(execution_id)
+    return True
 
 
 @transaction.atomic

@@ -124,3 +124,15 @@ def test_a_stale_document_is_made_again_and_compared(shared: Machine, page: Page
     page.goto(f"{shared.url}/documents/{ids[kinds[-1]]}/")
     expect(page.locator("#versions")).to_be_visible()
     expect(why).to_have_count(0)
+
+
+def test_the_page_of_an_erased_execution_says_so_and_offers_nothing_of_it(shared: Machine, page: Page) -> None:
+    with shared.client(OWNER) as client:
+        execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="meeting-minutes", key="erased")
+        wait_for_status(client, execution_id, "completed")
+        assert client.delete(f"/executions/{execution_id}").status_code == 204
+    page.goto(f"{shared.url}/executions/{execution_id}/")
+    expect(page.locator("#documents .document")).to_contain_text("The contents of this version were erased")
+    expect(page.get_by_text("What people and models wrote here was erased")).to_be_visible()
+    expect(page.locator("#downloads")).to_be_hidden()
+    expect(page.get_by_role("alert").filter(has_text="failed")).to_have_count(0)

@@ -38,8 +38,8 @@ SCOPE = {"scope_type": "project", "scope_id": "alpha"}
 _USAGE = reports.USAGE
 
 
-def digest() -> Any:
-    """Return a workflow that reads a document of the scope."""
+def digest(*, asks: bool = False) -> Any:
+    """Return a workflow that reads a document of the scope, and may ask once."""
     return parse_definition(
         {
             "id": "digest",
@@ -56,6 +56,7 @@ def digest() -> Any:
                     "inputs": ["findings"],
                     "produces": "digest",
                     "output_schema": reports.SCHEMA,
+                    "clarification": {"max_rounds": 1} if asks else None,
                 }
             ],
         }

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from access.models import AuditEntry, ScopeRole
+from access.permissions import Role
 from access.user import User
 from documents.models import DocumentVersion
 from executions.db_threads import in_thread
-from executions.models import Execution, ExecutionStep, InboxEntry
+from executions.models import Execution, ExecutionEvent, ExecutionStep, InboxEntry
+from executions.persistence.journal.locked_batch import LockedBatch
 from telemetry.models import ModelCall
 from tests.factories import reports
 from tests.factories.callers import Caller, make_caller
+from tests.integration.api.checks import grant
 from tests.integration.api.decisions.test_clarification_api import answer
 from tests.integration.erasure import story as stories
 from tests.integration.erasure.dump import dump, lines_with
@@ -156,6 +161,17 @@ async def test_a_dry_run_names_what_it_would_erase_and_changes_nothing() -> None
     await in_thread(check)
 
 
+def test_what_a_person_started_can_be_erased_with_its_documents_later(ada: Caller, eve: Caller, report: int) -> None:
+    execution = reports.finish(reports.start(ada.user))
+    grant(eve.user, "alpha", Role.OWNER)
+    erase("ada")
+    listed = eve.get("/documents/").json()["data"]
+    assert {each["title"] for each in listed} == {"The findings", "The summary"}
+    assert eve.delete(f"/executions/{execution.id}").status_code == 204
+    assert eve.get("/documents/").json()["data"] == []
+    assert AuditEntry.objects.filter(act="execution.erase", user_id=eve.user.pk).count() == 1
+
+
 def test_an_unknown_name_is_refused(db: None) -> None:
     with pytest.raises(CommandError, match="There is no user 'ghost'"):
         erase("ghost")
@@ -171,6 +187,47 @@ def test_what_has_not_ended_is_named_and_nothing_goes(ada: Caller, report: int) 
     row = Execution.objects.get()
     assert (row.status, row.input) == ("cancelled", None)
     assert not User.objects.filter(username="ada").exists()
+
+
+def test_a_late_reply_to_what_the_person_answered_has_no_text(ada: Caller, eve: Caller, report: int) -> None:
+    execution = reports.ask(reports.start(eve.user))
+    grant(ada.user, "alpha", Role.REVIEWER)
+    assert answer(ada, execution, reports.GOOD_ANSWERS).status_code == 200
+    begun, call = reports.begin(reports.claim(reports.read(execution)), attempt=2)
+    reports.cancel(eve.user, begun.id)
+    erase("ada")
+    late = reports.answered(call)
+    assert late.reply is not None
+    told = late.reply.model_copy(update={"text": MARKER, "raw": {"a": MARKER}})
+    LockedBatch([replace(late, reply=told)], now=timezone.now(), known={}).commit()
+    row = ModelCall.objects.get(attempt=2)
+    assert (row.status, row.output_tokens) == ("discarded", reports.USAGE.output_tokens)
+    assert MARKER not in str(row.reply)
+    assert row.erased_at is not None
+
+
+def test_a_former_name_goes_unless_another_user_has_it_now(ada: Caller, eve: Caller, report: int) -> None:
+    for key, name in (("one", "zoe"), ("two", "yan")):
+        User.objects.filter(pk=ada.user.pk).update(username=name)
+        ada.user.refresh_from_db()
+        own = reports.start(ada.user, key=key)
+        grant(eve.user, key, Role.OPERATOR)
+        of_eve = reports.ask(reports.start(eve.user, key=key))
+        assert answer(ada, of_eve, reports.GOOD_ANSWERS).status_code == 200
+        for each in (own, of_eve):
+            reports.cancel(ada.user, each.id)
+    User.objects.filter(pk=ada.user.pk).update(username="ada")
+    assert "zoe" in _told()
+    User.objects.create_user("yan")
+    erase("ada")
+    assert "zoe" not in _told()
+    assert "yan" in _told()
+    assert User.objects.filter(username="yan").exists()
+
+
+def _told() -> str:
+    """Return the data of all events, and the rounds of all steps."""
+    return str(list(ExecutionEvent.objects.values_list("data")) + list(ExecutionStep.objects.values_list("rounds")))
 
 
 def test_an_open_execution_of_another_user_names_the_person_no_more(ada: Caller, eve: Caller, report: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 from uuid import UUID
@@ -15,14 +15,18 @@ from django.utils import timezone
 
 from access.models import AuditEntry
 from access.permissions import Role
+from executions.db_threads import in_thread
 from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import Erasing
 from executions.models import Execution as Row
 from executions.models import ScopeRetention
+from executions.persistence import repositories
+from executions.services.erasure import executions as erasing
 from executions.services.erasure import retention
-from executions.worker import duties
 from tests.factories import reports
-from tests.factories.callers import Caller
+from tests.factories.callers import Caller, make_caller
 from tests.integration.api.checks import grant, pointers
+from tests.integration.worker.test_worker import until, working
 from tests.support.two_connections import elsewhere
 from workflows import repository as workflows
 from workflows.definitions.definition import WorkflowDefinition
@@ -39,6 +43,11 @@ def ended(caller: Caller, days_ago: float, key: str = "alpha") -> UUID:
     execution = reports.finish(reports.start(caller.user, key))
     Row.objects.filter(id=execution.id).update(finished_at=timezone.now() - timedelta(days=days_ago))
     return execution.id
+
+
+def erase_old(now: datetime | None = None) -> int:
+    """Do what a worker's duty does, on the connection of the test."""
+    return sum(each.number for each in retention.erase_due(now=now or timezone.now()))
 
 
 def erased() -> set[UUID]:
@@ -88,12 +97,12 @@ def test_what_ended_longer_ago_is_erased_and_nothing_else(ada: Caller, report: i
     waiting = reports.ask(reports.start(ada.user))
     Row.objects.filter(id=waiting.id).update(created_at=timezone.now() - timedelta(days=400))
     keep(ada, 30)
-    assert duties.erase_old(now=timezone.now()) == 1
+    assert erase_old() == 1
     assert erased() == {old}
     assert not {new, other, waiting.id} & erased()
     [entry] = AuditEntry.objects.filter(act="execution.erase")
     assert (entry.subject_id, entry.user_id, entry.via) == (str(old), None, "command")
-    assert duties.erase_old(now=timezone.now()) == 0
+    assert erase_old() == 0
 
 
 @pytest.mark.django_db
@@ -103,7 +112,7 @@ def test_a_workflow_says_it_for_its_own_version(ada: Caller, report: int) -> Non
     old, new = ended(ada, 31), ended(ada, 29)
     workflows.publish(kept_for(None), now=timezone.now())
     after = ended(ada, 400)
-    assert duties.erase_old(now=timezone.now()) == 1
+    assert erase_old() == 1
     assert erased() == {old}
     assert not {before, new, after} & erased()
 
@@ -114,7 +123,7 @@ def test_the_scope_decides_before_the_workflow(ada: Caller, report: int, days: i
     workflows.publish(kept_for(30), now=timezone.now())
     one, two = ended(ada, 31), ended(ada, 31, "beta")
     keep(ada, days)
-    duties.erase_old(now=timezone.now())
+    erase_old()
     assert erased() == ({one, two} if goes else {two})
 
 
@@ -143,11 +152,27 @@ def test_two_workers_leave_each_other_what_they_have_begun(ada: Caller, report: 
     with transaction.atomic():
         [policy] = [each.policy for each in retention.due(now=now)]
         [mine] = policy.lock_due(now=now, limit=1)
-        assert elsewhere(lambda: duties.erase_old(now=now)) == 1
+        assert elsewhere(lambda: erase_old(now)) == 1
         assert erased() == ids - {mine}
-    assert duties.erase_old(now=now) == 1
+    assert erase_old(now) == 1
     assert erased() == ids
     assert AuditEntry.objects.filter(act="execution.erase").count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_worker_erases_what_is_due_and_what_was_begun() -> None:
+    def prepare() -> set[UUID]:
+        ada = make_caller("ada")
+        reports.publish()
+        begun, old = ended(ada, 1), ended(ada, 31)
+        keep(ada, 30)
+        with transaction.atomic():
+            erasing.begin(repositories.lock(begun), Erasing.ALL, now=timezone.now())
+        return {begun, old}
+
+    ids = await in_thread(prepare)
+    async with working():
+        await until(lambda: erased() == ids and not Row.objects.exclude(erasing="").exists())
 
 
 @pytest.mark.django_db
@@ -156,7 +181,7 @@ def test_a_retry_is_kept_from_its_new_end_on(ada: Caller, report: int) -> None:
     Row.objects.filter(id=execution.id).update(finished_at=timezone.now() - timedelta(days=31))
     keep(ada, 30)
     assert ada.post(f"/executions/{execution.id}/retry", {}).status_code == 200
-    assert duties.erase_old(now=timezone.now()) == 0
+    assert erase_old() == 0
 
 
 @pytest.mark.django_db

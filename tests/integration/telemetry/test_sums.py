@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -88,3 +89,11 @@ def test_providers_that_an_execution_asked_are_named(alice: User) -> None:
     assert selectors.providers_of(selectors.requested_models(execution, uuid7())) == {
         execution: {"scripted", "rehearsal"}
     }
+
+
+def test_sums_by_tag_and_user_find_names_however_they_are_spelled(alice: User) -> None:
+    answered(alice, tags=["caf\u00e9"])
+    answered(alice)
+    zone = ZoneInfo("UTC")
+    assert selectors.summary(user=alice, tz=zone, tag="cafe\u0301").totals.calls == 1
+    assert selectors.summary(user=alice, tz=zone, started_by="\uff41lice").totals.calls == 2

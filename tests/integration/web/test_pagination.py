@@ -6,15 +6,19 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import BigIntegerField, CharField, DecimalField, FloatField
 from django.test.utils import CaptureQueriesContext
+from rest_framework.exceptions import ValidationError
 from rest_framework.test import APIClient
 
 from access.user import User
+from common.api.pagination import page_start
 
 pytestmark = [pytest.mark.urls("tests.integration.web.urls"), pytest.mark.django_db]
 Api = Callable[..., APIClient]
@@ -144,3 +148,35 @@ def test_what_is_no_cursor_of_the_list_is_refused(api: Api, cursor: str) -> None
 
 def test_a_cursor_with_text_that_the_database_cannot_hold_is_refused(api: Api) -> None:
     assert api().get("/api/v1/names", {"cursor": cursor_of("a\0", "b")}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (DecimalField(max_digits=30, decimal_places=10), "1e999999"),
+        (DecimalField(max_digits=30, decimal_places=10), "1e-999999"),
+        (DecimalField(max_digits=30, decimal_places=10), "NaN"),
+        (FloatField(), 10**400),
+        (BigIntegerField(), 10**20),
+        (CharField(max_length=5), "longer"),
+        (CharField(max_length=5), "\ud800"),
+    ],
+)
+def test_a_cursor_with_a_value_that_the_database_cannot_hold_is_refused(field: Any, value: Any) -> None:
+    with pytest.raises(ValidationError):
+        page_start({"cursor": cursor_of(value)}, [field])
+
+
+def test_a_cursor_has_any_value_that_the_database_can_hold() -> None:
+    fields: list[Any] = [
+        DecimalField(max_digits=30, decimal_places=10),
+        FloatField(),
+        BigIntegerField(),
+        CharField(max_length=5),
+    ]
+    assert page_start({"cursor": cursor_of("0.0012345678", 1, -(2**63), "")}, fields) == [
+        Decimal("0.0012345678"),
+        1.0,
+        -(2**63),
+        "",
+    ]

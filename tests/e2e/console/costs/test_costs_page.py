@@ -13,7 +13,7 @@ from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
-OWNER = "libby"
+OWNER = "cora"
 SCHEMES = ("light", "dark")
 
 

@@ -33,7 +33,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 ROOTS = [("project", "a"), ("project", "b"), ("epic", "a"), ("epic", "c")]
 STATUSES = ["pending", "running", "waiting", "completed", "failed", "cancelled"]
 WAITS = ["clarification", "acceptance", "budget", "rate_limit"]
-WORKFLOWS, TAGS, MINUTES = ["one", "two"], ["x", "y"], 4
+WORKFLOWS, TAGS, MINUTES = ["one", "two"], ["x", "y"], 2
 
 _COPY = """
 INSERT INTO executions_execution
@@ -70,18 +70,20 @@ def copy(pattern: UUID, rows: Sequence[dict[str, Any]]) -> None:
 
 # --- what a list has --------------------------------------------------------------------------------------------------
 
-rows = st.fixed_dictionaries(
-    {
-        "minute": st.integers(0, MINUTES),
-        "root": st.integers(0, len(ROOTS) - 1),
-        "status": st.sampled_from(STATUSES),
-        "workflow_id": st.sampled_from(WORKFLOWS),
-        "tags": st.lists(st.sampled_from(TAGS), unique=True),
-        "waiting_on": st.lists(st.sampled_from(WAITS), unique=True),
-        "dry": st.booleans(),
-        "child": st.booleans(),
-    }
-)
+shapes: dict[str, st.SearchStrategy[Any]] = {
+    "minute": st.integers(0, MINUTES),
+    "root": st.integers(0, len(ROOTS) - 1),
+    "status": st.sampled_from(["waiting", "completed", *STATUSES]),
+    "workflow_id": st.sampled_from(WORKFLOWS),
+    "tags": st.lists(st.sampled_from(TAGS), unique=True),
+    "waiting_on": st.lists(st.sampled_from(WAITS), unique=True),
+    "dry": st.booleans(),
+    "child": st.booleans(),
+}
+rows = st.fixed_dictionaries(shapes)
+alike = st.fixed_dictionaries(
+    {**shapes, "root": st.integers(0, 1), "status": st.just("completed"), "workflow_id": st.just(WORKFLOWS[0])}
+)  # many in one stretch of an index
 moments = st.integers(0, MINUTES + 1).map(lambda each: START + timedelta(minutes=each))
 #: `scope` is the number of a root, or of the scope below it plus the number of roots.
 filters = {
@@ -96,7 +98,10 @@ filters = {
     "created_after": moments,
     "created_before": moments,
 }
-queries = st.fixed_dictionaries({}, optional=filters)
+#: Few filters at once, or nearly all queries would find nothing.
+queries = st.lists(st.sampled_from(sorted(filters)), max_size=3, unique=True).flatmap(
+    lambda names: st.fixed_dictionaries({name: filters[name] for name in names})
+)
 
 
 def _step(execution_id: UUID, scope_id: UUID) -> ExecutionStep:
@@ -164,9 +169,9 @@ def budgets(*, first: int, few: int, small: int) -> Iterator[None]:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
-    drawn=st.lists(rows, max_size=30),
-    asked=st.lists(queries, min_size=1, max_size=6),
-    limit=st.integers(1, 7),
+    drawn=st.one_of(st.lists(rows, max_size=20), st.lists(alike, min_size=20, max_size=40)),
+    asked=st.lists(queries, max_size=5),
+    limit=st.integers(1, 5),
     first=st.integers(1, 20),
     few=st.sampled_from([0, 16]),
     small=st.sampled_from([0, 64]),
@@ -177,7 +182,7 @@ def test_all_pages_are_what_a_plain_query_finds(
     with transaction.atomic(), budgets(first=first, few=few, small=small):
         fill(world, drawn)
         for user in world.users:
-            for values in asked:
+            for values in ({}, *asked):
                 known = [*world.roots, *world.children, uuid4()]
                 scope = {"scope": known[values["scope"]]} if "scope" in values else {}
                 query = ExecutionQuery(**{**values, **scope})
@@ -228,9 +233,10 @@ _MANY = """
 INSERT INTO executions_execution
 SELECT (jsonb_populate_record(one, jsonb_build_object(
   'id', gen_random_uuid(), 'created_at', %(start)s::timestamptz + number * interval '1 second',
-  'scope_id', CASE WHEN number <= %(oldest)s THEN %(old)s ELSE %(new)s END,
-  'status', CASE WHEN number = 1 THEN 'cancelled' WHEN number <= %(oldest)s THEN 'waiting' ELSE 'completed' END,
-  'workflow_id', CASE WHEN number <= %(oldest)s THEN 'rare' ELSE 'usual' END,
+  'scope_id', CASE WHEN number <= %(oldest)s THEN %(old)s WHEN number %% 2 = 0 THEN %(new)s ELSE %(other)s END,
+  'status', CASE WHEN number = 1 THEN 'cancelled' WHEN number <= %(oldest)s THEN 'waiting'
+    WHEN number %% 2 = 0 THEN 'completed' ELSE 'failed' END,
+  'workflow_id', CASE WHEN number <= %(oldest)s THEN 'rare' WHEN number %% 2 = 0 THEN 'usual' ELSE 'other' END,
   'tags', CASE WHEN number <= %(oldest)s THEN '["rare"]'::jsonb ELSE '["usual"]' END,
   'waiting_on', CASE WHEN number BETWEEN 2 AND %(oldest)s THEN '["budget"]'::jsonb ELSE '[]' END,
   'script', CASE WHEN number <= %(oldest)s THEN '{"steps": {}}'::jsonb END
@@ -251,9 +257,12 @@ WHERE NOT EXISTS (SELECT FROM executions_executionstep AS step WHERE step.execut
 
 @pytest.fixture(params=["with statistics", "with statistics of an empty table"])
 def many(world: World, request: pytest.FixtureRequest) -> World:
-    """Thousands of executions in the second scope; the oldest few are in the first one, and differ in everything."""
+    """Thousands of executions in two scopes in turns; the oldest few are in another one, and differ in everything.
+
+    In turns, because PostgreSQL then thinks little of indexes that do not begin with the time.
+    """
     given: dict[str, Any] = {"oldest": OLDEST, "many": MANY, "start": START, "pattern": world.pattern}
-    given |= {"old": str(world.roots[0]), "new": str(world.roots[1])}
+    given |= {"old": str(world.roots[0]), "new": str(world.roots[1]), "other": str(world.roots[2])}
     analyze = "ANALYZE executions_execution"
     with connection.cursor() as cursor:
         cursor.execute(analyze)
@@ -277,16 +286,16 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
     ("first", {}, OLDEST),
     ("staff", {"status": ["completed"]}, FULL),
     ("staff", {"status": ["cancelled"]}, 1),
-    ("staff", {"status": ["failed"]}, 0),
+    ("staff", {"status": ["running"]}, 0),
     ("first", {"status": ["completed"]}, 0),
-    ("all", {"status": ["failed"]}, 0),
+    ("all", {"status": ["running"]}, 0),
     ("staff", {"workflow_id": "rare"}, OLDEST),
     ("staff", {"workflow_id": "usual"}, FULL),
     ("first", {"workflow_id": "usual"}, 0),
     ("staff", {"workflow_id": "rare", "dry_run": False}, 0),
-    ("staff", {"workflow_id": "usual", "status": ["failed"]}, 0),
+    ("staff", {"workflow_id": "usual", "status": ["running"]}, 0),
     ("staff", {"workflow_id": "usual", "scope_id": "c"}, 0),
-    ("all", {"workflow_id": "usual", "status": ["failed"], "dry_run": False}, 0),
+    ("all", {"workflow_id": "usual", "status": ["running"], "dry_run": False}, 0),
     ("staff", {"scope_type": "project", "scope_id": "a"}, OLDEST),
     ("staff", {"scope_type": "project", "status": ["cancelled"]}, 1),
     ("all", {"scope_id": "c"}, 0),
@@ -294,17 +303,19 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
     ("staff", {"tag": "usual"}, FULL),
     ("staff", {"tag": "none"}, 0),
     ("first", {"tag": "usual"}, 0),
-    ("staff", {"tag": "usual", "status": ["failed"]}, 0),
+    ("staff", {"tag": "usual", "status": ["running"]}, 0),
     ("staff", {"tag": "rare", "workflow_id": "usual"}, 0),
     ("staff", {"waiting_on": "budget"}, OLDEST - 1),
     ("staff", {"waiting_on": "acceptance"}, 0),
     ("staff", {"waiting_on": "budget", "workflow_id": "usual"}, 0),
     ("staff", {"dry_run": True}, OLDEST),
+    ("rest", {"dry_run": True}, 0),
+    ("staff", {"dry_run": True, "scope_id": "b"}, 0),
     ("staff", {"dry_run": False}, FULL),
     ("staff", {"dry_run": True, "status": ["completed"]}, 0),
     ("staff", {"created_before": second(OLDEST + 1), "created_after": second(0)}, OLDEST),
     ("first", {"created_after": second(OLDEST + 1)}, 0),
-    ("staff", {"created_before": second(MANY), "status": ["failed"]}, 0),
+    ("staff", {"created_before": second(MANY), "status": ["running"]}, 0),
 ]
 
 

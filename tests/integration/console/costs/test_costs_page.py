@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from access.services import ensure_user
 from access.user import User
+from executions.services.erasure.executions import erase_execution
 from telemetry.models import ModelCall, ScopeBudget
 from tests.factories import reports
 from tests.factories.calls import announce, answered, call, scope_of
@@ -373,3 +374,13 @@ def test_a_page_needs_few_queries_however_many_groups_there_are(ada: User, brows
 def test_strangers_log_in_first(db: None) -> None:
     response = Client().get("/costs/?month=2026-03")
     assert (response.status_code, response["Location"]) == (302, "/login/?next=/costs/%3Fmonth%3D2026-03")
+
+
+def test_an_erased_execution_is_marked_among_those_of_a_sum(ada: User, browser: Client) -> None:
+    reports.publish()
+    ended = reports.start(ada, key="alpha")
+    spend(ada, 3, "3", execution_id=ended.id)
+    reports.cancel(ada, ended.id)
+    erase_execution(user=ada, execution_id=ended.id, now=timezone.now())
+    [row] = rows_of(browser.get(f"{MARCH}&show=executions"), "executions-title")
+    assert row[1] == "cancelled erased"
