@@ -13,34 +13,26 @@ const FIELDS = ["workflow_id", "scope_type", "scope_id"];
 const form = document.getElementById("start-form");
 const errorText = document.getElementById("start-error");
 let workflows = [];
-let key = null; // idempotency key of the form's start, saved with its input
-let save = null; // set once the input is saved
-const files = uploads({ list: document.getElementById("attached"), input: document.getElementById("files"), area: form, changed: () => { save?.(); reuse.update(); } });
-
+let wanted = new URLSearchParams(location.search).get("workflow") ?? unsent(NAME)?.values.workflow_id[0]; // to be chosen
+let key = unsent(NAME)?.key ?? newKey(); // idempotency key of the form's start, saved with its input
+const files = uploads({ list: document.getElementById("attached"), input: document.getElementById("files"), area: form, changed: () => { save(); reuse.update(); } });
+files.restore(unsent(NAME)?.files ?? []);
+const save = keep(form, NAME, () => ({ key, files: files.kept }));
 const reuse = reuseChoice({ form, asked });
 
 function describe() {
   const chosen = workflows.find((each) => each.id === form.workflow_id.value);
-  document.getElementById("workflow-about").textContent = chosen ? `${chosen.description} ${chosen.step_count} step(s).` : "";
+  const count = chosen?.step_count;
+  document.getElementById("workflow-about").textContent = chosen ? `${chosen.description} ${count} ${count === 1 ? "step" : "steps"}.` : "";
 }
 
 async function open() {
   workflows = (await get("/workflows/", { limit: 200 })).data;
-  const chosen = form.workflow_id.value;
-  form.workflow_id.replaceChildren(...workflows.map((each) => make("option", { value: each.id, selected: each.id === chosen }, each.name)));
-  key ??= unsent(NAME)?.key ?? newKey();
-  if (!save) files.restore(unsent(NAME)?.files ?? []);
-  save ??= keep(form, NAME, () => ({ key, files: files.kept }));
-  const wanted = new URLSearchParams(location.search).get("workflow");
-  if (wanted && workflows.some((each) => each.id === wanted)) choose(wanted);
+  form.workflow_id.replaceChildren(...workflows.map((each) => make("option", { value: each.id, selected: each.id === wanted }, each.name)));
   describe();
   reuse.update();
-}
-
-// `?workflow=note` chooses a workflow. A reload must not choose it again.
-function choose(wanted) {
-  history.replaceState(null, "", location.pathname);
-  form.workflow_id.value = wanted;
+  if (!location.search) return;
+  history.replaceState(null, "", location.pathname); // a reload shows what is chosen then
   save();
 }
 
@@ -56,8 +48,14 @@ function asked() {
   return { ...Object.fromEntries(named), input: brief() };
 }
 
+// The name of a place in the request as the form shows it.
+function nameOf(pointer) {
+  const field = form.elements[pointer.split("/")[1]];
+  return field?.labels?.[0]?.textContent.trim() ?? pointer.slice(1);
+}
+
 function refuse(error) {
-  const places = (error.errors ?? []).map((each) => `${each.pointer.slice(1)}: ${each.detail}`);
+  const places = (error.errors ?? []).map((each) => `${nameOf(each.pointer)}: ${each.detail}`);
   errorText.textContent = places.length ? places.join(" ") : error.message;
   errorText.hidden = false;
   for (const each of error.errors ?? []) form.elements[each.pointer.split("/")[1]]?.setAttribute("aria-invalid", "true");
@@ -67,7 +65,7 @@ function refuse(error) {
   save();
 }
 
-form.workflow_id.addEventListener("change", describe);
+form.workflow_id.addEventListener("change", () => { wanted = form.workflow_id.value; describe(); });
 document.getElementById("file").addEventListener("change", (event) => attempt("Loading the file", async () => {
   const [file] = event.target.files;
   if (!file) return;

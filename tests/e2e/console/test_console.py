@@ -386,7 +386,7 @@ START_PAGE = "**/executions/new/"
 
 
 def log_out(page: Page) -> None:
-    page.get_by_text("Account: ").click()
+    page.locator(".menu summary").click()
     page.get_by_role("button", name="Log out").click()
 
 
