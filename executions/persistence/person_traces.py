@@ -15,7 +15,9 @@ Pin = tuple[UUID, int]  # a document, and the number of a version
 
 BATCH_SIZE = 5_000  # events that one statement looks at
 
-_STARTED = "SELECT id, scope_id, status, erased_at IS NOT NULL FROM executions_execution WHERE requested_by_id = %s"
+_STARTED = """
+SELECT id, scope_id, status, erased_at IS NOT NULL AND erasing = '' FROM executions_execution WHERE requested_by_id = %s
+"""
 _NAMES = "SELECT DISTINCT requested_by_name FROM executions_execution WHERE requested_by_id = %s"
 #: `jsonb` as text has a name as the client wrote it, between double quotes.
 _NAMED = """
@@ -128,7 +130,7 @@ class StoredEvent(NamedTuple):
 
 
 def started_by(user_id: int) -> list[tuple[Found, bool]]:
-    """Return the executions that a user has started, and whether they were erased."""
+    """Return the executions that a user has started, and whether nothing is left of them."""
     rows = bulk.execute(_STARTED, [user_id])
     return [(Found(key, root_id, status in ENDED), is_erased) for key, root_id, status, is_erased in rows]
 

@@ -1,7 +1,8 @@
 """Erases a person: name, address, and what the person wrote.
 
-Texts go first, in transactions of limited size, and the name of the account last. So a command that was stopped can be
-run again with the same name.
+It takes many transactions of limited size, and a command that was stopped can be run again with the same name. So what
+is found by a text goes before that text: derived versions and events before answers, decisions and files, and these
+before the names. The name of the account goes last.
 """
 
 from __future__ import annotations
@@ -157,11 +158,14 @@ def erase_person(name: str, *, with_derived: bool) -> Traces:
     _check_ended(found)
     for execution_id in sorted(found.started):
         _erase_started(execution_id, Erasing.ALL if with_derived else Erasing.CONTENTS)
+    _erase_versions(found)
+    _erase_events(found)
     for execution_id in sorted(found.joined):
         _erase_part(execution_id, None, with_derived=with_derived)
     for execution_id, step_ids in sorted(found.steps.items()):
         _erase_part(execution_id, step_ids, with_derived=with_derived)
-    _erase_documents(found)
+    for files in _batches(sorted(found.files)):
+        storage.delete_files(files, also_used=lambda _: ())
     _erase_names(found)
     accounts.erase_account(found.account)
     return found
@@ -182,13 +186,16 @@ def _erase_started(execution_id: UUID, what: Erasing) -> None:
 
 
 def _erase_part(execution_id: UUID, step_ids: set[str] | None, *, with_derived: bool) -> None:
-    """Erase replies and errors of steps of another person's execution; None: of all its steps."""
-    with transaction.atomic():
-        traces.empty_steps(execution_id, step_ids, with_questions=with_derived)
-        forget_answers(execution_id)
+    """Erase replies and errors of steps of another person's execution; None: of all its steps.
+
+    The answers in its steps, by which it is found, go last.
+    """
     limit = erasing.BATCH_SIZE
     while ledger.erase_texts(execution_id, step_ids=step_ids, limit=limit, now=database_now()):
         pass
+    with transaction.atomic():
+        traces.empty_steps(execution_id, step_ids, with_questions=with_derived)
+        forget_answers(execution_id)
 
 
 def _batches(values: Iterable[Value]) -> Iterator[list[Value]]:
@@ -197,30 +204,26 @@ def _batches(values: Iterable[Value]) -> Iterator[list[Value]]:
         yield batch
 
 
-def _erase_documents(found: Traces) -> None:
-    rows = sorted(each.row_id for each in found.derived.left)
+def _erase_versions(found: Traces) -> None:
+    """Erase the versions, newest first: what was made from a version is found by that version."""
+    rows = sorted((each.row_id for each in found.derived.left), reverse=True)
     for batch in _batches(rows):
         documents.erase_versions(batch, now=database_now())
-    for files in _batches(sorted(found.files)):
-        storage.delete_files(files, also_used=lambda _: ())
-    account = found.account
-    documents.forget_author(account.user_id, names=account.names, alias=account.alias)
-    for name in account.names:
-        documents.change_provenance(name, partial(without_name, name=name, alias=account.alias))
 
 
 def _erase_names(found: Traces) -> None:
-    """Give the person another name in all that stays."""
-    alias = found.account.alias
-    for name in found.account.names:
+    """Give the person another name in all that stays. The rows that tell former names are the last."""
+    account = found.account
+    _rename_tags(found)
+    for name in account.names:
+        traces.replace_inbox([without_name(each, name, account.alias) for each in traces.inbox_naming(name)])
+        documents.change_provenance(name, partial(without_name, name=name, alias=account.alias))
         for batch in _batches(traces.steps_naming(name)):
-            changed = [_renamed(each, name, alias) for each in batch]
+            changed = [_renamed(each, name, account.alias) for each in batch]
             with transaction.atomic():
                 traces.replace_steps(changed)
-        traces.replace_inbox([without_name(each, name, alias) for each in traces.inbox_naming(name)])
-    traces.rename_starter(found.account.user_id, alias)
-    _erase_events(found)
-    _rename_tags(found)
+    documents.forget_author(account.user_id, names=account.names, alias=account.alias)
+    traces.rename_starter(account.user_id, account.alias)
 
 
 def _renamed(step: traces.NamedStep, name: str, alias: str) -> traces.NamedStep:
