@@ -21,7 +21,7 @@ from django.db import transaction
 from access.audit import Act
 from access.people import erasure as accounts
 from access.people.erasure import Account
-from access.services import forget_answers, set_active
+from access.services import forget_answers, forget_answers_about, set_active
 from common.database.server import database_now
 from common.errors import Conflict, NotFound
 from documents import erasure as documents
@@ -206,6 +206,8 @@ def _batches(values: Iterable[Value]) -> Iterator[list[Value]]:
 
 def _erase_versions(found: Traces) -> None:
     """Erase the versions, newest first: what was made from a version is found by that version."""
+    for keys in _batches(sorted({key for key, _ in found.derived.versions})):
+        forget_answers_about(keys)
     rows = sorted((each.row_id for each in found.derived.left), reverse=True)
     for batch in _batches(rows):
         documents.erase_versions(batch, now=database_now())

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from access.models import AuditEntry, ScopeRole
+from access.models import AuditEntry, KeptAnswer, ScopeRole
 from access.permissions import Role
 from access.user import User
 from documents.models import DocumentVersion
@@ -243,3 +243,25 @@ def test_an_open_execution_of_another_user_names_the_person_no_more(ada: Caller,
     assert wait is not None and wait["assignees"] == [f"erased-{ada.user.pk}", "eve"]
     assert InboxEntry.objects.get().assignees == [f"erased-{ada.user.pk}", "eve"]
     assert answer(eve, execution, reports.GOOD_ANSWERS).status_code == 200
+
+
+@pytest.mark.parametrize("derived", [True, False])
+def test_stored_answers_to_others_about_the_documents_go(ada: Caller, eve: Caller, derived: bool) -> None:
+    added = {**stories.SCOPE, "type": "note", "title": "A", "content": {"title": f"A {MARKER} title"}}
+    key = ada.post("/documents/", added).json()["id"]
+    grant(eve.user, "alpha", Role.OWNER)
+    path = f"/documents/{key}"
+    assert eve.put(path, {"content": {"title": "By Eve."}}, If_Match='"1"').status_code == 200
+    restored = eve.post(f"{path}/restore", {"version": 1}, If_Match='"2"', Idempotency_Key="r")
+    quoted = {"pointer": "/title", "quote": MARKER, "text": "Why?"}
+    noted = eve.post(f"{path}/comments", quoted, Idempotency_Key="c")
+    file = ada.upload(f"A {MARKER} file.".encode()).json()["id"]
+    assert ada.post("/documents/", {**stories.SCOPE, "type": "spec", "file": file}).status_code == 201
+    copied = eve.post("/documents/", {**stories.SCOPE, "type": "plan", "file": file}, Idempotency_Key="f")
+    for each in (restored, noted, copied):
+        assert each.status_code < 300, each.content
+    assert KeptAnswer.objects.filter(user=eve.user, status__lt=400).count() == 3
+    erase("ada", derived=derived)
+    assert MARKER not in str(list(KeptAnswer.objects.filter(path__startswith=f"/api/v1{path}").values("answer")))
+    if derived:
+        assert not lines_with(MARKER)
