@@ -33,7 +33,7 @@ from executions.persistence import person_traces as traces
 from executions.persistence import repositories
 from executions.persistence.person_traces import Found
 from executions.services.erasure import executions as erasing
-from executions.services.erasure.derivation import Derived, derive
+from executions.services.erasure.derivation import Derived, derive, labelled
 from executions.services.erasure.redaction import names_any, renamed_tags, without_name, without_texts
 from executions.services.locking import record_act, store_decision
 from telemetry import ledger
@@ -63,6 +63,7 @@ class Traces:
     started: dict[UUID, Found] = field(default_factory=dict)  # by the person, and not erased yet
     joined: dict[UUID, Found] = field(default_factory=dict)  # of others, with answers, decisions or files of the person
     derived: Derived = field(default_factory=Derived)  # versions to erase, and steps of further executions
+    labels: dict[UUID, set[str]] = field(default_factory=dict)  # steps of others with an item of an erased list
     files: dict[UUID, UUID | None] = field(default_factory=dict)
     ownerless: list[str] = field(default_factory=list)  # scopes without another owner
 
@@ -122,11 +123,13 @@ def _find_versions(found: Traces, roots: Iterable[UUID], *, mine: Iterable[UUID]
     """Find the person's versions, and with `with_derived` all that was made from the person's texts."""
     every = documents.version_links([*roots])
     found.derived.add(each for each in every if each.author_id == found.account.user_id)
-    if not found.with_derived:
-        return
-    makers, files = {*mine, *found.joined}, {str(each) for each in found.files}
-    found.derived.add(each for each in every if each.execution_id in makers or each.file_id in files)
-    derive(found.derived, every, list(traces.step_links([*roots])))
+    steps = list(traces.step_links([*roots]))
+    if found.with_derived:
+        makers, files = {*mine, *found.joined}, {str(each) for each in found.files}
+        found.derived.add(each for each in every if each.execution_id in makers or each.file_id in files)
+        derive(found.derived, every, steps)
+    for execution_id, step_id in labelled(found.derived, steps):
+        found.labels.setdefault(execution_id, set()).add(step_id)
 
 
 def cancel_open(found: Traces) -> None:
@@ -164,6 +167,9 @@ def erase_person(name: str, *, with_derived: bool) -> Traces:
         _erase_part(execution_id, None, with_derived=with_derived)
     for execution_id, step_ids in sorted(found.steps.items()):
         _erase_part(execution_id, step_ids, with_derived=with_derived)
+    for execution_id, step_ids in sorted(found.labels.items()):
+        with transaction.atomic():
+            traces.empty_labels(execution_id, step_ids)
     for files in _batches(sorted(found.files)):
         storage.delete_files(files, also_used=lambda _: ())
     _erase_names(found)

@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from pydantic import JsonValue
 
 from access.models import AuditEntry, KeptAnswer, ScopeRole
 from access.permissions import Role
 from access.user import User
 from documents.models import DocumentVersion
 from executions.db_threads import in_thread
+from executions.engine.domain.calls import ModelReply, ModelRequest, ToolCall
+from executions.engine.prompting.replies import SUBMIT_DOCUMENT
+from executions.engine.testing.in_memory_models import ScriptedModelClient
 from executions.models import Execution, ExecutionEvent, ExecutionStep, InboxEntry
 from executions.persistence.journal.locked_batch import LockedBatch
 from telemetry.models import ModelCall
@@ -25,6 +29,7 @@ from tests.integration.api.decisions.test_clarification_api import answer
 from tests.integration.erasure import story as stories
 from tests.integration.erasure.dump import dump, lines_with
 from tests.integration.erasure.story import EMAIL, FAMILY, MARKER, NAME, Story
+from workflows import repository as workflows
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -111,6 +116,35 @@ def _check_all_goes() -> None:
 
 def _user_id(printed: str) -> str:
     return printed.rpartition("erased-")[2].split()[0]
+
+
+@pytest.mark.parametrize("derived", [True, False])
+async def test_labels_of_steps_that_have_not_begun_go_with_the_list(derived: bool) -> None:
+    def prepare() -> tuple[Caller, Caller, str]:
+        ada, bob = make_caller("ada"), make_caller("bob")
+        note = {**stories.SCOPE, "type": "note", "title": "A", "content": {"title": f"{MARKER} title"}}
+        assert ada.post("/documents/", note).status_code == 201
+        grant(bob.user, "alpha", Role.OWNER)
+        workflows.publish(stories.board(), now=timezone.now())
+        body = {"workflow_id": "board", **stories.SCOPE, "input": "A brief.", "budget": {"max_calls": 1}}
+        return ada, bob, bob.post("/executions/", body).json()["execution_id"]
+
+    async def plan(_: ModelRequest) -> ModelReply:
+        made: JsonValue = {"title": "A plan", "epics": [{"id": "a", "title": f"{MARKER} one"}]}
+        return ModelReply(provider="a", model="b", tool_calls=(ToolCall(name=SUBMIT_DOCUMENT, arguments=made),))
+
+    ada, bob, execution_id = await in_thread(prepare)
+    await stories.run(execution_id, ScriptedModelClient(plan))
+
+    def check() -> None:
+        assert bob.post(f"/executions/{execution_id}/cancel").status_code == 200
+        items = ExecutionStep.objects.filter(step_id__contains="@")
+        assert {each.label for each in items} == {f"{MARKER} one"}
+        erase("ada", derived=derived)
+        assert {each.label for each in items.all()} == ({""} if derived else {f"{MARKER} one"})
+        assert not derived or not lines_with(MARKER)
+
+    await in_thread(check)
 
 
 async def test_without_derived_the_later_versions_of_others_stay() -> None:
