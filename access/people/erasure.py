@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from common.database import bulk
 
 _SESSION_USER = "_auth_user_id"  # Django's key in the data of a session
 _ERASED = "Erased"
+#: A name may begin with a dot, a plus or a hyphen. JSON has a line break as a backslash with a letter.
+_BEGIN = r"((?<![[:alnum:]_])|(?<=\\[bfnrt]))"
 #: Responses to other users that hold a name. The keys stay, so that a repeated request does not act again.
 _FORGET_ANSWERS_WITH = """
 UPDATE access_keptanswer SET answer = 'null', headers = '{}', status = 410
@@ -85,7 +88,7 @@ def erase_account(account: Account) -> None:
     Session.objects.filter(session_key__in=_sessions_of(account.user_id)).delete()
     for model in (SessionName, Token, ExternalAccount, ScopeRole, KeptAnswer):
         model.objects.filter(**owner).delete()
-    bulk.execute(_FORGET_ANSWERS_WITH, [_any_of(account.texts)])
+    bulk.execute(_FORGET_ANSWERS_WITH, [_any_of(_json_forms(account.texts))])
     invited = Q(invited_by=account.user_id) | Q(accepted_by=account.user_id)
     Invitation.objects.filter(invited | Q(email__iexact=account.email, email__gt="")).delete()
     _erase_log(account)
@@ -120,4 +123,10 @@ def _erase_log(account: Account) -> None:
 
 def _any_of(texts: Iterable[str]) -> str:
     """Return the pattern of PostgreSQL for one of some texts as a word."""
-    return rf"\m({'|'.join(map(re.escape, texts))})\M"
+    return rf"{_BEGIN}({'|'.join(map(re.escape, texts))})(?![[:alnum:]_])"
+
+
+def _json_forms(texts: Iterable[str]) -> list[str]:
+    """Return texts as JSON has them: letters that are not ASCII by their numbers, of which each case has its own."""
+    cased = {form for each in texts for form in (each, each.upper(), each.title())}
+    return sorted({json.dumps(form, ensure_ascii=ascii_only)[1:-1] for form in cased for ascii_only in (True, False)})

@@ -7,6 +7,8 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pydantic import JsonValue
@@ -299,3 +301,18 @@ def test_stored_answers_to_others_about_the_documents_go(ada: Caller, eve: Calle
     assert MARKER not in str(list(KeptAnswer.objects.filter(path__startswith=f"/api/v1{path}").values("answer")))
     if derived:
         assert not lines_with(MARKER)
+
+
+@pytest.mark.parametrize("name", ["ada.", "+ada", "jürgen", "o_ada"])
+def test_any_user_name_goes_from_stored_answers_and_the_log_of_others(eve: Caller, report: int, name: str) -> None:
+    person, staff = make_caller(name), make_caller("root", staff=True)
+    kind = ContentType.objects.get_for_model(User)
+    told = {"user": staff.user, "content_type": kind, "object_id": "5", "action_flag": CHANGE}
+    LogEntry.objects.create(**told, object_repr=f"{name} is owner", change_message=f"[{name}]")
+    body = {"workflow_id": "report", **stories.SCOPE, "tags": [f"for {name}"], "input": f"Ask\n{name} first."}
+    assert eve.post("/executions/", body, Idempotency_Key="a").status_code == 201
+    assert name in str(KeptAnswer.objects.get().answer)
+    erase(name)
+    assert name not in str(list(LogEntry.objects.values_list("object_repr", "change_message")))
+    assert name not in str(KeptAnswer.objects.get().answer)
+    assert not User.objects.filter(pk=person.user.pk, username=name).exists()
