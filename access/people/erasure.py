@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain, count
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
@@ -36,12 +37,8 @@ class Account:
     user_id: int
     name: str
     email: str
+    alias: str  # the name of the user after it was erased
     former_names: tuple[str, ...] = ()  # user names that rows still have
-
-    @property
-    def alias(self) -> str:
-        """The name of the user after it was erased."""
-        return f"erased-{self.user_id}"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,7 +56,15 @@ def account_of(name: str) -> Account | None:
     user = User.objects.filter(username=name).first()
     if user is None:
         return None
-    return Account(user_id=user.pk, name=user.username, email=user.email)
+    return Account(user_id=user.pk, name=user.username, email=user.email, alias=_alias(user))
+
+
+def _alias(user: User) -> str:
+    """Return `erased-<id>`, or the next such name that is free: any user may have chosen the first one."""
+    first = f"erased-{user.pk}"
+    taken = User.objects.filter(username__startswith=first).exclude(pk=user.pk)
+    others = set(taken.values_list("username", flat=True))
+    return next(each for each in chain([first], (f"{first}.{number}" for number in count(2))) if each not in others)
 
 
 def with_former_names(account: Account, names: Iterable[str]) -> Account:

@@ -316,3 +316,15 @@ def test_any_user_name_goes_from_stored_answers_and_the_log_of_others(eve: Calle
     assert name not in str(list(LogEntry.objects.values_list("object_repr", "change_message")))
     assert name not in str(KeptAnswer.objects.get().answer)
     assert not User.objects.filter(pk=person.user.pk, username=name).exists()
+
+
+def test_another_user_may_have_the_name_that_would_take_its_place(ada: Caller, report: int) -> None:
+    execution = reports.finish(reports.start(ada.user))
+    alias = f"erased-{ada.user.pk}"
+    other = make_caller(alias)
+    assert f"The account is {alias}.2 now" in erase("ada")
+    assert User.objects.get(pk=ada.user.pk).username == f"{alias}.2"
+    assert Execution.objects.get(pk=execution.id).requested_by_name == f"{alias}.2"
+    assert "The account is" in erase(f"{alias}.2", derived=True)
+    assert User.objects.get(pk=other.user.pk).is_active
+    assert not DocumentVersion.objects.filter(erased_at=None).exists()
