@@ -53,6 +53,13 @@ WHERE starts_with(path, '/api/') AND (
   OR substring(path FROM '/documents/([0-9a-f-]{36})') = ANY(%s::text[])
 )
 """
+#: The answer to a document that was added has its id, and the path has none.
+_FORGET_ANSWERS_ABOUT = """
+UPDATE access_keptanswer SET answer = 'null', headers = '{}', status = 410
+WHERE starts_with(path, '/api/') AND (
+  substring(path FROM '/documents/([0-9a-f-]{36})') = ANY(%s::text[]) OR answer ->> 'id' = ANY(%s::text[])
+)
+"""
 _NAME_LENGTH = 32  # characters of a digest, enough to identify a token
 _KEY_LENGTH = 15  # characters of a token that knox stores as they are
 _OUT_OF_REACH = "This token is limited to another scope."
@@ -366,6 +373,12 @@ def forget_answers(execution_id: UUID, document_ids: Collection[UUID] = ()) -> N
     Their keys stay for their time, so that a repeated request does not act again.
     """
     bulk.execute(_FORGET_ANSWERS, [str(execution_id), str(execution_id), [str(each) for each in document_ids]])
+
+
+def forget_answers_about(document_ids: Collection[UUID]) -> None:
+    """Erase the stored responses about documents, as `forget_answers` does."""
+    ids = [str(each) for each in document_ids]
+    bulk.execute(_FORGET_ANSWERS_ABOUT, [ids, ids])
 
 
 def remove_expired_tokens(*, now: datetime) -> None:

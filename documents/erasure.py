@@ -48,6 +48,20 @@ _DELETE_COMMENTS = """
 DELETE FROM documents_documentcomment AS comment USING documents_documentversion AS version
 WHERE version.id = ANY(%s) AND comment.document_id = version.document_id AND comment.document_version = version.version
 """
+#: Later versions of persons have copied what their base told of its origin.
+_FORGET_COPIES = """
+WITH copied AS (
+  SELECT copy.id, array_agg(DISTINCT told.name) AS names
+  FROM documents_documentversion AS gone
+  JOIN documents_documentversion AS copy ON copy.document_id = gone.document_id AND copy.version > gone.version
+  CROSS JOIN (VALUES ('answers'), ('item'), ('file')) AS told (name)
+  WHERE gone.id = ANY(%s) AND gone.erased_at IS NULL AND copy.erased_at IS NULL AND copy.execution_id IS NULL
+    AND copy.provenance::jsonb -> told.name = gone.provenance::jsonb -> told.name
+  GROUP BY copy.id
+)
+UPDATE documents_documentversion AS version SET provenance = (version.provenance::jsonb - copied.names)::json
+FROM copied WHERE version.id = copied.id
+"""
 #: `by_person` never names a version above the head: a model's next version would only be proposed beside it.
 _MOVE_HEADS = """
 WITH kept AS (
@@ -155,6 +169,7 @@ def erase_versions(row_ids: Collection[int], *, now: datetime) -> int:
     rows = [{"id": key, "provenance": json.dumps(_kept(told))} for key, told in bulk.execute(_READ, [ids])]
     bulk.execute(_DELETE_COMMENTS, [ids])
     if rows:
+        bulk.execute(_FORGET_COPIES, [ids])
         bulk.execute(_ERASE, [ERASED_TITLE, now, json.dumps(rows)])
         bulk.execute(_MOVE_HEADS, [documents, now])
         bulk.execute(_EMPTY_HEADS, [ERASED_TITLE, documents])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain, count
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
@@ -19,6 +21,8 @@ from common.database import bulk
 
 _SESSION_USER = "_auth_user_id"  # Django's key in the data of a session
 _ERASED = "Erased"
+#: A name may begin with a dot, a plus or a hyphen. JSON has a line break as a backslash with a letter.
+_BEGIN = r"((?<![[:alnum:]_])|(?<=\\[bfnrt]))"
 #: Responses to other users that hold a name. The keys stay, so that a repeated request does not act again.
 _FORGET_ANSWERS_WITH = """
 UPDATE access_keptanswer SET answer = 'null', headers = '{}', status = 410
@@ -33,12 +37,8 @@ class Account:
     user_id: int
     name: str
     email: str
+    alias: str  # the name of the user after it was erased
     former_names: tuple[str, ...] = ()  # user names that rows still have
-
-    @property
-    def alias(self) -> str:
-        """The name of the user after it was erased."""
-        return f"erased-{self.user_id}"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,7 +56,15 @@ def account_of(name: str) -> Account | None:
     user = User.objects.filter(username=name).first()
     if user is None:
         return None
-    return Account(user_id=user.pk, name=user.username, email=user.email)
+    return Account(user_id=user.pk, name=user.username, email=user.email, alias=_alias(user))
+
+
+def _alias(user: User) -> str:
+    """Return `erased-<id>`, or the next such name that is free: any user may have chosen the first one."""
+    first = f"erased-{user.pk}"
+    taken = User.objects.filter(username__startswith=first).exclude(pk=user.pk)
+    others = set(taken.values_list("username", flat=True))
+    return next(each for each in chain([first], (f"{first}.{number}" for number in count(2))) if each not in others)
 
 
 def with_former_names(account: Account, names: Iterable[str]) -> Account:
@@ -85,7 +93,7 @@ def erase_account(account: Account) -> None:
     Session.objects.filter(session_key__in=_sessions_of(account.user_id)).delete()
     for model in (SessionName, Token, ExternalAccount, ScopeRole, KeptAnswer):
         model.objects.filter(**owner).delete()
-    bulk.execute(_FORGET_ANSWERS_WITH, [_any_of(account.texts)])
+    bulk.execute(_FORGET_ANSWERS_WITH, [_any_of(_json_forms(account.texts))])
     invited = Q(invited_by=account.user_id) | Q(accepted_by=account.user_id)
     Invitation.objects.filter(invited | Q(email__iexact=account.email, email__gt="")).delete()
     _erase_log(account)
@@ -120,4 +128,10 @@ def _erase_log(account: Account) -> None:
 
 def _any_of(texts: Iterable[str]) -> str:
     """Return the pattern of PostgreSQL for one of some texts as a word."""
-    return rf"\m({'|'.join(map(re.escape, texts))})\M"
+    return rf"{_BEGIN}({'|'.join(map(re.escape, texts))})(?![[:alnum:]_])"
+
+
+def _json_forms(texts: Iterable[str]) -> list[str]:
+    """Return texts as JSON has them: letters that are not ASCII by their numbers, of which each case has its own."""
+    cased = {form for each in texts for form in (each, each.upper(), each.title())}
+    return sorted({json.dumps(form, ensure_ascii=ascii_only)[1:-1] for form in cased for ascii_only in (True, False)})

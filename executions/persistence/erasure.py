@@ -60,16 +60,20 @@ SET oldest_sequence = old.until, pruned = old.until = old.last_sequence,
   waited = execution.waited + coalesce((SELECT sum(waited) FROM deleted), interval '0')
 FROM old WHERE execution.id = old.id AND NOT execution.pruned
 """
-#: Others that were completed with its documents have told their titles.
+#: Others that were completed with its versions have told their titles. The present pins of steps do not say so: a retry
+#: changes them. What ended before the first version was made cannot have told one.
 _TOLD_ELSEWHERE = """
+WITH made AS MATERIALIZED (
+  SELECT document_id::text AS document_id, version::text AS version, created_at
+  FROM documents_documentversion WHERE execution_id = %s
+)
 SELECT event.id, event.data
-FROM executions_executionstep AS made
-JOIN executions_execution AS other ON other.scope_id = %s AND other.reuse = 'current' AND other.id <> made.execution_id
-JOIN executions_executionstep AS step ON step.execution_id = other.id
-  AND step.document_id = made.document_id AND step.document_version = made.document_version
-JOIN executions_executionevent AS event ON event.execution_id = other.id AND event.step_id = step.step_id
+FROM executions_execution AS other
+JOIN executions_executionevent AS event ON event.execution_id = other.id
   AND event.event_type IN ('step_reused', 'step_completed')
-WHERE made.execution_id = %s
+JOIN made ON made.document_id = event.data ->> 'document_id' AND made.version = event.data ->> 'document_version'
+WHERE other.scope_id = %s AND other.reuse = 'current' AND other.id <> %s
+  AND coalesce(other.finished_at, 'infinity') >= (SELECT min(created_at) FROM made)
 """
 _DELETE_DRAFTS = "DELETE FROM executions_stepdraft WHERE execution_id = %s"
 _DOCUMENTS = """
@@ -131,7 +135,7 @@ def delete_events(execution_id: UUID) -> bool:
 
 def empty_titles_elsewhere(execution_id: UUID, root_id: UUID) -> None:
     """Empty the titles of an execution's documents in the logs of others, which were completed with them."""
-    rows = bulk.execute(_TOLD_ELSEWHERE, [root_id, execution_id]).fetchall()
+    rows = bulk.execute(_TOLD_ELSEWHERE, [execution_id, root_id, execution_id]).fetchall()
     replace_data({key: {**data, "title": ""} for key, data in rows})
 
 

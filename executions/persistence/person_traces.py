@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from common.database import bulk
-from executions.engine.domain.states import ENDED
+from executions.engine.domain.states import ENDED, StepStatus
 
 Pin = tuple[UUID, int]  # a document, and the number of a version
 
 BATCH_SIZE = 5_000  # events that one statement looks at
 
-_STARTED = "SELECT id, scope_id, status, erased_at IS NOT NULL FROM executions_execution WHERE requested_by_id = %s"
+_STARTED = """
+SELECT id, scope_id, status, erased_at IS NOT NULL AND erasing = '' FROM executions_execution WHERE requested_by_id = %s
+"""
 _NAMES = "SELECT DISTINCT requested_by_name FROM executions_execution WHERE requested_by_id = %s"
 #: `jsonb` as text has a name as the client wrote it, between double quotes.
 _NAMED = """
@@ -37,9 +39,12 @@ WHERE execution.scope_id = ANY(%s) AND (
 )
 """
 _LINKS = """
-SELECT step.execution_id, step.step_id, execution.status, step.input_versions, step.document_id, step.decisions
+SELECT step.execution_id, step.step_id, execution.status, step.status, step.input_versions, step.document_id,
+  step.document_version, step.decisions, step.label <> '', step.depends_on
 FROM executions_executionstep AS step JOIN executions_execution AS execution ON execution.id = step.execution_id
-WHERE execution.scope_id = ANY(%s) AND (step.input_versions <> '[]' OR step.document_id IS NOT NULL)
+WHERE execution.scope_id = ANY(%s) AND (
+  step.input_versions <> '[]' OR step.document_id IS NOT NULL OR step.label <> ''
+)
 """
 #: Executions before steps, as in all transactions. A process that has read them before finds other versions.
 _LOCK = "SELECT id FROM executions_execution WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
@@ -58,6 +63,10 @@ SET version = version + 1, label = CASE WHEN %s THEN '' ELSE label END, rounds =
     FROM jsonb_array_elements(decisions) WITH ORDINALITY AS made (each, number)
   ), '[]') END
 WHERE execution_id = %s AND (%s::text[] IS NULL OR step_id = ANY(%s::text[]))
+"""
+_EMPTY_LABELS = """
+UPDATE executions_executionstep SET version = version + 1, label = ''
+WHERE execution_id = %s AND step_id = ANY(%s) AND label <> ''
 """
 _EMPTY_FAILURE = "UPDATE executions_execution SET failure_message = '' WHERE id = %s"
 _EVENTS = """
@@ -113,8 +122,11 @@ class StepLink:
 
     key: tuple[UUID, str]  # execution and step
     ended: bool
+    waits: bool
     reads: frozenset[Pin]
+    made: Pin | None  # the version that it has now; another execution or a person may have made it
     revised: frozenset[Pin]
+    labelled_after: frozenset[str]  # the steps that may have made the list with its item; of steps with a label
 
 
 class StoredEvent(NamedTuple):
@@ -128,7 +140,7 @@ class StoredEvent(NamedTuple):
 
 
 def started_by(user_id: int) -> list[tuple[Found, bool]]:
-    """Return the executions that a user has started, and whether they were erased."""
+    """Return the executions that a user has started, and whether nothing is left of them."""
     rows = bulk.execute(_STARTED, [user_id])
     return [(Found(key, root_id, status in ENDED), is_erased) for key, root_id, status, is_erased in rows]
 
@@ -159,14 +171,21 @@ def using_files(file_ids: Collection[UUID], root_ids: Collection[UUID]) -> list[
 
 def step_links(root_ids: Collection[UUID]) -> Iterator[StepLink]:
     """Yield what the steps of all executions in root scopes have read and made."""
-    for execution_id, step_id, status, inputs, document_id, decisions in bulk.execute(_LINKS, [list(root_ids)]):
-        changed = (each for each in json.loads(decisions) if each["decision"] == "request_changes")
-        yield StepLink(
-            key=(execution_id, step_id),
-            ended=status in ENDED,
-            reads=frozenset((UUID(pin["document_id"]), pin["version"]) for pin in json.loads(inputs)),
-            revised=frozenset((document_id, each["document_version"]) for each in changed if document_id),
-        )
+    return (_link(*row) for row in bulk.execute(_LINKS, [list(root_ids)]))
+
+
+def _link(execution_id: UUID, step_id: str, execution_status: str, status: str, inputs: str, *row: Any) -> StepLink:
+    document_id, version, decisions, has_label, depends_on = row
+    changed = (each for each in json.loads(decisions) if each["decision"] == "request_changes")
+    return StepLink(
+        key=(execution_id, step_id),
+        ended=execution_status in ENDED,
+        waits=status == StepStatus.WAITING,
+        reads=frozenset((UUID(pin["document_id"]), pin["version"]) for pin in json.loads(inputs)),
+        made=None if document_id is None or version is None else (document_id, version),
+        revised=frozenset((document_id, each["document_version"]) for each in changed if document_id),
+        labelled_after=frozenset(json.loads(depends_on)) if has_label else frozenset(),
+    )
 
 
 def replace_steps(steps: Sequence[NamedStep]) -> None:
@@ -193,6 +212,13 @@ def empty_steps(execution_id: UUID, step_ids: Collection[str] | None, *, with_qu
     bulk.execute(_EMPTY_STEPS, [*[with_questions] * 3, execution_id, wanted, wanted])
     bulk.execute(_EMPTY_FAILURE, [execution_id])
     bulk.execute(_TOUCH, [[execution_id]])
+
+
+def empty_labels(execution_id: UUID, step_ids: Collection[str]) -> None:
+    """Erase the labels of steps. Call it in a transaction."""
+    bulk.execute(_LOCK, [[execution_id]])
+    if bulk.execute(_EMPTY_LABELS, [execution_id, list(step_ids)]).rowcount:
+        bulk.execute(_TOUCH, [[execution_id]])
 
 
 def all_events() -> Iterator[list[StoredEvent]]:

@@ -71,14 +71,17 @@ SELECT kept.scope_id, scope.type, scope.key, kept.days
 FROM executions_scoperetention AS kept JOIN ({SCOPE_NAMES}) AS scope ON scope.id = kept.scope_id
 ORDER BY scope.type, scope.key
 """  # noqa: S608 - no input in it
+#: It reads the setting again, because it can be changed while old executions are erased one by one.
 _DUE_IN_SCOPE = """
-FROM executions_execution AS execution
-WHERE execution.scope_id = %s AND execution.finished_at < %s AND execution.erased_at IS NULL
+FROM executions_scoperetention AS kept JOIN executions_execution AS execution ON execution.scope_id = kept.scope_id
+WHERE kept.scope_id = %s AND execution.finished_at < %s - make_interval(days => kept.days)
+  AND execution.erased_at IS NULL
 """
 #: The retention of a scope replaces that of the workflow, also if it is longer.
 _DUE_OF_VERSION = """
 FROM executions_execution AS execution
-WHERE execution.workflow_version_id = %s AND execution.finished_at < %s AND execution.erased_at IS NULL
+WHERE execution.workflow_version_id = %s AND execution.finished_at < %s - make_interval(days => %s)
+  AND execution.erased_at IS NULL
   AND NOT EXISTS (SELECT FROM executions_scoperetention AS kept WHERE kept.scope_id = execution.scope_id)
 """
 
@@ -116,10 +119,13 @@ class Policy:
 
     name: str  # for people
     days: int
-    rows: str  # the statement's part from FROM on; parameters: the key, and a time
+    rows: str  # the statement's part from FROM on; parameters: the key, the present moment, and what is fixed
     key: object
+    fixed: tuple[int, ...] = ()  # the days, if they cannot change
 
-    ORDER: ClassVar[str] = "ORDER BY execution.finished_at, execution.id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"
+    ORDER: ClassVar[str] = (
+        "ORDER BY execution.finished_at, execution.id LIMIT %s FOR NO KEY UPDATE OF execution SKIP LOCKED"
+    )
 
     def before(self, now: datetime) -> datetime:
         """Return the time before which an execution has to have ended."""
@@ -128,15 +134,15 @@ class Policy:
     def lock_due(self, *, now: datetime, limit: int) -> list[UUID]:
         """Lock executions that are due, oldest first, until the transaction ends; return their ids.
 
-        It leaves out those that another transaction has locked.
+        It leaves out those that another transaction has locked. The setting of a scope counts as it is now.
         """
         statement = f"SELECT execution.id {self.rows} {self.ORDER}"
-        return [key for (key,) in bulk.execute(statement, [self.key, self.before(now), limit])]
+        return [key for (key,) in bulk.execute(statement, [self.key, now, *self.fixed, limit])]
 
     def count(self, *, now: datetime) -> int:
         """Return how many executions are due."""
         statement = f"SELECT count(*) {self.rows}"
-        [(number,)] = bulk.execute(statement, [self.key, self.before(now)])
+        [(number,)] = bulk.execute(statement, [self.key, now, *self.fixed])
         return int(number)
 
 
@@ -151,4 +157,4 @@ def policies() -> list[Policy]:
 
 def _of_version(version: KeptVersion) -> Policy:
     name = f"workflow {version.workflow_id}, version {version.version}"
-    return Policy(name=name, days=version.days, rows=_DUE_OF_VERSION, key=version.row_id)
+    return Policy(name=name, days=version.days, rows=_DUE_OF_VERSION, key=version.row_id, fixed=(version.days,))

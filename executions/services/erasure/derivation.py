@@ -57,3 +57,12 @@ def _is_made_from(version: VersionLink, found: Derived, hashes: set[tuple[UUID, 
         return is_copy or version.base in found.versions or not found.versions.keys().isdisjoint(version.reads)
     made_by = (version.execution_id, version.step_id)
     return made_by in found.steps or not found.versions.keys().isdisjoint(version.reads)
+
+
+def labelled(found: Derived, steps: Sequence[StepLink]) -> set[StepKey]:
+    """Return the steps, begun or not, whose items may be those of a list that was found."""
+    makers = {(each.execution_id, each.step_id) for each in found.versions.values()}
+    makers |= {each.key for each in steps if each.made in found.versions}
+    return {
+        each.key for each in steps if not makers.isdisjoint((each.key[0], other) for other in each.labelled_after)
+    }

@@ -1,7 +1,8 @@
 """Erases a person: name, address, and what the person wrote.
 
-Texts go first, in transactions of limited size, and the name of the account last. So a command that was stopped can be
-run again with the same name.
+It takes many transactions of limited size, and a command that was stopped can be run again with the same name. So what
+is found by a text goes before that text: derived versions and events before answers, decisions and files, and these
+before the names. The name of the account goes last.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from django.db import transaction
 from access.audit import Act
 from access.people import erasure as accounts
 from access.people.erasure import Account
-from access.services import forget_answers, set_active
+from access.services import forget_answers, forget_answers_about, set_active
 from common.database.server import database_now
 from common.errors import Conflict, NotFound
 from documents import erasure as documents
@@ -32,7 +33,7 @@ from executions.persistence import person_traces as traces
 from executions.persistence import repositories
 from executions.persistence.person_traces import Found
 from executions.services.erasure import executions as erasing
-from executions.services.erasure.derivation import Derived, derive
+from executions.services.erasure.derivation import Derived, derive, labelled
 from executions.services.erasure.redaction import names_any, renamed_tags, without_name, without_texts
 from executions.services.locking import record_act, store_decision
 from telemetry import ledger
@@ -62,6 +63,7 @@ class Traces:
     started: dict[UUID, Found] = field(default_factory=dict)  # by the person, and not erased yet
     joined: dict[UUID, Found] = field(default_factory=dict)  # of others, with answers, decisions or files of the person
     derived: Derived = field(default_factory=Derived)  # versions to erase, and steps of further executions
+    labels: dict[UUID, set[str]] = field(default_factory=dict)  # steps of others with an item of an erased list
     files: dict[UUID, UUID | None] = field(default_factory=dict)
     ownerless: list[str] = field(default_factory=list)  # scopes without another owner
 
@@ -121,11 +123,13 @@ def _find_versions(found: Traces, roots: Iterable[UUID], *, mine: Iterable[UUID]
     """Find the person's versions, and with `with_derived` all that was made from the person's texts."""
     every = documents.version_links([*roots])
     found.derived.add(each for each in every if each.author_id == found.account.user_id)
-    if not found.with_derived:
-        return
-    makers, files = {*mine, *found.joined}, {str(each) for each in found.files}
-    found.derived.add(each for each in every if each.execution_id in makers or each.file_id in files)
-    derive(found.derived, every, list(traces.step_links([*roots])))
+    steps = list(traces.step_links([*roots]))
+    if found.with_derived:
+        makers, files = {*mine, *found.joined}, {str(each) for each in found.files}
+        found.derived.add(each for each in every if each.execution_id in makers or each.file_id in files)
+        derive(found.derived, every, steps)
+    for execution_id, step_id in labelled(found.derived, steps):
+        found.labels.setdefault(execution_id, set()).add(step_id)
 
 
 def cancel_open(found: Traces) -> None:
@@ -157,11 +161,17 @@ def erase_person(name: str, *, with_derived: bool) -> Traces:
     _check_ended(found)
     for execution_id in sorted(found.started):
         _erase_started(execution_id, Erasing.ALL if with_derived else Erasing.CONTENTS)
+    _erase_versions(found)
+    _erase_events(found)
     for execution_id in sorted(found.joined):
         _erase_part(execution_id, None, with_derived=with_derived)
     for execution_id, step_ids in sorted(found.steps.items()):
         _erase_part(execution_id, step_ids, with_derived=with_derived)
-    _erase_documents(found)
+    for execution_id, step_ids in sorted(found.labels.items()):
+        with transaction.atomic():
+            traces.empty_labels(execution_id, step_ids)
+    for files in _batches(sorted(found.files)):
+        storage.delete_files(files, also_used=lambda _: ())
     _erase_names(found)
     accounts.erase_account(found.account)
     return found
@@ -182,13 +192,16 @@ def _erase_started(execution_id: UUID, what: Erasing) -> None:
 
 
 def _erase_part(execution_id: UUID, step_ids: set[str] | None, *, with_derived: bool) -> None:
-    """Erase replies and errors of steps of another person's execution; None: of all its steps."""
-    with transaction.atomic():
-        traces.empty_steps(execution_id, step_ids, with_questions=with_derived)
-        forget_answers(execution_id)
+    """Erase replies and errors of steps of another person's execution; None: of all its steps.
+
+    The answers in its steps, by which it is found, go last.
+    """
     limit = erasing.BATCH_SIZE
     while ledger.erase_texts(execution_id, step_ids=step_ids, limit=limit, now=database_now()):
         pass
+    with transaction.atomic():
+        traces.empty_steps(execution_id, step_ids, with_questions=with_derived)
+        forget_answers(execution_id)
 
 
 def _batches(values: Iterable[Value]) -> Iterator[list[Value]]:
@@ -197,30 +210,28 @@ def _batches(values: Iterable[Value]) -> Iterator[list[Value]]:
         yield batch
 
 
-def _erase_documents(found: Traces) -> None:
-    rows = sorted(each.row_id for each in found.derived.left)
+def _erase_versions(found: Traces) -> None:
+    """Erase the versions, newest first: what was made from a version is found by that version."""
+    for keys in _batches(sorted({key for key, _ in found.derived.versions})):
+        forget_answers_about(keys)
+    rows = sorted((each.row_id for each in found.derived.left), reverse=True)
     for batch in _batches(rows):
         documents.erase_versions(batch, now=database_now())
-    for files in _batches(sorted(found.files)):
-        storage.delete_files(files, also_used=lambda _: ())
-    account = found.account
-    documents.forget_author(account.user_id, names=account.names, alias=account.alias)
-    for name in account.names:
-        documents.change_provenance(name, partial(without_name, name=name, alias=account.alias))
 
 
 def _erase_names(found: Traces) -> None:
-    """Give the person another name in all that stays."""
-    alias = found.account.alias
-    for name in found.account.names:
+    """Give the person another name in all that stays. The rows that tell former names are the last."""
+    account = found.account
+    _rename_tags(found)
+    for name in account.names:
+        traces.replace_inbox([without_name(each, name, account.alias) for each in traces.inbox_naming(name)])
+        documents.change_provenance(name, partial(without_name, name=name, alias=account.alias))
         for batch in _batches(traces.steps_naming(name)):
-            changed = [_renamed(each, name, alias) for each in batch]
+            changed = [_renamed(each, name, account.alias) for each in batch]
             with transaction.atomic():
                 traces.replace_steps(changed)
-        traces.replace_inbox([without_name(each, name, alias) for each in traces.inbox_naming(name)])
-    traces.rename_starter(found.account.user_id, alias)
-    _erase_events(found)
-    _rename_tags(found)
+    documents.forget_author(account.user_id, names=account.names, alias=account.alias)
+    traces.rename_starter(account.user_id, account.alias)
 
 
 def _renamed(step: traces.NamedStep, name: str, alias: str) -> traces.NamedStep:

@@ -27,7 +27,7 @@ from executions.engine.prompting.replies import ASK_CLARIFICATION, SUBMIT_DOCUME
 from executions.engine.runtime.runner import ExecutionRunner
 from executions.engine.testing.in_memory_models import ScriptedModelClient
 from executions.models import StepDraft
-from tests.factories import reports
+from tests.factories import collections, reports
 from tests.factories.callers import Caller
 from workflows import repository as workflows
 from workflows.definitions.parser import parse_definition
@@ -58,6 +58,27 @@ def digest(*, asks: bool = False) -> Any:
                     "output_schema": reports.SCHEMA,
                     "clarification": {"max_rounds": 1} if asks else None,
                 }
+            ],
+        }
+    )
+
+
+def board() -> Any:
+    """Return a workflow that makes a list of a document of the scope, and has two steps for each of its items."""
+    over, role = collections.over("epics", "epic"), {"role": "analyst", "task": "Do it."}
+    checked = {"for_each": over, "output_schema": reports.SCHEMA}
+    listed = {"output_schema": collections.collection("epics")}
+    return parse_definition(
+        {
+            "id": "board",
+            "name": "Board",
+            "description": "Plans.",
+            "scope_documents": ["note"],
+            "roles": {"analyst": {"name": "Analyst", "instructions": "You plan."}},
+            "steps": [
+                {"id": "plan", "name": "Plan", "inputs": ["note"], "produces": "epics", **role, **listed},
+                {"id": "design", "name": "Design", "inputs": ["epics"], "produces": "design", **role, **checked},
+                {"id": "check", "name": "Check", "inputs": ["design"], "produces": "check", **role, **checked},
             ],
         }
     )

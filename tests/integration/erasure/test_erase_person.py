@@ -7,14 +7,20 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from pydantic import JsonValue
 
-from access.models import AuditEntry, ScopeRole
+from access.models import AuditEntry, KeptAnswer, ScopeRole
 from access.permissions import Role
 from access.user import User
 from documents.models import DocumentVersion
 from executions.db_threads import in_thread
+from executions.engine.domain.calls import ModelReply, ModelRequest, ToolCall
+from executions.engine.prompting.replies import SUBMIT_DOCUMENT
+from executions.engine.testing.in_memory_models import ScriptedModelClient
 from executions.models import Execution, ExecutionEvent, ExecutionStep, InboxEntry
 from executions.persistence.journal.locked_batch import LockedBatch
 from telemetry.models import ModelCall
@@ -25,6 +31,7 @@ from tests.integration.api.decisions.test_clarification_api import answer
 from tests.integration.erasure import story as stories
 from tests.integration.erasure.dump import dump, lines_with
 from tests.integration.erasure.story import EMAIL, FAMILY, MARKER, NAME, Story
+from workflows import repository as workflows
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -111,6 +118,35 @@ def _check_all_goes() -> None:
 
 def _user_id(printed: str) -> str:
     return printed.rpartition("erased-")[2].split()[0]
+
+
+@pytest.mark.parametrize("derived", [True, False])
+async def test_labels_of_steps_that_have_not_begun_go_with_the_list(derived: bool) -> None:
+    def prepare() -> tuple[Caller, Caller, str]:
+        ada, bob = make_caller("ada"), make_caller("bob")
+        note = {**stories.SCOPE, "type": "note", "title": "A", "content": {"title": f"{MARKER} title"}}
+        assert ada.post("/documents/", note).status_code == 201
+        grant(bob.user, "alpha", Role.OWNER)
+        workflows.publish(stories.board(), now=timezone.now())
+        body = {"workflow_id": "board", **stories.SCOPE, "input": "A brief.", "budget": {"max_calls": 1}}
+        return ada, bob, bob.post("/executions/", body).json()["execution_id"]
+
+    async def plan(_: ModelRequest) -> ModelReply:
+        made: JsonValue = {"title": "A plan", "epics": [{"id": "a", "title": f"{MARKER} one"}]}
+        return ModelReply(provider="a", model="b", tool_calls=(ToolCall(name=SUBMIT_DOCUMENT, arguments=made),))
+
+    ada, bob, execution_id = await in_thread(prepare)
+    await stories.run(execution_id, ScriptedModelClient(plan))
+
+    def check() -> None:
+        assert bob.post(f"/executions/{execution_id}/cancel").status_code == 200
+        items = ExecutionStep.objects.filter(step_id__contains="@")
+        assert {each.label for each in items} == {f"{MARKER} one"}
+        erase("ada", derived=derived)
+        assert {each.label for each in items.all()} == ({""} if derived else {f"{MARKER} one"})
+        assert not derived or not lines_with(MARKER)
+
+    await in_thread(check)
 
 
 async def test_without_derived_the_later_versions_of_others_stay() -> None:
@@ -243,3 +279,52 @@ def test_an_open_execution_of_another_user_names_the_person_no_more(ada: Caller,
     assert wait is not None and wait["assignees"] == [f"erased-{ada.user.pk}", "eve"]
     assert InboxEntry.objects.get().assignees == [f"erased-{ada.user.pk}", "eve"]
     assert answer(eve, execution, reports.GOOD_ANSWERS).status_code == 200
+
+
+@pytest.mark.parametrize("derived", [True, False])
+def test_stored_answers_to_others_about_the_documents_go(ada: Caller, eve: Caller, derived: bool) -> None:
+    added = {**stories.SCOPE, "type": "note", "title": "A", "content": {"title": f"A {MARKER} title"}}
+    key = ada.post("/documents/", added).json()["id"]
+    grant(eve.user, "alpha", Role.OWNER)
+    path = f"/documents/{key}"
+    assert eve.put(path, {"content": {"title": "By Eve."}}, If_Match='"1"').status_code == 200
+    restored = eve.post(f"{path}/restore", {"version": 1}, If_Match='"2"', Idempotency_Key="r")
+    quoted = {"pointer": "/title", "quote": MARKER, "text": "Why?"}
+    noted = eve.post(f"{path}/comments", quoted, Idempotency_Key="c")
+    file = ada.upload(f"A {MARKER} file.".encode()).json()["id"]
+    assert ada.post("/documents/", {**stories.SCOPE, "type": "spec", "file": file}).status_code == 201
+    copied = eve.post("/documents/", {**stories.SCOPE, "type": "plan", "file": file}, Idempotency_Key="f")
+    for each in (restored, noted, copied):
+        assert each.status_code < 300, each.content
+    assert KeptAnswer.objects.filter(user=eve.user, status__lt=400).count() == 3
+    erase("ada", derived=derived)
+    assert MARKER not in str(list(KeptAnswer.objects.filter(path__startswith=f"/api/v1{path}").values("answer")))
+    if derived:
+        assert not lines_with(MARKER)
+
+
+@pytest.mark.parametrize("name", ["ada.", "+ada", "jürgen", "o_ada"])
+def test_any_user_name_goes_from_stored_answers_and_the_log_of_others(eve: Caller, report: int, name: str) -> None:
+    person, staff = make_caller(name), make_caller("root", staff=True)
+    kind = ContentType.objects.get_for_model(User)
+    told = {"user": staff.user, "content_type": kind, "object_id": "5", "action_flag": CHANGE}
+    LogEntry.objects.create(**told, object_repr=f"{name} is owner", change_message=f"[{name}]")
+    body = {"workflow_id": "report", **stories.SCOPE, "tags": [f"for {name}"], "input": f"Ask\n{name} first."}
+    assert eve.post("/executions/", body, Idempotency_Key="a").status_code == 201
+    assert name in str(KeptAnswer.objects.get().answer)
+    erase(name)
+    assert name not in str(list(LogEntry.objects.values_list("object_repr", "change_message")))
+    assert name not in str(KeptAnswer.objects.get().answer)
+    assert not User.objects.filter(pk=person.user.pk, username=name).exists()
+
+
+def test_another_user_may_have_the_name_that_would_take_its_place(ada: Caller, report: int) -> None:
+    execution = reports.finish(reports.start(ada.user))
+    alias = f"erased-{ada.user.pk}"
+    other = make_caller(alias)
+    assert f"The account is {alias}.2 now" in erase("ada")
+    assert User.objects.get(pk=ada.user.pk).username == f"{alias}.2"
+    assert Execution.objects.get(pk=execution.id).requested_by_name == f"{alias}.2"
+    assert "The account is" in erase(f"{alias}.2", derived=True)
+    assert User.objects.get(pk=other.user.pk).is_active
+    assert not DocumentVersion.objects.filter(erased_at=None).exists()

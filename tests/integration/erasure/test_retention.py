@@ -144,6 +144,24 @@ def test_the_command_says_what_it_would_do_and_does_it(ada: Caller, report: int)
     assert prune().endswith("0 executions were erased.\n")
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("days", [None, 365])
+def test_a_retention_that_changes_while_it_is_carried_out_counts_at_once(
+    ada: Caller, report: int, days: int | None
+) -> None:
+    oldest, next_one = ended(ada, 33), ended(ada, 32)
+    keep(ada, 30)
+    now = timezone.now()
+    [policy] = [each.policy for each in retention.due(now=now)]
+    assert retention.erase_next_due(policy, now=now)
+    keep(ada, days)
+    assert not retention.erase_next_due(policy, now=now)
+    assert erased() == {oldest}
+    keep(ada, 31)
+    assert retention.erase_next_due(policy, now=now)
+    assert erased() == {oldest, next_one}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_leave_each_other_what_they_have_begun(ada: Caller, report: int) -> None:
     ids = {ended(ada, 31), ended(ada, 32)}
