@@ -63,6 +63,4 @@ def labelled(found: Derived, steps: Sequence[StepLink]) -> set[StepKey]:
     """Return the steps, begun or not, whose items may be those of a list that was found."""
     makers = {(each.execution_id, each.step_id) for each in found.versions.values()}
     makers |= {each.key for each in steps if each.made in found.versions}
-    return {
-        each.key for each in steps if not makers.isdisjoint((each.key[0], other) for other in each.labelled_after)
-    }
+    return {each.key for each in steps if not makers.isdisjoint((each.key[0], other) for other in each.labelled_after)}
