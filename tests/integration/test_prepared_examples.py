@@ -25,6 +25,7 @@ EVERY_ANSWER = [
     for example in EXAMPLES
     for answer in example.answers.values()
 ]
+DELIVERY_ANSWER = "screened by an assistant on the telephone"
 BY_NAME = {example.name: example for example in EXAMPLES}
 STRATEGY = BY_NAME["tool-library/strategy-document"]
 FEE = "introduce a yearly membership fee"
@@ -37,6 +38,7 @@ class Session:
         self.who = who
         self.execution_id = ""
         self.answered = self.decided = 0
+        self.change_request = ""  # about the first document that waits
 
     @classmethod
     async def begin(cls) -> Session:
@@ -79,7 +81,9 @@ class Session:
             await self.post(f"{path}/clarification", {"answers": answers})
             return
         self.decided += 1
-        decision = {"decision": "accept", "document_version": step["document"]["version"]}
+        comment, self.change_request = self.change_request, ""
+        act = "request_changes" if comment else "accept"
+        decision = {"decision": act, "comment": comment, "document_version": step["document"]["version"]}
         await self.post(f"{path}/acceptance", decision)
 
     async def documents(self) -> list[dict[str, Any]]:
@@ -108,7 +112,7 @@ async def test_an_example_runs_to_its_end_and_no_text_is_made_up(example: Exampl
     assert len(made) == len(names)
     for each in made:
         assert each["provenance"]["model"] == f"prepared:{example.name}", each["title"]
-        assert (each["provenance"]["prepared"], each["rehearsal"]) == (True, False)
+        assert (each["prepared"], each["rehearsal"]) == (True, False)
 
 
 def _texts(value: JsonValue) -> str:
@@ -127,6 +131,17 @@ async def test_documents_follow_the_answer() -> None:
     assert "28,200 EUR" in fee
     assert "28,200 EUR" not in deposit
     assert "3,800 EUR in cash lie in three branches" in deposit
+
+
+async def test_requested_changes_have_a_prepared_version_too() -> None:
+    session = await Session.begin()
+    session.change_request = "Put what the practices need on a Monday morning first."
+    example = BY_NAME["veterinary-practices/software-delivery"]
+    ended = await session.run("software-delivery", _brief_of(example), DELIVERY_ANSWER)
+    assert ended["status"] == "completed"
+    [epics] = [each for each in await session.documents() if each["type"] == "epics"]
+    assert (epics["version"], epics["prepared"]) == (2, True)
+    assert [each["id"] for each in epics["content"]["epics"]] == ["epic-2", "epic-1", "epic-3"]
 
 
 @pytest.mark.parametrize("change", ["another line", "another workflow"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -28,7 +27,9 @@ BRIEFS, PREPARED = (Path(__file__).resolve().parents[3] / "examples" / each for 
 _MANIFEST = "example"
 _BY_ANSWER = "$answer"
 _AFTER_CHANGES = ".changed"  # ends the name of a document that meets the change request of the answer sheet
-_MIN_ALIKE = 0.5  # share of equal lines: a document that a person has edited a little still is the prepared one
+_MIN_ALIKE = (
+    0.5  # share of equal lines in the inputs: a document that a person has edited a little still is the prepared one
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Example:
             return ToolCall(name=ASK_CLARIFICATION, arguments={"questions": [dict(self.question)]})
         answer = self._answer_of(request)
         changed = any(each.kind == "change_request" for each in request.materials)
-        name = request.step_id.replace("@", "/") + (_AFTER_CHANGES if changed else "")
+        name = request.step_id.replace("@", "/").replace(".", "/") + (_AFTER_CHANGES if changed else "")
         if answer is None or name not in self.documents:
             return None
         return ToolCall(name=SUBMIT_DOCUMENT, arguments=self.document(name, answer))
@@ -93,27 +94,30 @@ class Example:
         given = [each.text for each in request.materials if each.kind == "answer"]
         if given:
             return next((value for label, value in self.answers.items() if label in given), None)
-        inputs = {each.name: each.text for each in request.materials if each.kind == "document"}
+        inputs = [line for each in request.materials if each.kind in {"document", "item"} for line in _lines(each.text)]
         if not inputs or len(self.answers) == 1:
             return next(iter(self.answers.values()))
-        alike = {value: self._likeness(inputs, value) for value in self.answers.values()}
-        best = max(alike, key=alike.__getitem__)
-        return best if alike[best] >= _MIN_ALIKE else None
+        shares = {value: sum(line in self._known[value] for line in inputs) for value in self.answers.values()}
+        best = max(shares, key=shares.__getitem__)
+        return best if shares[best] >= _MIN_ALIKE * len(inputs) else None
 
-    def _likeness(self, inputs: Mapping[str, str], answer: str) -> float:
-        """Return how many lines of the inputs are those of the prepared documents, as a share."""
-        names = {step.produces: step.id for step in self.definition.steps if step.id in self.documents}
-        shares = [
-            SequenceMatcher(None, text.splitlines(), shown(self.document(names[kind], answer)).splitlines()).ratio()
-            for kind, text in inputs.items()
-            if kind in names
-        ]
-        return min(shares, default=0.0)
+    @cached_property
+    def _known(self) -> Mapping[str, frozenset[str]]:
+        """The lines of all documents, by answer."""
+        return {
+            value: frozenset(line for name in self.documents for line in _lines(shown(self.document(name, value))))
+            for value in self.answers.values()
+        }
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a document, without what depends on their place in it."""
+    return [line.strip(" ,") for line in text.splitlines()]
 
 
 def prepared_reply(request: ModelRequest) -> PreparedReply | None:
     """Return the reply that was prepared for this request; None: the rehearsal makes one up."""
-    if request.revision is not None:
+    if request.revision is not None and request.revision.request.comments:
         return None
     brief = next((each.text for each in request.materials if each.kind == "brief"), "")
     for example in examples().get(_plain(brief), ()):
