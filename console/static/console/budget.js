@@ -20,6 +20,12 @@ export const budgetLines = ({ budget }) => limitsOf(budget).map((name) => make("
   make("td", { class: "number", "data-label": "Used or reserved" }, USED[name](budget.used)),
   make("td", { class: "number", "data-label": "At most" }, name === "max_cost_usd" ? money(budget[name]) : Number(budget[name]).toLocaleString())));
 
+// Limits are numbers, but for an amount of money. What is no number goes as it is, and is refused.
+function limitIn({ name, value }) {
+  const text = value.trim();
+  return !text ? null : name === "max_cost_usd" || Number.isNaN(Number(text)) ? text : Number(text);
+}
+
 export const waitsForBudget = ({ waiting_on: waiting }) => waiting.includes("budget");
 
 // Name of a form's saved input: one per set of limits.
@@ -45,7 +51,7 @@ export function budgetForm(execution, steps, raised) {
     async act() {
       errorText.hidden = true;
       await patch(`/executions/${execution.execution_id}/budget`,
-        Object.fromEntries(inputs.map((input) => [input.name, input.value.trim() || null])));
+        Object.fromEntries(inputs.map((input) => [input.name, limitIn(input)])));
       forget(name);
       raised();
     },

@@ -180,7 +180,6 @@ def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:
     expect(page.locator("#listed tr", has_text="tried").locator(".tag.dry")).to_have_text("dry run")
 
 
-@pytest.mark.torture
 def test_a_person_raises_a_budget_and_the_work_goes_on(shared: Machine, page: Page, pictures: Path) -> None:
     enter(page, shared, "mary")
     scope = {"scope_type": "project", "scope_id": "scarce", "workflow_id": "meeting-minutes"}

@@ -230,7 +230,7 @@ def test_what_was_tampered_with_logs_in_no_person(
     for path in ("signup/", "login/", "connections/", "error/", "../../accounts/login/", "../password/reset/"):
         assert eve.browser.get(f"/login/single-sign-on/{path}").status_code == 404
 
-    assert eve.come_back(eve.approve(eve.begin("https://elsewhere.example/"))) == "/executions/"
+    assert eve.come_back(eve.approve(eve.begin("https://elsewhere.example/"))) == "/"
     assert eve.is_logged_in()
 
 
