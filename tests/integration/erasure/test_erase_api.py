@@ -306,9 +306,7 @@ def test_a_new_execution_makes_the_next_version_of_an_erased_document(ada: Calle
     assert documents(ada)["findings"] == key
 
 
-def test_a_later_version_of_a_person_tells_no_answers_of_the_erased_one(
-    ada: Caller, finished: Execution
-) -> None:
+def test_a_later_version_of_a_person_tells_no_answers_of_the_erased_one(ada: Caller, finished: Execution) -> None:
     key = documents(ada)["findings"]
     made = DocumentVersion.objects.get(document_id=key)
     told = {"answers": [{"question": "Who?", "answer": "Secret."}], "item": {"keys": ["a"], "label": "Secret."}}
