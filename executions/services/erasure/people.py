@@ -230,9 +230,9 @@ def _erase_names(found: Traces) -> None:
         traces.replace_inbox([without_name(each, name, account.alias) for each in traces.inbox_naming(name)])
         documents.change_provenance(name, partial(without_name, name=name, alias=account.alias))
         for batch in _batches(traces.steps_naming(name)):
-            changed = [_renamed(each, name, account.alias) for each in batch]
+            changed = [(each, _renamed(each, name, account.alias)) for each in batch]
             with transaction.atomic():
-                traces.replace_steps(changed)
+                traces.replace_steps([after for before, after in changed if after != before])
     documents.forget_author(account.user_id, names=account.names, alias=account.alias)
     traces.rename_starter(account.user_id, account.alias)
 
@@ -265,8 +265,11 @@ def _erase_events(found: Traces) -> None:
 
 def _rename_tags(found: Traces) -> None:
     """Rename the tags that contain name or address, of executions and in the ledger: sums by tag stay apart."""
-    tagged = traces.tagged(found.account.texts)
-    wrong = sorted({tag for tags in tagged.values() for tag in tags if names_any(tag, found.account.texts)})
+    texts = [each for each in found.account.texts if each != found.account.alias]  # of a person who was erased before
+    if not texts:
+        return
+    tagged = traces.tagged(texts)
+    wrong = sorted({tag for tags in tagged.values() for tag in tags if names_any(tag, texts)})
     names = {tag: f"{found.account.alias}-{number}" for number, tag in enumerate(wrong, 1)}
     changed = {key: renamed_tags(tags, names) for key, tags in tagged.items()}
     with transaction.atomic():

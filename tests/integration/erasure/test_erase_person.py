@@ -275,6 +275,8 @@ def test_an_open_execution_of_another_user_names_the_person_no_more(ada: Caller,
     version = Execution.objects.get().version
     erase("ada")
     assert Execution.objects.get().version == version + 1
+    erase(f"erased-{ada.user.pk}")
+    assert Execution.objects.get().version == version + 1
     wait = ExecutionStep.objects.get(step_id="research").wait
     assert wait is not None and wait["assignees"] == [f"erased-{ada.user.pk}", "eve"]
     assert InboxEntry.objects.get().assignees == [f"erased-{ada.user.pk}", "eve"]
