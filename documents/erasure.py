@@ -28,6 +28,11 @@ _KEPT = frozenset(
     }
 )
 
+#: A part of a statement: the versions that an execution made, as the data of events have them (parameter: its id).
+VERSIONS_MADE_BY = """
+SELECT document_id::text AS document_id, version::text AS version, created_at
+FROM documents_documentversion WHERE execution_id = %s
+"""
 _MADE_BY = """
 SELECT id FROM documents_documentversion WHERE execution_id = %s AND erased_at IS NULL ORDER BY document_id, id LIMIT %s
 """
@@ -96,7 +101,8 @@ WHERE head.root_id = %s AND version.erased_at IS NULL AND version.execution_id I
 #: Versions with what they were made from. Provenance is small beside contents, which are not read.
 _LINKS = """
 SELECT version.id, version.document_id, version.version, version.execution_id, version.step_id, version.base_version,
-  version.content_hash, version.author_id, version.erased_at IS NOT NULL, version.provenance
+  version.content_hash, version.author_id, version.erased_at IS NOT NULL,
+  version.version = head.version, version.provenance
 FROM documents_documentversion AS version JOIN documents_document AS head ON head.id = version.document_id
 WHERE head.root_id = ANY(%s)
 """
@@ -140,6 +146,7 @@ class VersionLink:
     content_hash: str
     author_id: int | None
     is_erased: bool
+    is_head: bool
     file_id: str | None
     reads: frozenset[Pin]
 
@@ -188,7 +195,7 @@ def version_links(root_ids: Collection[UUID]) -> list[VersionLink]:
 
 
 def _link(row_id: int, document_id: UUID, version: int, *row: Any) -> VersionLink:
-    execution_id, step_id, base, content_hash, author_id, is_erased, provenance = row
+    execution_id, step_id, base, content_hash, author_id, is_erased, is_head, provenance = row
     pins = provenance.get("inputs") or []
     return VersionLink(
         row_id=row_id,
@@ -199,6 +206,7 @@ def _link(row_id: int, document_id: UUID, version: int, *row: Any) -> VersionLin
         content_hash=content_hash,
         author_id=author_id,
         is_erased=is_erased,
+        is_head=is_head,
         file_id=(provenance.get("file") or {}).get("id"),
         reads=frozenset((UUID(pin["document_id"]), pin["version"]) for pin in pins),
     )

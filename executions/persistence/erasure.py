@@ -62,11 +62,8 @@ FROM old WHERE execution.id = old.id AND NOT execution.pruned
 """
 #: Others that were completed with its versions have told their titles. The present pins of steps do not say so: a retry
 #: changes them. What ended before the first version was made cannot have told one.
-_TOLD_ELSEWHERE = """
-WITH made AS MATERIALIZED (
-  SELECT document_id::text AS document_id, version::text AS version, created_at
-  FROM documents_documentversion WHERE execution_id = %s
-)
+_TOLD_ELSEWHERE = f"""
+WITH made AS MATERIALIZED ({documents.VERSIONS_MADE_BY})
 SELECT event.id, event.data
 FROM executions_execution AS other
 JOIN executions_executionevent AS event ON event.execution_id = other.id
@@ -74,7 +71,7 @@ JOIN executions_executionevent AS event ON event.execution_id = other.id
 JOIN made ON made.document_id = event.data ->> 'document_id' AND made.version = event.data ->> 'document_version'
 WHERE other.scope_id = %s AND other.reuse = 'current' AND other.id <> %s
   AND coalesce(other.finished_at, 'infinity') >= (SELECT min(created_at) FROM made)
-"""
+"""  # noqa: S608 - no input in it
 _DELETE_DRAFTS = "DELETE FROM executions_stepdraft WHERE execution_id = %s"
 _DOCUMENTS = """
 SELECT DISTINCT document_id FROM executions_executionstep WHERE execution_id = %s AND document_id IS NOT NULL

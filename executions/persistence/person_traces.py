@@ -140,7 +140,7 @@ class StoredEvent(NamedTuple):
 
 
 def started_by(user_id: int) -> list[tuple[Found, bool]]:
-    """Return the executions that a user has started, and whether nothing is left of them."""
+    """Return the executions that a user has started, and whether each is erased completely."""
     rows = bulk.execute(_STARTED, [user_id])
     return [(Found(key, root_id, status in ENDED), is_erased) for key, root_id, status, is_erased in rows]
 
@@ -174,8 +174,8 @@ def step_links(root_ids: Collection[UUID]) -> Iterator[StepLink]:
     return (_link(*row) for row in bulk.execute(_LINKS, [list(root_ids)]))
 
 
-def _link(execution_id: UUID, step_id: str, execution_status: str, status: str, inputs: str, *row: Any) -> StepLink:
-    document_id, version, decisions, has_label, depends_on = row
+def _link(execution_id: UUID, step_id: str, execution_status: str, *row: Any) -> StepLink:
+    status, inputs, document_id, version, decisions, has_label, depends_on = row
     changed = (each for each in json.loads(decisions) if each["decision"] == "request_changes")
     return StepLink(
         key=(execution_id, step_id),

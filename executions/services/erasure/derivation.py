@@ -64,3 +64,11 @@ def labelled(found: Derived, steps: Sequence[StepLink]) -> set[StepKey]:
     makers = {(each.execution_id, each.step_id) for each in found.versions.values()}
     makers |= {each.key for each in steps if each.made in found.versions}
     return {each.key for each in steps if not makers.isdisjoint((each.key[0], other) for other in each.labelled_after)}
+
+
+def undecidable(found: Derived, steps: Sequence[StepLink]) -> set[UUID]:
+    """Return the executions that wait for a decision about a version that goes, or beside a head that goes."""
+    left = found.left
+    gone, heads = {each.key for each in left}, {each.key[0] for each in left if each.is_head}
+    waiting = [each for each in steps if each.waits and each.made is not None]
+    return {each.key[0] for each in waiting if each.made in gone or (each.made and each.made[0] in heads)}

@@ -33,7 +33,7 @@ from executions.persistence import person_traces as traces
 from executions.persistence import repositories
 from executions.persistence.person_traces import Found
 from executions.services.erasure import executions as erasing
-from executions.services.erasure.derivation import Derived, derive, labelled
+from executions.services.erasure.derivation import Derived, derive, labelled, undecidable
 from executions.services.erasure.redaction import names_any, renamed_tags, without_name, without_texts
 from executions.services.locking import record_act, store_decision
 from telemetry import ledger
@@ -63,6 +63,7 @@ class Traces:
     started: dict[UUID, Found] = field(default_factory=dict)  # by the person, and not erased yet
     joined: dict[UUID, Found] = field(default_factory=dict)  # of others, with answers, decisions or files of the person
     derived: Derived = field(default_factory=Derived)  # versions to erase, and steps of further executions
+    undecidable: set[UUID] = field(default_factory=set)  # executions that wait for a decision about what goes
     labels: dict[UUID, set[str]] = field(default_factory=dict)  # steps of others with an item of an erased list
     files: dict[UUID, UUID | None] = field(default_factory=dict)
     ownerless: list[str] = field(default_factory=list)  # scopes without another owner
@@ -80,7 +81,8 @@ class Traces:
     def open(self) -> set[UUID]:
         """The executions among all these that have not ended."""
         held = {each.id for each in (*self.started.values(), *self.joined.values()) if not each.ended}
-        return held | {key[0] for key, step in self.derived.steps.items() if not step.ended}
+        held |= {key[0] for key, step in self.derived.steps.items() if not step.ended}
+        return held | self.undecidable
 
 
 def find_traces(name: str, *, with_derived: bool) -> Traces:
@@ -128,6 +130,7 @@ def _find_versions(found: Traces, roots: Iterable[UUID], *, mine: Iterable[UUID]
         makers, files = {*mine, *found.joined}, {str(each) for each in found.files}
         found.derived.add(each for each in every if each.execution_id in makers or each.file_id in files)
         derive(found.derived, every, steps)
+    found.undecidable = undecidable(found.derived, steps)
     for execution_id, step_id in labelled(found.derived, steps):
         found.labels.setdefault(execution_id, set()).add(step_id)
 
@@ -227,9 +230,9 @@ def _erase_names(found: Traces) -> None:
         traces.replace_inbox([without_name(each, name, account.alias) for each in traces.inbox_naming(name)])
         documents.change_provenance(name, partial(without_name, name=name, alias=account.alias))
         for batch in _batches(traces.steps_naming(name)):
-            changed = [_renamed(each, name, account.alias) for each in batch]
+            changed = [(each, _renamed(each, name, account.alias)) for each in batch]
             with transaction.atomic():
-                traces.replace_steps(changed)
+                traces.replace_steps([after for before, after in changed if after != before])
     documents.forget_author(account.user_id, names=account.names, alias=account.alias)
     traces.rename_starter(account.user_id, account.alias)
 
@@ -262,8 +265,11 @@ def _erase_events(found: Traces) -> None:
 
 def _rename_tags(found: Traces) -> None:
     """Rename the tags that contain name or address, of executions and in the ledger: sums by tag stay apart."""
-    tagged = traces.tagged(found.account.texts)
-    wrong = sorted({tag for tags in tagged.values() for tag in tags if names_any(tag, found.account.texts)})
+    texts = [each for each in found.account.texts if each != found.account.alias]  # of a person who was erased before
+    if not texts:
+        return
+    tagged = traces.tagged(texts)
+    wrong = sorted({tag for tags in tagged.values() for tag in tags if names_any(tag, texts)})
     names = {tag: f"{found.account.alias}-{number}" for number, tag in enumerate(wrong, 1)}
     changed = {key: renamed_tags(tags, names) for key, tags in tagged.items()}
     with transaction.atomic():

@@ -122,20 +122,20 @@ def _user_id(printed: str) -> str:
 
 @pytest.mark.parametrize("derived", [True, False])
 async def test_labels_of_steps_that_have_not_begun_go_with_the_list(derived: bool) -> None:
-    def prepare() -> tuple[Caller, Caller, str]:
+    def prepare() -> tuple[Caller, str]:
         ada, bob = make_caller("ada"), make_caller("bob")
         note = {**stories.SCOPE, "type": "note", "title": "A", "content": {"title": f"{MARKER} title"}}
         assert ada.post("/documents/", note).status_code == 201
         grant(bob.user, "alpha", Role.OWNER)
         workflows.publish(stories.board(), now=timezone.now())
         body = {"workflow_id": "board", **stories.SCOPE, "input": "A brief.", "budget": {"max_calls": 1}}
-        return ada, bob, bob.post("/executions/", body).json()["execution_id"]
+        return bob, bob.post("/executions/", body).json()["execution_id"]
 
     async def plan(_: ModelRequest) -> ModelReply:
         made: JsonValue = {"title": "A plan", "epics": [{"id": "a", "title": f"{MARKER} one"}]}
         return ModelReply(provider="a", model="b", tool_calls=(ToolCall(name=SUBMIT_DOCUMENT, arguments=made),))
 
-    ada, bob, execution_id = await in_thread(prepare)
+    bob, execution_id = await in_thread(prepare)
     await stories.run(execution_id, ScriptedModelClient(plan))
 
     def check() -> None:
@@ -275,6 +275,8 @@ def test_an_open_execution_of_another_user_names_the_person_no_more(ada: Caller,
     version = Execution.objects.get().version
     erase("ada")
     assert Execution.objects.get().version == version + 1
+    erase(f"erased-{ada.user.pk}")
+    assert Execution.objects.get().version == version + 1
     wait = ExecutionStep.objects.get(step_id="research").wait
     assert wait is not None and wait["assignees"] == [f"erased-{ada.user.pk}", "eve"]
     assert InboxEntry.objects.get().assignees == [f"erased-{ada.user.pk}", "eve"]
@@ -328,3 +330,39 @@ def test_another_user_may_have_the_name_that_would_take_its_place(ada: Caller, r
     assert "The account is" in erase(f"{alias}.2", derived=True)
     assert User.objects.get(pk=other.user.pk).is_active
     assert not DocumentVersion.objects.filter(erased_at=None).exists()
+
+
+@pytest.mark.parametrize("derived", [True, False])
+@pytest.mark.parametrize("edited", ["before", "after"])
+async def test_what_waits_for_a_decision_about_a_version_that_goes_is_named(derived: bool, edited: str) -> None:
+    note = {"content": {"title": "By Ada."}}
+
+    def prepare() -> tuple[Caller, Caller, str, str]:
+        ada, bob = make_caller("ada"), make_caller("bob")
+        reports.publish(gated=True)
+        key = ada.post("/documents/", {**stories.SCOPE, "type": "findings", **note}).json()["id"]
+        grant(bob.user, "alpha", Role.OWNER)
+        started = bob.post("/executions/", {"workflow_id": "report", **stories.SCOPE, "input": "b"}).json()
+        return ada, bob, key, started["execution_id"]
+
+    ada, bob, key, execution_id = await in_thread(prepare)
+
+    async def submit(_: ModelRequest) -> ModelReply:
+        if edited == "before":  # the model's version is proposed beside it
+            await in_thread(lambda: ada.put(f"/documents/{key}", {"content": {"title": "More."}}, If_Match="*"))
+        made: JsonValue = {"title": "By a model.", "points": ["One."]}
+        return ModelReply(provider="a", model="b", tool_calls=(ToolCall(name=SUBMIT_DOCUMENT, arguments=made),))
+
+    assert (await stories.run(execution_id, ScriptedModelClient(submit))).status == "waiting"
+
+    def check() -> None:
+        if edited == "after":
+            assert ada.put(f"/documents/{key}", {"content": {"title": "More."}}, If_Match="*").status_code == 200
+        with pytest.raises(CommandError, match=execution_id):
+            erase("ada", derived=derived)
+        assert not DocumentVersion.objects.filter(document_id=key).exclude(erased_at=None).exists()
+        erase("ada", derived=derived, cancel=True)
+        assert Execution.objects.get().status == "cancelled"
+        assert bob.get("/inbox/").json()["data"] == []
+
+    await in_thread(check)

@@ -68,12 +68,13 @@ def test_a_name_is_a_word(text: str, is_named: bool) -> None:
 
 def link(key: tuple[UUID, int], **values: Any) -> VersionLink:
     given: dict[str, Any] = {"row_id": 0, "execution_id": None, "step_id": None, "base": None, "content_hash": ""}
-    given |= {"author_id": None, "is_erased": False, "file_id": None, "reads": frozenset()}
+    given |= {"author_id": None, "is_erased": False, "is_head": False, "file_id": None, "reads": frozenset()}
     return VersionLink(**{**given, "key": key, **values})
 
 
 def step(execution_id: UUID, **values: Any) -> StepLink:
-    given: dict[str, Any] = {"ended": True, "reads": frozenset(), "revised": frozenset()}
+    given: dict[str, Any] = {"ended": True, "waits": False, "made": None, "reads": frozenset(), "revised": frozenset()}
+    given |= {"labelled_after": frozenset()}
     return StepLink(**{**given, "key": (execution_id, "one"), **values})
 
 
