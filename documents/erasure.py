@@ -98,12 +98,16 @@ JOIN unnest(%s::text[]) AS wanted (name) ON strpos(version.provenance::text, wan
 WHERE head.root_id = %s AND version.erased_at IS NULL AND version.execution_id IS DISTINCT FROM %s
 """
 
-#: Versions with what they were made from. Provenance is small beside contents, which are not read.
+#: Versions with what they were made from: a version that was erased before was no base. Provenance is small beside
+#: contents, which are not read.
 _LINKS = """
-SELECT version.id, version.document_id, version.version, version.execution_id, version.step_id, version.base_version,
+SELECT version.id, version.document_id, version.version, version.execution_id, version.step_id,
+  CASE WHEN base.erased_at IS NULL OR base.erased_at > version.created_at THEN version.base_version END,
   version.content_hash, version.author_id, version.erased_at IS NOT NULL,
   version.version = head.version, version.provenance
 FROM documents_documentversion AS version JOIN documents_document AS head ON head.id = version.document_id
+LEFT JOIN documents_documentversion AS base
+  ON base.document_id = version.document_id AND base.version = version.base_version
 WHERE head.root_id = ANY(%s)
 """
 _ROOTS = """

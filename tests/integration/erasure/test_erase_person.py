@@ -366,3 +366,14 @@ async def test_what_waits_for_a_decision_about_a_version_that_goes_is_named(deri
         assert bob.get("/inbox/").json()["data"] == []
 
     await in_thread(check)
+
+
+def test_what_another_person_has_written_anew_after_the_first_run_stays(ada: Caller, eve: Caller) -> None:
+    note = {**stories.SCOPE, "type": "note", "title": "A"}
+    assert ada.post("/documents/", {**note, "content": {"title": "By Ada."}}).status_code == 201
+    grant(eve.user, "alpha", Role.OWNER)
+    erase("ada")
+    anew = eve.post("/documents/", {**note, "content": {"title": "By Eve."}})
+    assert (anew.status_code, anew.json()["version"]) == (201, 2)
+    erase(f"erased-{ada.user.pk}", derived=True)
+    assert eve.get(f"/documents/{anew.json()['id']}").json()["content"] == {"title": "By Eve."}
