@@ -50,6 +50,7 @@ class Command(BaseCommand):
             CommandError: the demo failed, or the execution failed.
         """
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have background jobs ignore it
         process_tree.end_with_parent()
         console, self._keeps_open = Console(), sys.stdout.isatty() and not options["no_keep"]
         data_dir = settings.DATA_DIR / "demo"

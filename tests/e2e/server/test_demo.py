@@ -60,7 +60,10 @@ def test_in_a_terminal_the_page_stays_open_until_ctrl_c(tmp_path: Path) -> None:
         assert httpx.get(found[1], follow_redirects=True).status_code == 200
         demo.send_signal(signal.SIGINT)
         threading.Thread(target=_drain, args=(ours,), daemon=True).start()
-        assert demo.wait(HANG_SECONDS) == 0
+        try:
+            assert demo.wait(HANG_SECONDS) == 0
+        finally:
+            demo.terminate()
     assert not _users_of(tmp_path)
 
 
