@@ -30,6 +30,7 @@ SUMMARY = {
     "scope_id",
     "execution_id",
     "rehearsal",
+    "prepared",
 }
 LISTED = SUMMARY | {"proposed_version", "stale", "author", "snippet", "may"}
 
@@ -76,6 +77,7 @@ def test_the_list_is_newest_first_and_shows_heads(api: Api, alice: User, made: d
         "scope_id": "alpha",
         "execution_id": str(made["second"]),
         "rehearsal": False,
+        "prepared": False,
         "proposed_version": None,
         "may": ["edit", "comment", "restore"],
         "stale": False,

@@ -32,6 +32,7 @@ _DUTIES = (
         "telemetry_modellimit",
     ),
     *("procrastinate_update_heartbeat", "abort_requested", "_take_jobs"),
+    *("pg_try_advisory_xact_lock", "search IS NULL", "to_tsvector", "title, content FROM", "WITH free AS"),
     *('"executions_execution"."version" AS "version"', "(nothing)", "(connect)"),
 )
 _RARELY = {  # duties of a worker
