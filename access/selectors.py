@@ -17,8 +17,9 @@ from access.models import KeptAnswer, Scope, ScopeRole, SessionName, Token
 from access.permissions import NEEDED_ROLE, Action, Role, TokenLimits, allows
 from access.user import User
 from common.database import bulk
-from common.database.compiled import CompiledQuery, compiled
+from common.database.compiled_queries import CompiledQuery, compiled
 from common.database.counts import limited_counts
+from common.database.walks import Condition
 from common.errors import Forbidden, NotFound
 from common.names import normalize_name
 
@@ -120,6 +121,14 @@ def named_scope_ids(user: Person, *, scope_type: str | None, scope_key: str | No
     named = {"type": scope_type, "key": None if scope_key is None else normalize_name(scope_key)}
     rows = visible_scopes(user).filter(**{name: value for name, value in named.items() if value is not None})
     return list(rows.order_by().values_list("id", flat=True)[:limit])
+
+
+def in_named_scopes(*, scope_type: str | None, scope_key: str | None) -> Condition:
+    """Return the condition that `scope_id` has a type, a key or both; the key is normalized. Roles are not checked."""
+    named = [(name, value) for name, value in (("type", scope_type), ("key", scope_key)) if value is not None]
+    where = " AND ".join(f"named.{name} = %s" for name, _ in named)
+    sql = f"scope_id IN (SELECT named.id FROM ({SCOPE_NAMES}) AS named WHERE {where})"  # noqa: S608 - names of columns
+    return Condition(sql, tuple(value for _, value in named))
 
 
 def roots_with_role(user: Person, need: Role) -> list[UUID] | None:

@@ -77,6 +77,11 @@ class DomainError(Exception):
         if retry_after is not None:
             self.retry_after = retry_after
 
+    @property
+    def explanation(self) -> str:
+        """What a page tells: the details of the invalid values, or the text."""
+        return " ".join(each.detail for each in self.errors) or str(self)
+
 
 class Malformed(DomainError):
     """A header, the query or the host of the request cannot be parsed."""

@@ -46,11 +46,22 @@ def plain_number(value: Any) -> str:
     return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
 
+def text_filter(label: Any, *, most: int, **attributes: str) -> forms.CharField:
+    """Return the field of a filter: a text of up to `most` characters, or nothing."""
+    widget = forms.TextInput(attrs={"autocomplete": "off", **attributes})
+    return forms.CharField(label=label, required=False, max_length=most, widget=widget)
+
+
+def day_input() -> forms.DateInput:
+    """Return the input of a day."""
+    return forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+
 class DayField(forms.DateField):
     """A day in the reader's time zone, as the moment at which it begins, or at which it has ended."""
 
     def __init__(self, *, label: Any, is_end: bool = False) -> None:
-        super().__init__(label=label, required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
+        super().__init__(label=label, required=False, widget=day_input())
         self.is_end = is_end
 
     def clean(self, value: Any) -> datetime | None:

@@ -26,7 +26,7 @@ from pydantic import JsonValue
 from access.permissions import Action
 from access.selectors import Person, visible_scopes
 from common.database.bulk import SqlQuery
-from common.database.compiled import compiled
+from common.database.compiled_queries import compiled
 from common.database.counts import limited_counts
 from common.errors import Erased, NotFound
 from documents.models import Document, DocumentStatus, DocumentVersion

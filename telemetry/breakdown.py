@@ -13,14 +13,14 @@ from django.db.models import DecimalField, UUIDField
 
 from access.selectors import Person, scope_names, user_names
 from common.database import bulk
-from telemetry.rollups.cuts import SUMS, sums_of
+from telemetry.rollups.cuts import SUMS, is_unpriced, sums_of
 from telemetry.rollups.reads import Filters, Sums, conditions, snapshot
 from telemetry.selectors import Totals, filters_of, totals_of
 
 #: Fields of the values that a cursor holds: known cost and id of an execution.
 BY_COST = (DecimalField(max_digits=30, decimal_places=10), UUIDField())
 
-_IS_UNKNOWN = "one.cost_usd IS NULL AND one.status <> 'failed' AND one.estimated_cost_usd IS DISTINCT FROM 0"
+_IS_UNKNOWN = is_unpriced("one")
 #: Parameters: those of the calls, the last row of the page before or NULL, the number of rows.
 _EXECUTIONS = f"""
 WITH share AS (

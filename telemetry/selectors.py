@@ -15,10 +15,10 @@ from django.db.models.expressions import RawSQL
 
 from access.selectors import Person, find_user, named_roots, scope_names, user_names, visible_roots
 from common.database import bulk
-from common.database.compiled import compiled
+from common.database.compiled_queries import compiled
 from common.names import normalize_name
 from telemetry.models import CallStatus, ModelCall
-from telemetry.rollups.cuts import TOKENS, Cut
+from telemetry.rollups.cuts import TOKENS, Cut, is_unpriced
 from telemetry.rollups.reads import WHOLE, Filters, Key, Question, Sums, ask, snapshot
 
 
@@ -64,10 +64,9 @@ _SUMS = {
 
 _OF_EXECUTION = f"""
 SELECT count(*), {", ".join(f"sum({name})" for name in TOKENS)}, sum(cost_usd),
-  count(*) FILTER (WHERE cost_usd IS NULL AND status <> '{CallStatus.FAILED.value}'
-    AND estimated_cost_usd IS DISTINCT FROM 0),
+  count(*) FILTER (WHERE {is_unpriced("one")}),
   count(*) FILTER (WHERE status = '{CallStatus.PENDING.value}')
-FROM telemetry_modelcall WHERE execution_id = %s AND id <> ALL(%s)"""  # noqa: S608 - columns in the order of `_SUMS`
+FROM telemetry_modelcall AS one WHERE execution_id = %s AND id <> ALL(%s)"""  # noqa: S608 - columns in the order of `_SUMS`
 
 
 def _totals(sums: Mapping[str, Any]) -> Totals:

@@ -24,7 +24,7 @@ from django.db.models import QuerySet
 from pydantic_core import to_json
 
 from common.database import deferred_statements
-from common.database.compiled import CompiledQuery
+from common.database.compiled_queries import CompiledQuery
 
 _PLANS = (
     "SELECT set_config('enable_seqscan', %s, true), "

@@ -59,6 +59,13 @@ class Found(NamedTuple):
         return _EPOCH + timedelta(microseconds=self.at)
 
 
+class After(NamedTuple):
+    """The last row of the page before."""
+
+    at: datetime
+    id: UUID
+
+
 class Values(NamedTuple):
     """Values of a column, and their type in SQL."""
 
@@ -88,7 +95,7 @@ class Bounds:
         return found
 
 
-def bounds_of(*, since: datetime | None, until: datetime | None, after: tuple[datetime, UUID] | None) -> Bounds:
+def bounds_of(*, since: datetime | None, until: datetime | None, after: After | None) -> Bounds:
     """Return the bounds of a page of [since, until) that follows the row `after`."""
     if after is not None and (until is None or after[0] < until):
         return Bounds(since=since, before=after)

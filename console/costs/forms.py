@@ -11,6 +11,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from console.costs.groups import GROUPS
 from console.costs.period import MAX_DAYS, Period, first_of_month, last_of_month
+from console.forms import day_input, text_filter
 
 _DRY_RUNS = (
     ("exclude", gettext_lazy("Left out")),
@@ -18,17 +19,6 @@ _DRY_RUNS = (
     ("only", gettext_lazy("Dry runs alone")),
 )
 DRY_RUN = {"exclude": False, "include": None, "only": True}
-
-
-def _day(label: Any) -> forms.DateField:
-    return forms.DateField(
-        label=label, required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
-
-
-def _text(label: Any, *, most: int, **attributes: str) -> forms.CharField:
-    widget = forms.TextInput(attrs={"autocomplete": "off", **attributes})
-    return forms.CharField(label=label, required=False, max_length=most, widget=widget)
 
 
 def _within_years(day: date) -> date:
@@ -50,12 +40,12 @@ class CostsForm(forms.Form):
         required=False,
         choices=[(f"day,{name}", group.title) for name, group in GROUPS.items()],
     )
-    workflow_id = _text(gettext_lazy("Workflow"), most=63)
-    scope_type = _text(gettext_lazy("Scope type"), most=63)
-    scope_id = _text(gettext_lazy("Scope key"), most=200)
-    user = _text(gettext_lazy("Person"), most=150)
-    model = _text(gettext_lazy("Model"), most=320, placeholder="provider:name")
-    tag = _text(gettext_lazy("Tag"), most=200)
+    workflow_id = text_filter(gettext_lazy("Workflow"), most=63)
+    scope_type = text_filter(gettext_lazy("Scope type"), most=63)
+    scope_id = text_filter(gettext_lazy("Scope key"), most=200)
+    user = text_filter(gettext_lazy("Person"), most=150)
+    model = text_filter(gettext_lazy("Model"), most=320, placeholder="provider:name")
+    tag = text_filter(gettext_lazy("Tag"), most=200)
     dry_run = forms.ChoiceField(label=gettext_lazy("Dry runs"), required=False, choices=_DRY_RUNS)
     month = forms.RegexField(r"^\d{4}-\d{2}$", required=False)
 
@@ -63,8 +53,8 @@ class CostsForm(forms.Form):
         """Add the fields whose names are words of Python, or come in pairs."""
         super().__init__(*arguments, **options)
         self.today, self.zone = today, zone
-        self.fields["from"] = _day(gettext("From"))
-        self.fields["to"] = _day(gettext("Until"))
+        self.fields["from"] = forms.DateField(label=gettext("From"), required=False, widget=day_input())
+        self.fields["to"] = forms.DateField(label=gettext("Until"), required=False, widget=day_input())
         self.order_fields(["from", "to"])
         self.period = self._whole_month(today)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ from common.api.pagination import encode_cursor, page_start
 from common.database.server import database_now
 from common.errors import Malformed, NotFound
 from console.costs.addresses import Address
+from console.costs.budgets import budgets_of_month
 from console.costs.forecast import forecast
 from console.costs.forms import DRY_RUN, CostsForm
 from console.costs.groups import GROUPS
@@ -22,7 +23,6 @@ from console.shell import page_view, show_page, zone_of
 from executions.selectors.costs import WorkflowStats, workflow_stats
 from executions.selectors.executions import executions
 from telemetry import breakdown
-from telemetry.scope_budgets import visible_budgets
 
 PAGE_SIZE = 25  # executions
 MAX_BUDGETS = 8
@@ -97,12 +97,7 @@ def _budgets(request: HttpRequest, form: CostsForm, now: datetime) -> dict[str, 
     if form.filters.keys() - {*names} or not form.period.since <= now < form.period.until:
         return {}
     scope = {name: form.filters.get(name) for name in names}
-    found = visible_budgets(user=request.user, now=now, limit=MAX_BUDGETS + 1, **scope)
-    return {
-        "budgets": found[:MAX_BUDGETS],
-        "has_more_budgets": len(found) > MAX_BUDGETS,
-        "budget_month": now.astimezone(UTC).date(),
-    }
+    return budgets_of_month(request.user, now, most=MAX_BUDGETS, **scope)
 
 
 def _statistics(request: HttpRequest, form: CostsForm) -> WorkflowStats | None:

@@ -13,7 +13,7 @@ from access.idempotency import run_form_once
 from access.permissions import NEEDED_ROLE, Action
 from access.selectors import require
 from common.database.server import database_now
-from common.errors import Conflict, DomainError, Gone, Invalid, Malformed, NotFound
+from common.errors import Conflict, Gone, Invalid, Malformed, NotFound
 from console.edit_pages import person, version_in
 from console.executions.plans import plan_again
 from console.executions.reasons import staleness_of
@@ -45,7 +45,7 @@ def make_again(request: HttpRequest, document_id: UUID) -> HttpResponse:
     try:
         started = run_form_once(request, lambda: _start(request, row, maker, version=version))
     except _REFUSALS as error:
-        return _page(request, row, fault=_sentence(error), status=422)
+        return _page(request, row, fault=error.explanation, status=422)
     return stored(request, reverse("console:execution", args=[started]))
 
 
@@ -75,10 +75,6 @@ def _start(request: HttpRequest, asked: Any, maker: Any, *, version: int) -> str
     return str(started.id)
 
 
-def _sentence(error: DomainError) -> str:
-    return " ".join(each.detail for each in error.errors) or str(error)
-
-
 def _page(request: HttpRequest, row: Any, *, fault: str = "", status: int = 200) -> HttpResponse:
     """Render the page; for a refused form that a script has sent, its part with the plan and the form."""
     found, plan, obstacle = staleness_of(request.user, row), None, ""
@@ -86,7 +82,7 @@ def _page(request: HttpRequest, row: Any, *, fault: str = "", status: int = 200)
         try:
             plan = plan_again(person(request), found.maker)
         except _REFUSALS as error:
-            obstacle = _sentence(error)
+            obstacle = error.explanation
     shown = {
         "document": row,
         "stale": found,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
 from django.utils.translation import gettext_lazy
 
 from common.names import normalize_name
-from console.forms import DayField
+from console.forms import DayField, text_filter
 from executions.engine.domain.states import ExecutionStatus, WaitingOn
 from executions.selectors.lists import ExecutionQuery
 
@@ -37,11 +36,6 @@ _DRY_RUNS = (
 _ANY = ("", gettext_lazy("Any"))
 
 
-def _text(label: Any, *, most: int, **attributes: str) -> forms.CharField:
-    widget = forms.TextInput(attrs={"autocomplete": "off", **attributes})
-    return forms.CharField(label=label, required=False, max_length=most, widget=widget)
-
-
 class FilterForm(forms.Form):
     """Filters of the list; each is a filter of `executions.selectors.lists.ExecutionQuery`."""
 
@@ -51,10 +45,10 @@ class FilterForm(forms.Form):
         choices=[_ANY, *((each.value, name) for each, name in STATUSES.items())],
     )
     waiting_on = forms.ChoiceField(label=gettext_lazy("Waits for"), required=False, choices=_WAITS)
-    workflow_id = _text(gettext_lazy("Workflow"), most=63, list="known-workflows")
-    scope_type = _text(gettext_lazy("Scope type"), most=63)
-    scope_id = _text(gettext_lazy("Scope key"), most=200)
-    tag = _text(gettext_lazy("Tag"), most=200)
+    workflow_id = text_filter(gettext_lazy("Workflow"), most=63, list="known-workflows")
+    scope_type = text_filter(gettext_lazy("Scope type"), most=63)
+    scope_id = text_filter(gettext_lazy("Scope key"), most=200)
+    tag = text_filter(gettext_lazy("Tag"), most=200)
     created_after = DayField(label=gettext_lazy("Started from"))
     created_before = DayField(label=gettext_lazy("Started until"), is_end=True)
     dry_run = forms.ChoiceField(label=gettext_lazy("Dry runs"), required=False, choices=_DRY_RUNS)

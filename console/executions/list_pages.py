@@ -20,7 +20,6 @@ from console.edit_pages import person
 from console.executions.lists import ExecutionList
 from console.shell import form_view, page_view, part_view, show_page, stream_of
 from console.templatetags.console import words
-from executions.engine.domain.execution import Execution
 from executions.selectors import executions, inbox
 from executions.services.bulk_actions import BulkAction, act_on_many
 from workflows.selectors import workflows
@@ -85,7 +84,8 @@ def act_on_chosen(request: HttpRequest) -> HttpResponse:
 
     def act() -> list[Any]:
         found = act_on_many(user=person(request), action=action, execution_ids=chosen, now=database_now())
-        return [[str(each), _fault(found[each])] for each in chosen]
+        outcomes = ((each, found[each]) for each in chosen)
+        return [[str(key), each.explanation if isinstance(each, DomainError) else ""] for key, each in outcomes]
 
     outcomes = cast(list[list[str]], run_form_once(request, act))
     return _page(request, outcomes=_told(request, action, outcomes), summary=_summary(action, outcomes))
@@ -100,12 +100,6 @@ def _chosen(request: HttpRequest) -> list[UUID]:
         except ValueError:
             continue
     return [*found]
-
-
-def _fault(outcome: Execution | DomainError) -> str:
-    if isinstance(outcome, Execution):
-        return ""
-    return " ".join(each.detail for each in outcome.errors) or str(outcome)
 
 
 def _summary(action: BulkAction, outcomes: list[list[str]]) -> str:

@@ -16,12 +16,13 @@ from django.utils.translation import gettext, ngettext
 
 from access.permissions import Action
 from common.api.pagination import encode_cursor, page_start
+from common.database.walks import After
 from console.executions.forms import STATUSES, FilterForm
 from console.templatetags.console import seconds
 from executions.engine.domain.states import ENDED, ExecutionStatus, InboxKind, WaitingOn
 from executions.selectors import executions, inbox
 from executions.selectors.details import ExecutionDetails
-from executions.selectors.lists import CURSOR, After
+from executions.selectors.lists import CURSOR
 
 PAGE_SIZE = 25
 #: What the page can do to several executions.

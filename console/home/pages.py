@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from access.selectors import reading_roles_once
 from common.database.server import database_now
+from console.costs.budgets import budgets_of_month
 from console.costs.period import Period, first_of_month, last_of_month, start_of
 from console.scopes.words import WAITING
 from console.shell import count_text, page_view, part_view, show_page, zone_of
@@ -21,7 +22,6 @@ from documents.search.pages import newest_page
 from executions.engine.domain.states import ExecutionStatus
 from executions.selectors import executions, inbox
 from executions.selectors.lists import ExecutionQuery
-from telemetry.scope_budgets import visible_budgets
 from telemetry.selectors import summary
 
 MAX_DOCUMENTS = 5
@@ -70,7 +70,7 @@ def _found(request: HttpRequest, now: datetime, within: inbox.Reach) -> dict[str
         "month": month.first,
         "documents": newest_page(user=user, query=DocumentQuery(), limit=MAX_DOCUMENTS, after=None).documents,
         "workers": count_text(alive),
-        **_budgets(request, now),
+        **budgets_of_month(user, now, most=MAX_BUDGETS),
     }
 
 
@@ -82,13 +82,3 @@ def _counted(request: HttpRequest, *, status: ExecutionStatus, since: date | Non
     days = {} if since is None else {"created_after": since.isoformat()}
     given = urlencode({"status": status.value, "dry_run": "false", **days})
     return {"number": count_text(number), "href": f"{reverse('console:executions')}?{given}"}
-
-
-def _budgets(request: HttpRequest, now: datetime) -> dict[str, Any]:
-    """Return the budgets of this month; they count months of UTC."""
-    found = visible_budgets(user=request.user, now=now, limit=MAX_BUDGETS + 1)
-    return {
-        "budgets": found[:MAX_BUDGETS],
-        "has_more_budgets": len(found) > MAX_BUDGETS,
-        "budget_month": now.astimezone(UTC).date(),
-    }

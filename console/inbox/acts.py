@@ -221,7 +221,7 @@ def accept_many(request: HttpRequest) -> HttpResponse:
 def _why(error: DomainError) -> str:
     if isinstance(error, PreconditionFailed):
         return "Another version waits now."
-    return " ".join(each.detail for each in error.errors) or str(error)
+    return error.explanation
 
 
 def _version_in(value: str) -> WaitingVersion | None:

@@ -16,14 +16,14 @@ from access.idempotency import run_form_once
 from access.people import first_account
 from access.services import BadName, BadPassword, store_login
 from common.database.server import database_now
-from common.errors import Conflict, DomainError, Gone, Invalid, NotFound
+from common.errors import Conflict, Gone, Invalid, NotFound
 from common.present_request import network_of
 from console.edit_pages import person
 from console.shell import form_view, show_page
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.errors import BudgetExceeded
+from executions.services.examples.example import read_example
 from executions.services.executions import start_execution
-from executions.services.prepared.example import read_example
 
 _KEY = "setup"  # in the session
 _BACKEND = "access.passwords.backend.PasswordBackend"
@@ -84,7 +84,7 @@ def example(request: HttpRequest) -> HttpResponse:
         try:
             started = run_form_once(request, lambda: _start(request))
         except _REFUSALS as error:
-            fault = _sentence(error)
+            fault = error.explanation
         else:
             return HttpResponseRedirect(resolve_url("console:execution", execution_id=started))
     status = 422 if fault else 200
@@ -115,7 +115,3 @@ def _start(request: HttpRequest) -> str:
             continue
         return str(started.id)
     raise Conflict("The scope of the example belongs to another person.")
-
-
-def _sentence(error: DomainError) -> str:
-    return " ".join(each.detail for each in error.errors) or str(error)

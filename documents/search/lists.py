@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
 
-from access.selectors import SCOPE_NAMES, Person, named_scope_ids, visible_roots
+from access.selectors import Person, in_named_scopes, named_scope_ids, visible_roots
 from common.database.bulk import array_text
-from common.database.walks import TRUE, Bounds, Condition, Found, Part, Path, Values, Wanted, bounds_of, conclusive
+from common.database.walks import (
+    TRUE,
+    After,
+    Bounds,
+    Condition,
+    Found,
+    Part,
+    Path,
+    Values,
+    Wanted,
+    bounds_of,
+    conclusive,
+)
 from documents.search.walks import CREATED, DOCUMENTS, UPDATED
 
 MAX_SCOPES = 1_000  # of one name that a path of their own begins with
 
-_IN_SCOPES = f"scope_id IN (SELECT named.id FROM ({SCOPE_NAMES}) AS named WHERE {{}})"  # noqa: S608 - no input in it
 _IN_EXECUTION = "id IN (SELECT document_id FROM documents_documentversion WHERE execution_id = %s)"
-
-
-class After(NamedTuple):
-    """The last row of the page before."""
-
-    at: datetime
-    id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +88,7 @@ def plan_walks(*, user: Person, query: DocumentQuery, after: After | None = None
             paths.insert(0, _unordered(in_scopes))
             filters.append(in_scopes)
         else:
-            filters.append(_scope_names(query))
+            filters.append(in_named_scopes(scope_type=query.scope_type, scope_key=query.scope_id))
     roots = visible_roots(user)
     if roots is not None:
         if not roots:
@@ -143,13 +146,3 @@ def _range(query: DocumentQuery, column: str) -> tuple[datetime | None, datetime
     if column == UPDATED:
         return query.updated_after, query.updated_before
     return query.created_after, query.created_before
-
-
-def _scope_names(query: DocumentQuery) -> Condition:
-    named = []
-    if query.scope_type is not None:
-        named.append(Condition("named.type = %s", (query.scope_type,)))
-    if query.scope_id is not None:
-        named.append(Condition("named.key = %s", (query.scope_id,)))
-    sql = _IN_SCOPES.format(" AND ".join(each.sql for each in named))
-    return Condition(sql, tuple(value for each in named for value in each.values))

@@ -11,10 +11,10 @@ from uuid import UUID
 from django.db.models import DateTimeField, FloatField, UUIDField
 
 from access.selectors import Person
-from common.database.walks import Found
+from common.database.walks import After, Found
 from documents import selectors
 from documents.models import Document
-from documents.search.lists import After, DocumentQuery, newest
+from documents.search.lists import DocumentQuery, newest
 from documents.search.ranking import best, words_of
 from documents.search.snippets import Run, snippets
 

@@ -26,6 +26,7 @@ from common.api.pagination import encode_cursor, page_limit, page_start
 from common.api.serializers import StrictSerializer, checked, represent, represent_all
 from common.api.views import ONLY_VERSION, UUID_PATTERN, ApiView, PagedViewSet, in_request_thread, parse_entity_tags
 from common.database.server import database_now
+from common.database.walks import After
 from common.errors import PreconditionFailed, VersionConflict
 from executions.api.budget_serializers import BudgetRequest
 from executions.api.openapi import RUNS_ONCE, problems
@@ -51,7 +52,7 @@ from executions.api.step_serializers import (
 from executions.engine.domain.execution import Execution
 from executions.selectors import executions as selectors
 from executions.selectors.details import ExecutionDetails
-from executions.selectors.lists import CURSOR, After, ExecutionQuery
+from executions.selectors.lists import CURSOR, ExecutionQuery
 from executions.services import acceptance, budgets
 from executions.services import executions as services
 from executions.services.candidates import read_candidate

@@ -18,7 +18,7 @@ from django.db.models import Count, Q, QuerySet
 from access.permissions import NEEDED_ROLE, Action, Role, permitted
 from access.selectors import Person, effective_roles, limits_of, roles_among
 from common.database.bulk import Query, SqlQuery
-from common.database.compiled import CompiledQuery, compiled
+from common.database.compiled_queries import CompiledQuery, compiled
 from common.database.server import database_now
 from executions import models
 from executions.engine.domain.execution import Execution

@@ -25,8 +25,9 @@ from access.selectors import (
     visible_scopes,
 )
 from common.database.bulk import run_together
-from common.database.compiled import compiled
+from common.database.compiled_queries import compiled
 from common.database.counts import MAX_COUNT
+from common.database.walks import After
 from common.errors import NotFound
 from documents import selectors as documents
 from executions import models
@@ -133,7 +134,7 @@ def executions(*, user: Person) -> QuerySet[models.Execution]:
 
 
 def newest_executions(
-    *, user: Person, query: lists.ExecutionQuery, limit: int, after: lists.After | None = None
+    *, user: Person, query: lists.ExecutionQuery, limit: int, after: After | None = None
 ) -> ExecutionPage:
     """Return a page of the executions that the user may see and that match, newest first, with their workflows."""
     with transaction.atomic():

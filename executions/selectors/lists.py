@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import DateTimeField, UUIDField
 
-from access.selectors import SCOPE_NAMES, Person, named_scope_ids, root_of, visible_roots
+from access.selectors import Person, in_named_scopes, named_scope_ids, root_of, visible_roots
 from common.database.bulk import array_text, to_json_text
-from common.database.walks import TRUE, Condition, Found, Part, Path, Table, Values, Wanted, bounds_of, conclusive
+from common.database.walks import (
+    TRUE,
+    After,
+    Condition,
+    Found,
+    Part,
+    Path,
+    Table,
+    Values,
+    Wanted,
+    bounds_of,
+    conclusive,
+)
 from executions.engine.domain.states import ExecutionStatus, WaitingOn
 
 ORDER = "created_at"
@@ -27,18 +38,10 @@ EXECUTIONS = Table(
     columns="id, created_at, scope_id, status, workflow_id, tags, waiting_on, script IS NULL AS is_real",
 )
 _STATUSES = tuple(each.value for each in ExecutionStatus)
-_IN_SCOPES = f"scope_id IN (SELECT named.id FROM ({SCOPE_NAMES}) AS named WHERE {{}})"  # noqa: S608 - no input in it
 _WITH_STEP_IN = "SELECT DISTINCT execution_id AS id FROM executions_executionstep WHERE scope_id = %s"
 _WITH_TAG = "SELECT execution_id AS id, created_at FROM executions_executiontag WHERE tag = %s"
 #: Conditions of indexes, as the planner knows them.
 _REAL, _DRY = Condition("script IS NULL"), Condition("script IS NOT NULL")
-
-
-class After(NamedTuple):
-    """The last row of the page before."""
-
-    at: datetime
-    id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +111,7 @@ def _scopes(user: Person, query: ExecutionQuery) -> _Scopes:
         if len(ids) < MAX_SCOPES:
             known.append(ids)
         else:
-            filters.append(_scope_names(query))
+            filters.append(in_named_scopes(scope_type=query.scope_type, scope_key=query.scope_id))
     if query.scope is not None:
         root = root_of(query.scope)
         known.append([] if root is None else [root])
@@ -190,11 +193,3 @@ def _filters(query: ExecutionQuery) -> Iterator[Condition]:
         yield Condition("waiting_on @> %s::jsonb", (to_json_text([query.waiting_on]),))
     if query.dry_run is not None:
         yield Condition("is_real = %s", (not query.dry_run,))
-
-
-def _scope_names(query: ExecutionQuery) -> Condition:
-    named: list[tuple[str, Any]] = [("named.type", query.scope_type), ("named.key", query.scope_id)]
-    given = [(name, value) for name, value in named if value is not None]
-    return Condition(
-        _IN_SCOPES.format(" AND ".join(f"{name} = %s" for name, _ in given)), tuple(value for _, value in given)
-    )

@@ -78,14 +78,18 @@ def all_keys_of(cuts: tuple[Cut, ...], call: str) -> str:
     return " UNION ALL ".join(f"SELECT '{cut}', one.* FROM ({keys_of(cut, call)}) AS one" for cut in cuts)  # noqa: S608
 
 
+def is_unpriced(call: str) -> str:
+    """Return the condition for a call with an unknown cost."""
+    return f"{call}.cost_usd IS NULL AND {call}.status <> 'failed' AND {call}.estimated_cost_usd IS DISTINCT FROM 0"
+
+
 def sums_of(call: str) -> dict[str, str]:
     """Return the expressions of `SUMS` over calls (their alias)."""
-    unpriced = f"{call}.cost_usd IS NULL AND {call}.status <> 'failed' AND {call}.estimated_cost_usd IS DISTINCT FROM 0"
     return {
         "calls": "count(*)",
         **{name: f"coalesce(sum({call}.{name}), 0)::bigint" for name in TOKENS},
         "known_cost_usd": f"coalesce(sum({call}.cost_usd), 0)",
-        "unpriced_calls": f"count(*) FILTER (WHERE {unpriced})",
+        "unpriced_calls": f"count(*) FILTER (WHERE {is_unpriced(call)})",
         "pending_calls": f"count(*) FILTER (WHERE {call}.status = 'pending')",
         "latency_ms": f"coalesce(sum({call}.latency_ms), 0)::bigint",
         "timed_calls": f"count({call}.latency_ms)",

@@ -14,7 +14,7 @@ from access.services import ensure_user, issue_token
 from executions.composition import build_ports
 from executions.db_threads import in_thread
 from executions.engine.runtime.runner import ExecutionRunner
-from executions.llm.rehearsal.prepared import BRIEFS, Example, examples
+from executions.llm.rehearsal.prepared_replies import BRIEFS, Example, examples
 from tests.factories.callers import Caller
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,10 +10,11 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 
 from access.authentication import authenticated_user
 from access.permissions import Right
-from common.api.serializers import checked, represent, represent_all
+from common.api.serializers import StrictSerializer, checked, represent, represent_all
 from common.api.views import ApiView, PagedViewSet, in_request_thread
 from common.database.server import database_now
 from executions.api.openapi import problems
@@ -110,21 +112,8 @@ class ScopeBudgetView(ApiView):
     )
     async def put(self, request: Request, scope_type: str, scope_id: str) -> Response:
         """Set the monthly budget of a root scope, or remove it with null."""
-
-        def change() -> Response:
-            values: dict[str, Any] = checked(ScopeBudgetRequest, request.data)
-            budget = change_scope_budget(
-                user=authenticated_user(request),
-                scope_type=scope_type,
-                scope_key=scope_id,
-                expected_versions=expected_versions(request),
-                now=database_now(),
-                **values,
-            )
-            headers = {} if budget.version is None else {"ETag": f'"{budget.version}"'}
-            return Response(represent(ScopeBudgetResponse, budget), headers=headers)
-
-        return await in_request_thread(change)()
+        change = partial(change_scope_budget, scope_type=scope_type, scope_key=scope_id, now=database_now())
+        return await _change(request, change, form=ScopeBudgetRequest, show=ScopeBudgetResponse)
 
 
 class ScopeRetentionView(ApiView):
@@ -141,17 +130,19 @@ class ScopeRetentionView(ApiView):
     )
     async def put(self, request: Request, scope_type: str, scope_id: str) -> Response:
         """Set how long a root scope keeps what was written in executions, or remove that with null."""
+        change = partial(change_scope_retention, scope_type=scope_type, scope_key=scope_id)
+        return await _change(request, change, form=ScopeRetentionRequest, show=ScopeRetentionResponse)
 
-        def change() -> Response:
-            values: dict[str, Any] = checked(ScopeRetentionRequest, request.data)
-            kept = change_scope_retention(
-                user=authenticated_user(request),
-                scope_type=scope_type,
-                scope_key=scope_id,
-                expected_versions=expected_versions(request),
-                **values,
-            )
-            headers = {} if kept.version is None else {"ETag": f'"{kept.version}"'}
-            return Response(represent(ScopeRetentionResponse, kept), headers=headers)
 
-        return await in_request_thread(change)()
+async def _change(
+    request: Request, change: Callable[..., Any], *, form: type[StrictSerializer], show: type[Serializer[Any]]
+) -> Response:
+    """Change a setting of a scope by the body that `form` validates, and respond with it and its version, if any."""
+
+    def act() -> Response:
+        values: dict[str, Any] = checked(form, request.data)
+        stored = change(user=authenticated_user(request), expected_versions=expected_versions(request), **values)
+        headers = {} if stored.version is None else {"ETag": f'"{stored.version}"'}
+        return Response(represent(show, stored), headers=headers)
+
+    return await in_request_thread(act)()

@@ -26,7 +26,7 @@ from executions.engine.transitions.reviews import ReviewVerdict
 from executions.llm.known_providers import PREPARED, REHEARSAL
 from executions.llm.rehearsal.document_generator import DocumentGenerator
 from executions.llm.rehearsal.extraction import Facts
-from executions.llm.rehearsal.prepared import prepared_reply
+from executions.llm.rehearsal.prepared_replies import prepared_reply
 from executions.llm.rehearsal.revision import revise
 from executions.llm.rehearsal.unwritable import Unwritable
 

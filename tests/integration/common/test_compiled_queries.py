@@ -17,7 +17,7 @@ from access.models import Scope, ScopeRole
 from access.services import ensure_user
 from access.user import User
 from common.database.bulk import run_together
-from common.database.compiled import compiled
+from common.database.compiled_queries import compiled
 
 pytestmark = pytest.mark.django_db
 

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from access.models import Scope, ScopeRole
 from access.user import User
 from common.database import walks
+from common.database.walks import After
 from executions.models import Execution, ExecutionStep, ExecutionTag
 from executions.selectors import executions as selectors
 from executions.selectors import lists
-from executions.selectors.lists import After, ExecutionQuery
+from executions.selectors.lists import ExecutionQuery
 from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.integration.api.checks import ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.sources.text_source import read_text
-from executions.llm.rehearsal.prepared import BRIEFS
+from executions.llm.rehearsal.prepared_replies import BRIEFS
 
 _BRIEF, _WORKFLOW = "tool-library", "strategy-document"
 
