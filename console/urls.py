@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 from console import comment_pages, decision_pages, document_pages, edit_pages, shell, views
 from console.account import urls as account
 from console.costs import urls as costs
+from console.execution_pages import urls as execution_pages
 from console.executions import again_pages
 from console.executions import urls as executions
 from console.home import urls as home
@@ -29,6 +30,7 @@ urlpatterns = [
     *scopes.urlpatterns,
     *costs.urlpatterns,
     *executions.urlpatterns,
+    *execution_pages.urlpatterns,
     path("questions/", RedirectView.as_view(pattern_name="console:inbox", query_string=True), name="questions"),
     path("inbox/", inbox_pages.entries, name="inbox"),
     path("inbox/accept/", acts.accept_many, name="inbox-accept"),

@@ -115,7 +115,7 @@ class ExecutionList:
         page = executions.newest_executions(user=request.user, query=form.wanted(), limit=PAGE_SIZE, after=after)
         found = executions.with_details(page.executions, user=request.user)
         following = "" if page.next is None else f"{form.query}&cursor={quote(encode_cursor(page.next))}".lstrip("&")
-        rows = _rows(found, user=request.user, now=now, within=within)
+        rows = rows_of(found, user=request.user, now=now, within=within)
         return cls(form=form, rows=rows, next=following, cursor=cursor)
 
     @property
@@ -150,7 +150,8 @@ class ExecutionList:
         return sorted({each.execution.workflow_id for each in self.rows})
 
 
-def _rows(found: Sequence[ExecutionDetails], *, user: Any, now: datetime, within: inbox.Reach) -> list[Row]:
+def rows_of(found: Sequence[ExecutionDetails], *, user: Any, now: datetime, within: inbox.Reach) -> list[Row]:
+    """Return executions with what each one waits for, in the same order."""
     known: list[Any] = [each.execution for each in found]
     entries = _entries({each.id for each in known}, user=user, now=now, within=within)
     return [

@@ -46,7 +46,15 @@ export async function reach(url, options = {}) {
   }
 }
 
-export const logIn = () => location.assign(`/login/?next=${encodeURIComponent(location.pathname + location.search)}`);
+let isLeaving = false; // a second navigation would abort the first
+
+export function logIn() {
+  if (isLeaving) return;
+  isLeaving = true;
+  location.assign(`/login/?next=${encodeURIComponent(location.pathname + location.search)}`);
+}
+
+window.addEventListener("pageshow", (event) => { if (event.persisted) isLeaving = false; });
 
 export const get = (path, query = {}) => {
   const parameters = new URLSearchParams(Object.entries(query).filter(([, value]) => value));

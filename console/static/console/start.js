@@ -1,7 +1,6 @@
 // The form that starts an execution, exactly once even if it is sent repeatedly.
 
-import { Problem, get, newKey, post } from "./api.js";
-import { make } from "./dom.js";
+import { Problem, newKey, post } from "./api.js";
 import { attempt } from "./faults.js";
 import { sends, unlock } from "./forms.js";
 import { reuseChoice } from "./reuse.js";
@@ -12,8 +11,7 @@ const NAME = "start";
 const FIELDS = ["workflow_id", "scope_type", "scope_id"];
 const form = document.getElementById("start-form");
 const errorText = document.getElementById("start-error");
-let workflows = [];
-let wanted = new URLSearchParams(location.search).get("workflow") ?? unsent(NAME)?.values.workflow_id[0]; // to be chosen
+const wanted = new URLSearchParams(location.search).get("workflow"); // the address goes before saved input
 let key = unsent(NAME)?.key ?? newKey(); // idempotency key of the form's start, saved with its input
 const files = uploads({ list: document.getElementById("attached"), input: document.getElementById("files"), area: form, changed: () => { save(); reuse.update(); } });
 files.restore(unsent(NAME)?.files ?? []);
@@ -21,14 +19,13 @@ const save = keep(form, NAME, () => ({ key, files: files.kept }));
 const reuse = reuseChoice({ form, asked });
 
 function describe() {
-  const chosen = workflows.find((each) => each.id === form.workflow_id.value);
-  const count = chosen?.step_count;
-  document.getElementById("workflow-about").textContent = chosen ? `${chosen.description} ${count} ${count === 1 ? "step" : "steps"}.` : "";
+  document.getElementById("workflow-about").textContent = form.workflow_id.selectedOptions[0]?.dataset.about ?? "";
 }
 
-async function open() {
-  workflows = (await get("/workflows/", { limit: 200 })).data;
-  form.workflow_id.replaceChildren(...workflows.map((each) => make("option", { value: each.id, selected: each.id === wanted }, each.name)));
+function open() {
+  const choice = form.workflow_id;
+  if (wanted) choice.value = wanted;
+  if (choice.selectedIndex < 0) choice.selectedIndex = 0; // what was wanted or saved is not offered any more
   describe();
   reuse.update();
   if (!location.search) return;
@@ -65,7 +62,7 @@ function refuse(error) {
   save();
 }
 
-form.workflow_id.addEventListener("change", () => { wanted = form.workflow_id.value; describe(); });
+form.workflow_id.addEventListener("change", describe);
 document.getElementById("file").addEventListener("change", (event) => attempt("Loading the file", async () => {
   const [file] = event.target.files;
   if (!file) return;
@@ -91,6 +88,6 @@ window.addEventListener("pageshow", (event) => {
   files.clear();
   key = newKey();
   unlock(form);
-  attempt("Opening the form", open);
+  open();
 });
-attempt("Opening the form", open);
+open();

@@ -58,10 +58,19 @@ function values(form) {
   return found;
 }
 
+// Whether a field has another value than the server gave it.
+function isChanged(field) {
+  if (isChoice(field)) return field.checked !== field.defaultChecked;
+  if (field.localName !== "select") return field.value !== field.defaultValue;
+  const chosen = [...field.options].findIndex((each) => each.defaultSelected);
+  return field.selectedIndex !== Math.max(chosen, 0);
+}
+
+// Fills the fields that the user has not changed since the page was opened.
 function fill(form, kept) {
   for (const field of fields(form)) {
     const given = kept[field.name];
-    if (given === undefined) continue;
+    if (given === undefined || isChanged(field)) continue;
     if (isChoice(field)) field.checked = given.includes(field.value);
     else [field.value] = given;
   }
@@ -80,5 +89,6 @@ export function keep(form, name, more = () => ({})) {
     store(name, { ...more(), values: values(form) });
   };
   form.addEventListener("input", save);
+  if (fields(form).some(isChanged)) save(); // typed before this script ran
   return save;
 }

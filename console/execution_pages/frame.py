@@ -1,0 +1,105 @@
+"""What all pages of one execution have: its header, its tabs, and its event stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy
+
+from access.permissions import Action
+from common.database.server import database_now
+from console.executions.compare_pages import MAX_EARLIER, earlier_than
+from console.executions.lists import Row, rows_of
+from console.shell import part_view, show_page
+from executions.selectors import executions, inbox
+
+#: Tabs of an execution: key, label, name of the path.
+TABS = (
+    ("work", gettext_lazy("Work"), "console:execution"),
+    ("brief", gettext_lazy("Brief & answers"), "console:execution-brief"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What stands above the tabs."""
+
+    row: Row
+    earlier: Sequence[Any]  # executions to compare it with, newest first
+
+    @classmethod
+    def read(cls, request: HttpRequest, execution_id: UUID, *, within: inbox.Reach | None = None) -> Header:
+        """Read it.
+
+        Raises:
+            NotFound: there is no such execution, or none that the user may see.
+        """
+        now = database_now()
+        details = executions.details(user=request.user, execution_id=execution_id)
+        reach = within or inbox.reach(request.user, now)
+        [row] = rows_of([details], user=request.user, now=now, within=reach)
+        return cls(row=row, earlier=earlier_than(request.user, row.execution, limit=MAX_EARLIER))
+
+    @property
+    def execution(self) -> Any:
+        """The row of the database."""
+        return self.row.execution
+
+    @property
+    def may_cancel(self) -> bool:
+        """Whether the reader can cancel it now."""
+        return Action.CANCEL in self.row.details.may
+
+    @property
+    def may_retry(self) -> bool:
+        """Whether the reader can retry it now."""
+        return Action.RETRY in self.row.details.may
+
+    @property
+    def may_budget(self) -> bool:
+        """Whether the reader can change its budget now."""
+        return Action.BUDGET in self.row.details.may
+
+
+def stream_of_execution(execution_id: UUID) -> str:
+    """Return the path of the event stream of an execution."""
+    return f"/api/v1/executions/{execution_id}/stream"
+
+
+def show_tab(
+    request: HttpRequest, header: Header, template: str, *, tab: str, within: inbox.Reach | None = None, **shown: Any
+) -> HttpResponse:
+    """Render a page of an execution.
+
+    Args:
+        request: The request.
+        header: What stands above the tabs.
+        template: A template that extends `console/execution_pages/frame.html`.
+        tab: The key of the page in `TABS`, or of the tab that it belongs to.
+        within: What the user may act on; None: it is read.
+        shown: What the template shows; `status` is the HTTP status.
+    """
+    return show_page(
+        request,
+        template,
+        section="executions",
+        within=within,
+        header=header,
+        execution=header.execution,
+        tabs=TABS,
+        tab=tab,
+        stream=stream_of_execution(header.execution.id),
+        **shown,
+    )
+
+
+@part_view
+def header_part(request: HttpRequest, execution_id: UUID) -> HttpResponse:
+    """Render the header, which follows events."""
+    header = Header.read(request, execution_id)
+    return render(request, "console/execution_pages/header.html", {"header": header, "execution": header.execution})
