@@ -8,7 +8,7 @@ CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 WORKERS ?= $(shell expr $(CORES) + 3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents bench-inbox bench-scale bench-api check format migrate clean
+.PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents bench-inbox bench-scale bench-api bench-console screenshots check format migrate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -118,6 +118,12 @@ bench-scale: $(DEV) ## sums, lists and single executions with ten thousand and w
 
 bench-api: $(DEV) ## reads a second of one web process, beside a plain view with the same statements (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.scenarios.api $(BENCH_FLAGS)
+
+bench-console: $(DEV) ## pages of the console with 200,000 executions, and what browsers load while executions run (BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.scenarios.console $(BENCH_FLAGS)
+
+screenshots: $(DEV) ## pictures of all pages for the README and the docs, of the prepared examples
+	@$(BIN)/python -m tests.e2e.screenshots
 
 check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, settings
 	@$(BIN)/ruff check .

@@ -50,11 +50,11 @@ class Database:
                 for schema, table in tables
             }
 
-    def manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str, stdin: str = "") -> str:
         """Run a management command on the database; return its output."""
         command = [sys.executable, "manage.py", *arguments]
         result = subprocess.run(
-            command, cwd=ROOT, env=self.environment(), check=True, stdout=subprocess.PIPE, text=True
+            command, cwd=ROOT, env=self.environment(), check=True, input=stdin, stdout=subprocess.PIPE, text=True
         )
         return result.stdout
 
