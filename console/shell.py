@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import reverse
+from django.urls import Resolver404, resolve, reverse
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import ensure_csrf_cookie
@@ -39,6 +39,18 @@ SECTIONS = (
 STORED = "stored"
 #: The stream that a page follows unless it names another one.
 INBOX_STREAM = "/api/v1/inbox/stream"
+#: Names of the pages of an execution to which other pages lead back.
+EXECUTION_PAGES = frozenset(
+    {
+        "execution",
+        "execution-documents",
+        "execution-timeline",
+        "execution-calls",
+        "execution-brief",
+        "execution-items",
+        "execution-step",
+    }
+)
 _DIGEST_BYTES = 12
 
 Given = ParamSpec("Given")
@@ -124,11 +136,21 @@ def stored(request: HttpRequest, path: str) -> HttpResponse:
 
 
 def way_back(request: HttpRequest) -> str:
-    """Return the page of the inbox from which a page was opened; empty if it was not."""
+    """Return the page of the inbox or of an execution from which a page was opened; empty if it was not."""
     origin, inbox_path = request.GET.get("from", ""), reverse("console:inbox")
     if origin == "inbox":
         return inbox_path
-    return origin if origin.startswith(inbox_path) and origin.isprintable() else ""
+    is_known = origin.startswith(inbox_path) or _is_of_execution(origin)
+    return origin if is_known and origin.isprintable() else ""
+
+
+def _is_of_execution(origin: str) -> bool:
+    """Whether a path, perhaps with a query, is that of a page of an execution."""
+    try:
+        found = resolve(origin.partition("?")[0])
+    except Resolver404:
+        return False
+    return found.namespaces == ["console"] and found.url_name in EXECUTION_PAGES
 
 
 def part_view(view: View[Given]) -> View[Given]:

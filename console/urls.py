@@ -75,5 +75,4 @@ urlpatterns = [
         decision_pages.state,
         name="part-decision-state",
     ),
-    path("executions/<uuid:execution_id>/", views.execution, name="execution"),
 ]

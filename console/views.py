@@ -1,10 +1,9 @@
-"""Login and logout, and the page of an execution: its script loads the data from the public API and its stream."""
+"""Login and logout, the count of the inbox for pages without parts, and the page for a form that is too old."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import views as auth
@@ -14,18 +13,10 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
-from django.views.decorators.csrf import ensure_csrf_cookie
 
 from access.oidc.faults import sentence_of
 from access.services import record_logout, store_login
-from common.errors import NotFound
-from console.executions.compare_pages import MAX_EARLIER, earlier_than
-from console.shell import is_htmx, waiting_text, zone_of
-from executions.selectors import executions as selectors
-
-#: Formats of an execution's documents, with their names for people.
-_DOWNLOADS = (("docx", "Word"), ("pdf", "PDF"), ("markdown", "Markdown"), ("html", "HTML"), ("zip", "everything (zip)"))
+from console.shell import is_htmx, waiting_text
 
 
 class LoginPage(auth.LoginView):
@@ -57,29 +48,10 @@ def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
     return render(request, "console/stale_form.html", {"path": request.path}, status=403)
 
 
-def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
-    """Render a page with the count of the inbox."""
-    return render(request, template, {"waiting_count": waiting_text(request.user), **context})
-
-
 @login_required
 def waiting_count(request: HttpRequest) -> HttpResponse:
     """Return the count of the inbox."""
     return JsonResponse({"waiting": waiting_text(request.user)}, headers={"Cache-Control": "no-store"})
-
-
-@login_required
-@ensure_csrf_cookie
-def execution(request: HttpRequest, execution_id: UUID) -> HttpResponse:
-    """Render the live view of one execution. Its script says if there is no such execution."""
-    try:
-        row = selectors.execution(user=request.user, execution_id=execution_id)
-    except NotFound:
-        found: dict[str, Any] = {"earlier": ()}
-    else:
-        found = {"earlier": earlier_than(request.user, row, limit=MAX_EARLIER), "erased_at": row.erased_at}
-    with timezone.override(zone_of(request.user)):
-        return _page(request, "console/execution.html", execution_id=execution_id, downloads=_DOWNLOADS, **found)
 
 
 class Logout(auth.LogoutView):

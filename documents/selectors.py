@@ -16,6 +16,7 @@ from django.db.models import (
     OuterRef,
     Q,
     QuerySet,
+    Subquery,
     Sum,
     TextField,
 )
@@ -169,6 +170,11 @@ def _headings(*document_ids: UUID) -> QuerySet[DocumentVersion, Any]:
     return rows.values_list("document_id", "version", "title", "proposed")
 
 
+def title_of(document_id: OuterRef, version: OuterRef) -> Subquery:
+    """Return the title of a document version, for a query that has both in a row."""
+    return Subquery(DocumentVersion.objects.filter(document=document_id, version=version).values("title")[:1])
+
+
 class VersionFacts(NamedTuple):
     """What tells a document version from others, without its content."""
 
@@ -188,6 +194,37 @@ def version_facts(
     rows = DocumentVersion.objects.filter(document_id__in={each for each, number in wanted if each and number})
     found = map(VersionFacts._make, rows.values_list(*VersionFacts._fields))
     return {(each.document_id, each.version): each for each in found if (each.document_id, each.version) in wanted}
+
+
+class ListedVersion(NamedTuple):
+    """What a list of documents tells of a version."""
+
+    title: str
+    author_name: str  # empty: a model
+    proposed: bool
+    rehearsal: bool
+    prepared: bool
+    is_erased: bool
+    bytes: int
+
+
+def listed_versions(pairs: Collection[tuple[UUID, int]]) -> dict[tuple[UUID, int], ListedVersion]:
+    """Return what lists tell of document versions by (document id, version). Permissions are not checked."""
+    rows = DocumentVersion.objects.filter(
+        document_id__in={each for each, _ in pairs}, version__in={number for _, number in pairs}
+    ).annotate(
+        size=Func(Cast("content", TextField()), function="octet_length", output_field=BigIntegerField()),
+        is_rehearsal=KT("provenance__rehearsal"),
+        is_prepared=KT("provenance__prepared"),
+    )
+    names = ("title", "author_name", "proposed", "is_rehearsal", "is_prepared", "erased_at", "size")
+    return {
+        (each, number): ListedVersion(title, author, proposed, rehearsal == "true", prepared == "true", erased, size)
+        for each, number, title, author, proposed, rehearsal, prepared, at, size in rows.values_list(
+            "document_id", "version", *names
+        )
+        for erased in (at is not None,)
+    }
 
 
 class Maker(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Func, Q, QuerySet, Sum, TextField, Value
 from django.db.models.expressions import RawSQL
 
 from access.selectors import Person, find_user, named_roots, scope_names, user_names, visible_roots
@@ -118,10 +118,19 @@ def step_totals(execution_id: UUID, step_id: str) -> Totals:
     return totals(ModelCall.objects.filter(execution_id=execution_id, step_id=step_id))
 
 
-def totals_by_step(execution_id: UUID) -> dict[str, Totals]:
-    """Return the sums over an execution by step id; steps without calls are omitted."""
-    rows = ModelCall.objects.filter(execution_id=execution_id).values("step_id").annotate(**_SUMS).order_by("step_id")
-    return {row["step_id"]: _totals(row) for row in rows}
+def totals_by_step(execution_id: UUID, step_ids: Collection[str] | None = None) -> dict[str, Totals]:
+    """Return the sums over an execution by step id, of all steps or of some; steps without calls are omitted."""
+    calls = ModelCall.objects.filter(execution_id=execution_id)
+    if step_ids is not None:
+        calls = calls.filter(step_id__in=list(step_ids))
+    return {row["step_id"]: _totals(row) for row in calls.values("step_id").annotate(**_SUMS).order_by("step_id")}
+
+
+def totals_by_slug(execution_id: UUID) -> dict[str, Totals]:
+    """Return the sums over an execution by the step of the definition, its items together."""
+    slug = Func("step_id", Value("@"), Value(1), function="split_part", output_field=TextField())
+    rows = ModelCall.objects.filter(execution_id=execution_id).annotate(slug=slug).values("slug")
+    return {row["slug"]: _totals(row) for row in rows.annotate(**_SUMS).order_by("slug")}
 
 
 def models_by_step(execution_id: UUID) -> dict[str, list[str]]:

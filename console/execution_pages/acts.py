@@ -1,4 +1,4 @@
-"""Forms of an execution: cancel and retry."""
+"""Forms of an execution: cancel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from common.errors import Conflict, Invalid
 from console.edit_pages import person
 from console.execution_pages.frame import Header, show_tab
 from console.shell import form_view, stored
-from executions.services.executions import cancel_execution, retry_execution
+from executions.services.executions import cancel_execution
 
 
 @form_view
@@ -25,14 +25,6 @@ from executions.services.executions import cancel_execution, retry_execution
 def cancel(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     """Cancel the execution."""
     act = partial(cancel_execution, user=person(request), execution_id=execution_id, now=database_now())
-    return _act(request, execution_id, lambda: act().version)
-
-
-@form_view
-@require_POST
-def retry(request: HttpRequest, execution_id: UUID) -> HttpResponse:
-    """Retry the execution. Its stream has ended: the page opens a new one."""
-    act = partial(retry_execution, user=person(request), execution_id=execution_id, now=database_now())
     return _act(request, execution_id, lambda: act().version)
 
 

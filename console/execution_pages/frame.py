@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,14 +13,14 @@ from django.utils.translation import gettext_lazy
 
 from access.permissions import Action
 from common.database.server import database_now
-from console.executions.compare_pages import MAX_EARLIER, earlier_than
-from console.executions.lists import Row, rows_of
+from console.executions.lists import Row, addresses_of, rows_of
 from console.shell import part_view, show_page
 from executions.selectors import executions, inbox
 
 #: Tabs of an execution: key, label, name of the path.
 TABS = (
     ("work", gettext_lazy("Work"), "console:execution"),
+    ("documents", gettext_lazy("Documents"), "console:execution-documents"),
     ("brief", gettext_lazy("Brief & answers"), "console:execution-brief"),
 )
 
@@ -30,11 +30,24 @@ class Header:
     """What stands above the tabs."""
 
     row: Row
-    earlier: Sequence[Any]  # executions to compare it with, newest first
+    within: inbox.Reach  # what the reader may act on
 
     @classmethod
-    def read(cls, request: HttpRequest, execution_id: UUID, *, within: inbox.Reach | None = None) -> Header:
+    def read(
+        cls,
+        request: HttpRequest,
+        execution_id: UUID,
+        *,
+        within: inbox.Reach | None = None,
+        entries: Iterable[Any] | None = None,
+    ) -> Header:
         """Read it.
+
+        Args:
+            request: The request.
+            execution_id: The execution.
+            within: What the user may act on; None: it is read.
+            entries: The entries of the user's inbox about it, the oldest first; None: they are read.
 
         Raises:
             NotFound: there is no such execution, or none that the user may see.
@@ -42,8 +55,9 @@ class Header:
         now = database_now()
         details = executions.details(user=request.user, execution_id=execution_id)
         reach = within or inbox.reach(request.user, now)
-        [row] = rows_of([details], user=request.user, now=now, within=reach)
-        return cls(row=row, earlier=earlier_than(request.user, row.execution, limit=MAX_EARLIER))
+        known = None if entries is None else {execution_id: addresses_of(entries)}
+        [row] = rows_of([details], user=request.user, now=now, within=reach, known=known)
+        return cls(row=row, within=reach)
 
     @property
     def execution(self) -> Any:
@@ -71,9 +85,7 @@ def stream_of_execution(execution_id: UUID) -> str:
     return f"/api/v1/executions/{execution_id}/stream"
 
 
-def show_tab(
-    request: HttpRequest, header: Header, template: str, *, tab: str, within: inbox.Reach | None = None, **shown: Any
-) -> HttpResponse:
+def show_tab(request: HttpRequest, header: Header, template: str, *, tab: str, **shown: Any) -> HttpResponse:
     """Render a page of an execution.
 
     Args:
@@ -81,19 +93,19 @@ def show_tab(
         header: What stands above the tabs.
         template: A template that extends `console/execution_pages/frame.html`.
         tab: The key of the page in `TABS`, or of the tab that it belongs to.
-        within: What the user may act on; None: it is read.
         shown: What the template shows; `status` is the HTTP status.
     """
     return show_page(
         request,
         template,
         section="executions",
-        within=within,
+        within=header.within,
         header=header,
         execution=header.execution,
         tabs=TABS,
         tab=tab,
         stream=stream_of_execution(header.execution.id),
+        stream_last=header.execution.last_sequence,
         **shown,
     )
 

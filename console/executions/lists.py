@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -150,10 +150,21 @@ class ExecutionList:
         return sorted({each.execution.workflow_id for each in self.rows})
 
 
-def rows_of(found: Sequence[ExecutionDetails], *, user: Any, now: datetime, within: inbox.Reach) -> list[Row]:
-    """Return executions with what each one waits for, in the same order."""
-    known: list[Any] = [each.execution for each in found]
-    entries = _entries({each.id for each in known}, user=user, now=now, within=within)
+def rows_of(
+    found: Sequence[ExecutionDetails],
+    *,
+    user: Any,
+    now: datetime,
+    within: inbox.Reach,
+    known: Mapping[UUID, Mapping[str, str]] | None = None,
+) -> list[Row]:
+    """Return executions with what each one waits for, in the same order.
+
+    `known` are the addresses of the entries of the inbox by execution and kind; None: they are read.
+    """
+    listed: list[Any] = [each.execution for each in found]
+    ids = {each.id for each in listed}
+    entries = _entries(ids, user=user, now=now, within=within) if known is None else known
     return [
         Row(
             details=each,
@@ -161,17 +172,26 @@ def rows_of(found: Sequence[ExecutionDetails], *, user: Any, now: datetime, with
             waits=_waits(row, entries.get(row.id, {})),
             now=now,
         )
-        for each, row in zip(found, known, strict=True)
+        for each, row in zip(found, listed, strict=True)
     ]
 
 
 def _entries(ids: set[UUID], **asked: Any) -> Mapping[UUID, Mapping[str, str]]:
     """Return the address of the oldest entry of the inbox for each execution and kind."""
     found: dict[UUID, dict[str, str]] = defaultdict(dict)
-    rows = inbox.entries(**asked).filter(execution_id__in=ids).order_by(*inbox.ORDER)
-    for execution_id, kind, step_id in rows.values_list("execution_id", "kind", "step_id"):
-        place = [execution_id, kind, *([step_id] if step_id else [])]
-        found[execution_id].setdefault(kind, reverse("console:inbox-thing", args=place))
+    rows = inbox.entries(**asked).filter(execution_id__in=ids)
+    rows = rows.order_by("execution_id", "kind", *inbox.ORDER).distinct("execution_id", "kind")
+    for each in rows.only("execution_id", "kind", "step_id"):
+        found[each.execution_id].update(addresses_of([each]))
+    return found
+
+
+def addresses_of(entries: Iterable[Any]) -> dict[str, str]:
+    """Return the address of the first entry of each kind."""
+    found: dict[str, str] = {}
+    for each in entries:
+        place = [each.execution_id, each.kind, *([each.step_id] if each.step_id else [])]
+        found.setdefault(each.kind, reverse("console:inbox-thing", args=place))
     return found
 
 

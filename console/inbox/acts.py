@@ -191,10 +191,16 @@ def _place_errors(form: AssignForm, refusal: Invalid | Conflict) -> None:
 @require_POST
 def accept_many(request: HttpRequest) -> HttpResponse:
     """Accept the chosen documents, each on its own. What was refused is named, and stays in the list."""
+    refusals = accept_chosen(request)
+    return _list_again(request, refusals) if refusals else stored(request, Board.read(request).back(request))
+
+
+def accept_chosen(request: HttpRequest) -> list[str]:
+    """Accept the documents that a form names, each on its own; return what was refused, in sentences."""
     chosen = [each for value in request.POST.getlist("items") if (each := _version_in(value)) is not None]
     most = limits().bulk_steps
     if not chosen or len(chosen) > most:
-        return _list_again(request, [f"Choose 1 to {most} documents."])
+        return [f"Choose 1 to {most} documents."]
 
     def act() -> list[Any]:
         outcomes = services.accept_many(user=person(request), items=chosen, now=database_now())
@@ -211,11 +217,9 @@ def accept_many(request: HttpRequest) -> HttpResponse:
         for execution_id, step_id, why in outcomes
         if why or execution_id in barred
     ]
-    if not refused:
-        return stored(request, Board.read(request).back(request))
     accepted = len(chosen) - len(refused)
-    sentences = [f"{accepted} of {len(chosen)} documents are accepted."] if accepted else []
-    return _list_again(request, sentences + refused)
+    sentences = [f"{accepted} of {len(chosen)} documents are accepted."] if refused and accepted else []
+    return sentences + refused
 
 
 def _why(error: DomainError) -> str:

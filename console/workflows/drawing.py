@@ -20,6 +20,7 @@ _DECIDES = "a person decides"
 class Box:
     """A step in the drawing."""
 
+    step: str  # its id
     x: int
     y: int
     name: str
@@ -117,6 +118,7 @@ def _without_detours(graph: Graph, needs: Mapping[str, Sequence[str]]) -> list[E
 def _box(node: Node, place: tuple[int, int], roles: Mapping[str, str]) -> Box:
     x, y = place
     return Box(
+        step=node.id,
         x=x,
         y=y,
         name=_cut(node.name, _NAME),

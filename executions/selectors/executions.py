@@ -219,7 +219,8 @@ def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
 
 @compiled
 def _visible(execution_id: UUID, user_id: int | None, only: UUID | None) -> QuerySet[models.Execution]:
-    return _with_parts().filter(id=execution_id, scope__in=scopes_of_reader(user_id, only))
+    rows = _with_parts().select_related("workflow_version__workflow").defer("workflow_version__workflow__description")
+    return rows.filter(id=execution_id, scope__in=scopes_of_reader(user_id, only))
 
 
 def _with_parts() -> QuerySet[models.Execution]:

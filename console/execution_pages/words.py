@@ -1,0 +1,47 @@
+"""Names of statuses of steps for people, and addresses of their pages."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext_lazy
+
+from executions.engine.domain.states import StepStatus
+
+STEP_STATUSES = {
+    StepStatus.PENDING: gettext_lazy("not started"),
+    StepStatus.RUNNING: gettext_lazy("running"),
+    StepStatus.WAITING: gettext_lazy("waiting"),
+    StepStatus.REMEDIATING: gettext_lazy("correcting"),
+    StepStatus.COMPLETED: gettext_lazy("completed"),
+    StepStatus.FAILED: gettext_lazy("failed"),
+    StepStatus.CANCELLED: gettext_lazy("cancelled"),
+    StepStatus.SKIPPED: gettext_lazy("skipped"),
+}
+#: Limits of a budget, as a sentence names them.
+LIMITS = {
+    "max_cost_usd": gettext_lazy("US dollars"),
+    "max_tokens": gettext_lazy("tokens"),
+    "max_calls": gettext_lazy("calls"),
+    "max_seconds": gettext_lazy("seconds of work"),
+    "scope_month": gettext_lazy("the monthly budget of the scope"),
+}
+
+
+def status_words(status: str) -> str:
+    """Return a status of a step in words."""
+    return str(STEP_STATUSES[StepStatus(status)])
+
+
+def step_address(execution_id: UUID, step_id: str) -> str:
+    """Return the address of the page of a step; empty as long as there is no such page."""
+    try:
+        return reverse("console:execution-step", args=[execution_id, step_id])
+    except NoReverseMatch:
+        return ""
+
+
+def items_address(execution_id: UUID, slug: str) -> str:
+    """Return the address of the page of the items of a step."""
+    return reverse("console:execution-items", args=[execution_id, slug])
