@@ -77,7 +77,11 @@ def execution(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     except NotFound:
         found: dict[str, Any] = {"earlier": ()}
     else:
-        found = {"earlier": earlier_than(request.user, row, limit=MAX_EARLIER), "erased_at": row.erased_at}
+        found = {
+            "earlier": earlier_than(request.user, row, limit=MAX_EARLIER),
+            "erased_at": row.erased_at,
+            "failed_step": selectors.failed_step(execution_id),
+        }
     with timezone.override(zone_of(request.user)):
         return _page(request, "console/execution.html", execution_id=execution_id, downloads=_DOWNLOADS, **found)
 

@@ -16,6 +16,7 @@ from common.database.server import database_now
 from console.executions.compare_pages import MAX_EARLIER, earlier_than
 from console.executions.lists import Row, rows_of
 from console.shell import part_view, show_page
+from executions.engine.domain.states import ExecutionStatus
 from executions.selectors import executions, inbox
 
 #: Tabs of an execution: key, label, name of the path.
@@ -50,6 +51,12 @@ class Header:
     def execution(self) -> Any:
         """The row of the database."""
         return self.row.execution
+
+    @property
+    def failed_step(self) -> Any:
+        """The step with which it failed; None unless it has failed."""
+        has_failed = self.execution.status == ExecutionStatus.FAILED
+        return executions.failed_step(self.execution.id) if has_failed else None
 
     @property
     def may_cancel(self) -> bool:

@@ -11,7 +11,7 @@ from django.db.models import CharField, F, Func, Q, QuerySet, Value
 from access.selectors import Person
 from common.errors import FieldError, NotFound
 from executions import models
-from executions.engine.domain.calls import CallKey
+from executions.engine.domain.calls import CallKey, ModelReply
 from executions.engine.domain.events import EventType
 from executions.engine.domain.states import CallKind, CallStatus
 from executions.selectors import executions
@@ -81,6 +81,13 @@ def _violations(execution_id: UUID, step_ids: set[str]) -> dict[AttemptKey, list
 
 def _errors(told: Iterable[Any]) -> list[FieldError]:
     return [FieldError.model_validate(each) for each in told]
+
+
+def replies_of(execution: Any, step_id: str) -> dict[int, ModelReply]:
+    """Return the last reply of each attempt of a step that was used, without reviews. Permissions are not checked."""
+    made = telemetry.calls_of(execution.id).filter(step_id=step_id, status=CallStatus.COMMITTED.value)
+    rows = made.exclude(kind=CallKind.REVIEW.value).filter(reply__isnull=False, erased_at=None)
+    return {attempt: ModelReply.model_validate(reply) for attempt, reply in rows.values_list("attempt", "reply")}
 
 
 def is_erased(key: CallKey) -> bool:
