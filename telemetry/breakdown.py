@@ -15,7 +15,7 @@ from access.selectors import Person, scope_names, user_names
 from common.database import bulk
 from telemetry.rollups.cuts import SUMS, is_unpriced, sums_of
 from telemetry.rollups.reads import Filters, Sums, conditions, snapshot
-from telemetry.selectors import Totals, filters_of, totals_of
+from telemetry.selectors import Totals, UnknownCosts, filters_of, totals_of
 
 #: Fields of the values that a cursor holds: known cost and id of an execution.
 BY_COST = (DecimalField(max_digits=30, decimal_places=10), UUIDField())
@@ -58,15 +58,6 @@ class ExecutionShare:
     first_call_at: datetime  # of the selected calls
     totals: Totals
     max_unknown_cost_usd: Decimal | None  # max cost of calls with an unknown cost; None: a call has no known price
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnknownCosts:
-    """Calls with an unknown cost."""
-
-    calls: int
-    max_cost_usd: Decimal  # of the calls that have a max cost
-    calls_without_max: int  # whose model has no known price
 
 
 @dataclass(frozen=True, slots=True)

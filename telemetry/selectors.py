@@ -51,14 +51,36 @@ class Totals(NamedTuple):
         return self.known_cost_usd if self.cost_complete else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownCosts:
+    """Calls with an unknown cost."""
+
+    calls: int = 0
+    max_cost_usd: Decimal = Decimal(0)  # of the calls that have a max cost
+    calls_without_max: int = 0  # whose model has no known price
+
+    def __add__(self, other: UnknownCosts) -> UnknownCosts:
+        """Return the sum over both."""
+        return UnknownCosts(
+            calls=self.calls + other.calls,
+            max_cost_usd=self.max_cost_usd + other.max_cost_usd,
+            calls_without_max=self.calls_without_max + other.calls_without_max,
+        )
+
+
 #: A failed call without a cost was rejected before it cost anything. A call with a max cost of 0 is free.
-COUNT_UNPRICED = Count("id", filter=Q(cost_usd=None) & ~Q(status=CallStatus.FAILED) & ~Q(estimated_cost_usd=0))
+IS_UNPRICED = Q(cost_usd=None) & ~Q(status=CallStatus.FAILED) & ~Q(estimated_cost_usd=0)
+COUNT_UNPRICED = Count("id", filter=IS_UNPRICED)
 _SUMS = {
     "calls": Count("id"),
     **{f"sum_{name}": Sum(name) for name in TOKENS},
     "known_cost_usd": Sum("cost_usd"),
     "unpriced_calls": COUNT_UNPRICED,
     "pending": Count("id", filter=Q(status=CallStatus.PENDING)),
+}
+_UNKNOWN = {
+    "unknown_max": Sum("estimated_cost_usd", filter=IS_UNPRICED, default=Decimal(0)),
+    "unknown_without_max": Count("id", filter=IS_UNPRICED & Q(estimated_cost_usd=None)),
 }
 
 
@@ -120,17 +142,39 @@ def step_totals(execution_id: UUID, step_id: str) -> Totals:
 
 def totals_by_step(execution_id: UUID, step_ids: Collection[str] | None = None) -> dict[str, Totals]:
     """Return the sums over an execution by step id, of all steps or of some; steps without calls are omitted."""
-    calls = ModelCall.objects.filter(execution_id=execution_id)
+    calls = calls_of(execution_id)
     if step_ids is not None:
         calls = calls.filter(step_id__in=list(step_ids))
-    return {row["step_id"]: _totals(row) for row in calls.values("step_id").annotate(**_SUMS).order_by("step_id")}
+    return {str(step_id): sums for (step_id,), sums in totals_by(calls, "step_id")}
 
 
 def totals_by_slug(execution_id: UUID) -> dict[str, Totals]:
     """Return the sums over an execution by the step of the definition, its items together."""
     slug = Func("step_id", Value("@"), Value(1), function="split_part", output_field=TextField())
-    rows = ModelCall.objects.filter(execution_id=execution_id).annotate(slug=slug).values("slug")
-    return {row["slug"]: _totals(row) for row in rows.annotate(**_SUMS).order_by("slug")}
+    return {str(name): sums for (name,), sums in totals_by(calls_of(execution_id).annotate(slug=slug), "slug")}
+
+
+def totals_by(calls: QuerySet[ModelCall], *names: str) -> list[tuple[tuple[object, ...], Totals]]:
+    """Return the sums of calls by the values of columns or annotations, in their order."""
+    rows = calls.order_by().values(*names).annotate(**_SUMS).order_by(*names)
+    return [(tuple(row[name] for name in names), _totals(row)) for row in rows]
+
+
+def costs_by(calls: QuerySet[ModelCall], *names: str) -> list[tuple[tuple[object, ...], Totals, UnknownCosts]]:
+    """Return the sums of calls, and those of the unknown costs among them, as `totals_by` does: with one query."""
+    rows = calls.order_by().values(*names).annotate(**_SUMS, **_UNKNOWN).order_by(*names)
+    return [
+        (
+            tuple(row[name] for name in names),
+            _totals(row),
+            UnknownCosts(
+                calls=row["unpriced_calls"],
+                max_cost_usd=row["unknown_max"],
+                calls_without_max=row["unknown_without_max"],
+            ),
+        )
+        for row in rows
+    ]
 
 
 def models_by_step(execution_id: UUID) -> dict[str, list[str]]:

@@ -23,6 +23,7 @@ from console.shell import page_view, show_page, zone_of
 from executions.selectors.costs import WorkflowStats, workflow_stats
 from executions.selectors.executions import executions
 from telemetry import breakdown
+from telemetry.selectors import UnknownCosts
 
 PAGE_SIZE = 25  # executions
 MAX_BUDGETS = 8
@@ -83,7 +84,7 @@ def _months(form: CostsForm, address: Address) -> dict[str, Any]:
     }
 
 
-def _unknown(found: Report, address: Address, asked: dict[str, Any]) -> breakdown.UnknownCosts | None:
+def _unknown(found: Report, address: Address, asked: dict[str, Any]) -> UnknownCosts | None:
     """Return the calls of unknown cost; None: there are none."""
     if not found.unknown_days:
         return None

@@ -15,12 +15,14 @@ from access.permissions import Action
 from common.database.server import database_now
 from console.executions.lists import Row, addresses_of, rows_of
 from console.shell import part_view, show_page
+from executions.engine.domain.states import ExecutionStatus
 from executions.selectors import executions, inbox
 
 #: Tabs of an execution: key, label, name of the path.
 TABS = (
     ("work", gettext_lazy("Work"), "console:execution"),
     ("documents", gettext_lazy("Documents"), "console:execution-documents"),
+    ("calls", gettext_lazy("Calls & costs"), "console:execution-calls"),
     ("brief", gettext_lazy("Brief & answers"), "console:execution-brief"),
 )
 
@@ -63,6 +65,12 @@ class Header:
     def execution(self) -> Any:
         """The row of the database."""
         return self.row.execution
+
+    @property
+    def failed_step(self) -> Any:
+        """The step with which it failed; None unless it has failed."""
+        has_failed = self.execution.status == ExecutionStatus.FAILED
+        return executions.failed_step(self.execution.id) if has_failed else None
 
     @property
     def may_cancel(self) -> bool:

@@ -11,12 +11,14 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, Count, F, FilteredRelation, Q, QuerySet, Sum, Value, When
+from django.db.models import Case, Count, F, FilteredRelation, Max, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Coalesce
 
 from access.selectors import Person
 from executions.engine.domain.events import EventType
-from executions.engine.domain.states import ExecutionStatus
+from executions.engine.domain.states import ExecutionStatus, Limit
+from executions.models import ExecutionStep
+from executions.selectors import calls
 from executions.selectors import executions as selectors
 from telemetry import selectors as telemetry
 from telemetry.percentiles import Percentile
@@ -63,15 +65,15 @@ def execution_costs(*, user: Person, execution_id: UUID) -> ExecutionCosts:
     """
     execution = selectors.execution(user=user, execution_id=execution_id)
     step_ids = selectors.steps(user=user, execution_id=execution_id).values_list("step_id", flat=True)
-    calls = defaultdict(list)
+    made = defaultdict(list)
     for call in telemetry.calls_of(execution_id):
-        calls[call.step_id].append(call)
-    steps = [_step_costs(step_id, calls[step_id]) for step_id in step_ids]
+        made[call.step_id].append(call)
+    steps = [_step_costs(step_id, made[step_id]) for step_id in step_ids]
     return ExecutionCosts(
         execution_id=execution.id,
         status=execution.status,
         total=telemetry.add_totals(step.totals for step in steps),
-        estimated_unknown_cost_usd=telemetry.max_unknown_cost(call for made in calls.values() for call in made),
+        estimated_unknown_cost_usd=telemetry.max_unknown_cost(call for each in made.values() for call in each),
         steps=steps,
     )
 
@@ -81,6 +83,84 @@ def _step_costs(step_id: str, calls: Iterable[Any]) -> StepCosts:
     attempts = [AttemptCosts(attempt=number, calls=list(made)) for number, made in by_attempt]
     totals = telemetry.add_totals(telemetry.total_of_call(call) for each in attempts for call in each.calls)
     return StepCosts(step_id=step_id, totals=totals, attempts=attempts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockedCalls:
+    """Calls that are not made, because they might exceed a limit."""
+
+    limit: Limit
+    most_usd: Decimal | None  # maximum cost of the most expensive one; None: one has no known price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSums:
+    """The sums over the calls of one step of the definition: of all its items."""
+
+    slug: str
+    name: str
+    steps: int  # of the execution: more than one for the items of a collection
+    models: list[tuple[str, telemetry.Totals]]  # by requested model
+
+    @property
+    def totals(self) -> telemetry.Totals:
+        """The sum over all models."""
+        return telemetry.add_totals(sums for _, sums in self.models)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostSums:
+    """The cost of an execution by step and model, in the order of the definition. It is bounded by the definition."""
+
+    steps: list[StepSums]
+    unknown: telemetry.UnknownCosts
+    blocked: list[BlockedCalls]
+
+    @property
+    def total(self) -> telemetry.Totals:
+        """The sum over all steps."""
+        return telemetry.add_totals(each.totals for each in self.steps)
+
+
+def cost_sums(execution: Any) -> CostSums:
+    """Return the cost of all calls of an execution so far, and what its next calls need.
+
+    Two queries do it for any number of items. Permissions are not checked.
+    """
+    sums = telemetry.costs_by(calls.with_slug(telemetry.calls_of(execution.id)), "slug", "requested_model")
+    by_slug: dict[str, list[tuple[str, telemetry.Totals]]] = defaultdict(list)
+    for (slug, model), each, _ in sums:
+        by_slug[str(slug)].append((str(model), each))
+    rows = _steps_of_definition(execution.id)
+    steps = [
+        StepSums(slug=slug, name=found[0]["title"], steps=sum(each["steps"] for each in found), models=by_slug[slug])
+        for slug, found in ((slug, list(found)) for slug, found in groupby(rows, key=lambda row: row["slug"]))
+    ]
+    unknown = sum((each for *_, each in sums), telemetry.UnknownCosts())
+    return CostSums(steps=steps, unknown=unknown, blocked=_blocked(rows))
+
+
+def _steps_of_definition(execution_id: UUID) -> list[dict[str, Any]]:
+    """Return the steps of an execution by definition and limit, in the order of the definition."""
+    rows: QuerySet[Any] = calls.with_slug(ExecutionStep.objects.filter(execution_id=execution_id)).order_by()
+    counted = rows.values("position", "slug", "blocked_by_limit").annotate(
+        title=Max("name"),
+        steps=Count("id"),
+        most_usd=Max("required_usd"),
+        unpriced=Count("id", filter=Q(required_usd=None)),
+    )
+    return list(counted.order_by("position", "slug", "blocked_by_limit"))
+
+
+def _blocked(rows: Iterable[dict[str, Any]]) -> list[BlockedCalls]:
+    needs: dict[Limit, list[Decimal | None]] = defaultdict(list)
+    for row in rows:
+        if row["blocked_by_limit"]:
+            needs[Limit(row["blocked_by_limit"])].append(None if row["unpriced"] else row["most_usd"])
+    return [
+        BlockedCalls(limit=limit, most_usd=None if None in found else max(each for each in found if each is not None))
+        for limit, found in needs.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

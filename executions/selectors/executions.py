@@ -335,6 +335,14 @@ def scope_of(execution_id: UUID) -> UUID | None:
     return models.Execution.objects.filter(id=execution_id).values_list("scope_id", flat=True).first()
 
 
+def failed_step(execution_id: UUID) -> models.ExecutionStep | None:
+    """Return the first step whose failure has failed an execution; None: there is none. Permissions are not checked."""
+    rows = models.ExecutionStep.objects.filter(
+        execution_id=execution_id, status=StepStatus.FAILED.value, optional=False
+    )
+    return rows.only("step_id", "name", "label").order_by("position", "item_order", "id").first()
+
+
 def document_of_step(*, execution_id: UUID, step_id: str) -> UUID | None:
     """Return the id of a step's document; None if it has none. Permissions are not checked."""
     rows = models.ExecutionStep.objects.filter(execution_id=execution_id, step_id=step_id)

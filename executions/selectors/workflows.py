@@ -1,13 +1,16 @@
-"""What goes on in a workflow while its current version changes."""
+"""What goes on in a workflow while its current version changes, and the version that an execution runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from access.selectors import Person
 from executions.engine.domain.states import ACTIVE
 from executions.selectors.clarifications import open_clarifications
 from executions.selectors.executions import executions
+from workflows import repository as workflows
+from workflows.definitions.definition import WorkflowDefinition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +26,8 @@ def what_stays(*, user: Person, workflow_id: str) -> WhatStays:
     rows = executions(user=user).filter(workflow_id=workflow_id, status__in=[status.value for status in ACTIVE])
     asked = open_clarifications(user=user, workflow_id=workflow_id)
     return WhatStays(executions=rows.count(), questions=asked.count())
+
+
+def definition_of(execution: Any) -> WorkflowDefinition:
+    """Return the definition that an execution runs. Permissions are not checked."""
+    return workflows.get_definition(execution.workflow_id, execution.workflow_version.version)

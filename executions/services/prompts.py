@@ -64,16 +64,21 @@ async def get_call(*, user: Person, execution_id: UUID, call_id: UUID) -> ShownC
         NotFound: there is no such execution or call, or none that the user may see.
     """
     row = await in_thread(lambda: calls.call(user=user, execution_id=execution_id, call_id=call_id))
+    [shown] = await get_calls(user=user, execution_id=execution_id, rows=[row])
+    return shown
+
+
+async def get_calls(*, user: Person, execution_id: UUID, rows: Sequence[Any]) -> list[ShownCall]:
+    """Return calls of one step with their prompts, replies, and what was found wrong in them; all is read once.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+    """
     replay = await _Replay.of(user, execution_id)
-    if replay.is_erased or row.erased_at is not None:
-        return ShownCall(row=row)
-    step = await replay.step(row.step_id)
-    call = _newest(step.known, attempt=row.attempt, kind=row.kind, ordinal=row.ordinal)
-    try:
-        prompt = await step.prompt(call)
-    except Erased:
-        return ShownCall(row=row, reply=call.reply)
-    return ShownCall(row=row, prompt=prompt, reply=call.reply, outcome=step.outcome(prompt))
+    if replay.is_erased or not rows:
+        return [ShownCall(row=row) for row in rows]
+    step = await replay.step(rows[0].step_id)
+    return [await step.shown(row) for row in rows]
 
 
 async def proven_prompts(*, user: Person, execution_id: UUID, keys: Sequence[CallKey]) -> dict[CallKey, bool]:
@@ -161,6 +166,17 @@ class _StepReplay:
         return await replay_prompt(
             call, execution=self.execution, attempts=self.attempts, known=self.known, began=began
         )
+
+    async def shown(self, row: Any) -> ShownCall:
+        """Return one of the calls, as far as it was not erased."""
+        if row.erased_at is not None:
+            return ShownCall(row=row)
+        call = _newest(self.known, attempt=row.attempt, kind=row.kind, ordinal=row.ordinal)
+        try:
+            prompt = await self.prompt(call)
+        except Erased:
+            return ShownCall(row=row, reply=call.reply)
+        return ShownCall(row=row, prompt=prompt, reply=call.reply, outcome=self.outcome(prompt))
 
     def outcome(self, prompt: ReplayedPrompt) -> CallOutcome | None:
         """Return what became of the reply of a call; None without a reply."""

@@ -40,8 +40,12 @@ CODE_IN_TEMPLATES = re.compile(
 #: Forms without a twin, by action or class: a session has none in the API, and pages name their own versions.
 ALONE = {"/logout/", "chosen"}
 #: Fields of pages alone: the plan that was shown, the token, what a button shows, the versions with which a
-#: text began, the offer that was shown, a password that is typed again, and a scope that one choice names.
-OF_PAGES = {"plan", "csrfmiddlewaretoken", "show", "base", "head_base", "seen", "new_password_again", "scope"}
+#: text began, the offer that was shown, a password that is typed again, a scope that one choice names, limits that
+#: were shown and that are to go, and the order of a list.
+OF_PAGES = {
+    *("plan", "csrfmiddlewaretoken", "show", "base", "head_base", "seen", "new_password_again", "scope"),
+    *("shown", "remove", "order"),
+}
 #: No hash of a form with a password is stored, so it has no key.
 WITHOUT_KEY = {"post /api/v1/me/password"}
 #: Id of the form whose key a script makes.
@@ -142,6 +146,7 @@ def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
         f"/documents/{uuid7()}/",
         f"/documents/{stale_document(ada)}/again/",
         f"/executions/compare/?b={execution.id}",
+        f"/executions/{execution.id}/calls/?order=step",
         decision,
         f"{decision}edit/",
         *(f"/inbox/{each}/" for each in _waiting(ada)),
@@ -149,7 +154,7 @@ def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
     ]
     forms = [form for path in paths for form in Forms(browser.get(path)).found]
     twins = {str(attributes["data-twin"]) for attributes, _ in forms if "data-twin" in attributes}
-    assert len(twins) == 34
+    assert len(twins) == 36
     for attributes, fields in forms:
         if not ALONE & {attributes.get("action"), attributes.get("class")}:
             twin = str(attributes["data-twin"])

@@ -1,0 +1,1 @@
+"""Calls to models: what they cost, what was sent, what came back, and the budget that limits them."""
