@@ -21,6 +21,7 @@ from executions.selectors import executions, inbox
 #: Tabs of an execution: key, label, name of the path.
 TABS = (
     ("work", gettext_lazy("Work"), "console:execution"),
+    ("timeline", gettext_lazy("Timeline"), "console:execution-timeline"),
     ("brief", gettext_lazy("Brief & answers"), "console:execution-brief"),
 )
 

@@ -1,0 +1,112 @@
+"""One page of the log of an execution: newest first, each event a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import HttpRequest, QueryDict
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
+
+from common.errors import NotFound
+from console.execution_pages.event_words import Told, is_failure, sentence
+from console.shell import number_in
+from executions.engine.domain.events import ProgressEvent
+from executions.selectors import timeline
+from executions.selectors.timeline import LogFilter
+
+PAGE_SIZE = 50
+FILTERS = (
+    (LogFilter.ALL, gettext_lazy("All")),
+    (LogFilter.PEOPLE, gettext_lazy("People")),
+    (LogFilter.FAILURES, gettext_lazy("Failures")),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One event of the log."""
+
+    sequence: int
+    sentence: SafeString
+    timestamp: datetime
+    after: float  # seconds since the execution was started
+    is_failure: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPage:
+    """One page of the log."""
+
+    which: LogFilter
+    before: int | None
+    lines: Sequence[Line]
+    next: str  # query of the next page; empty on the last one
+    pruned: bool  # whether older events are not kept any more
+    filters: Sequence[tuple[str, Any, LogFilter]]  # query, label, key
+
+    @property
+    def query(self) -> str:
+        """The query of this page."""
+        return _query(self.which, self.before)
+
+    @classmethod
+    def read(cls, request: HttpRequest, execution: Any) -> LogPage:
+        """Read the page that an address names. `execution` is the row that the reader may see.
+
+        Raises:
+            NotFound: there is no such filter or page.
+        """
+        which, before = _which(request.GET), _before(request.GET)
+        found = timeline.newest_events(execution.id, which=which, before=before, limit=PAGE_SIZE + 1)
+        shown = found[:PAGE_SIZE]
+        more = len(found) > PAGE_SIZE
+        return cls(
+            which=which,
+            before=before,
+            lines=_lines(execution, shown),
+            next=_query(which, shown[-1].sequence) if more else "",
+            pruned=not more and execution.oldest_sequence > 1,
+            filters=[(_query(each, None), label, each) for each, label in FILTERS],
+        )
+
+
+def _which(asked: QueryDict) -> LogFilter:
+    try:
+        return LogFilter(asked.get("log", LogFilter.ALL))
+    except ValueError as error:
+        raise NotFound from error
+
+
+def _before(asked: QueryDict) -> int | None:
+    if "before" not in asked:
+        return None
+    if (number := number_in(asked.get("before", ""))) is None:
+        raise NotFound
+    return number
+
+
+def _query(which: LogFilter, before: int | None) -> str:
+    asked: dict[str, Any] = {} if which is LogFilter.ALL else {"log": which.value}
+    return urlencode(asked if before is None else {**asked, "before": before})
+
+
+def _lines(execution: Any, events: Sequence[ProgressEvent]) -> list[Line]:
+    named = {each.step_id for each in events} | {each.data.get("from_step") for each in events}
+    steps = timeline.named_steps(execution.id, {each for each in named if isinstance(each, str)})
+    return [_line(execution.id, each, steps, begun=execution.created_at) for each in events]
+
+
+def _line(execution_id: UUID, event: ProgressEvent, steps: Any, *, begun: datetime) -> Line:
+    return Line(
+        sequence=event.sequence,
+        sentence=sentence(Told(execution_id=execution_id, event=event, steps=steps)),
+        timestamp=event.timestamp,
+        after=max(event.timestamp - begun, timedelta(0)).total_seconds(),
+        is_failure=is_failure(event),
+    )
