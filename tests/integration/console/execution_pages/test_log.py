@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from access.services import ensure_user
 from access.user import User
-from console.execution_pages import log
+from console.execution_pages.timeline import log
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.execution import Execution
 from executions.models import ExecutionEvent

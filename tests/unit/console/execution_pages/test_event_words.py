@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from common.errors import FieldError
-from console.execution_pages.event_words import Told, is_failure, sentence
+from console.execution_pages.timeline.event_words import Told, is_failure, sentence
 from executions.engine.domain import events
 from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, PassageComment
 from executions.engine.domain.calls import Totals, Usage

@@ -10,10 +10,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
+from console.execution_pages.timeline.bars import Kind
 from console.templatetags.console import seconds, thousands, usd
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.execution import keys_of
-from executions.engine.domain.states import Limit, WaitingOn
+from executions.engine.domain.states import Limit, StepStatus, WaitingOn
 
 DECIDED = {
     AcceptanceAction.ACCEPT: gettext_lazy("accepted"),
@@ -25,6 +26,25 @@ WAITS = {
     WaitingOn.ACCEPTANCE: gettext_lazy("a decision"),
     WaitingOn.BUDGET: gettext_lazy("a higher budget"),
     WaitingOn.RATE_LIMIT: gettext_lazy("a provider"),
+}
+
+STATUSES = {
+    StepStatus.PENDING: gettext_lazy("not started"),
+    StepStatus.RUNNING: gettext_lazy("running"),
+    StepStatus.WAITING: gettext_lazy("waiting"),
+    StepStatus.REMEDIATING: gettext_lazy("correcting"),
+    StepStatus.COMPLETED: gettext_lazy("completed"),
+    StepStatus.FAILED: gettext_lazy("failed"),
+    StepStatus.CANCELLED: gettext_lazy("cancelled"),
+    StepStatus.SKIPPED: gettext_lazy("skipped"),
+}
+KINDS = {
+    Kind.QUEUE: gettext_lazy("queue"),
+    Kind.WRITING: gettext_lazy("writing"),
+    Kind.REVIEW: gettext_lazy("review"),
+    Kind.PEOPLE: gettext_lazy("waiting for people"),
+    Kind.PROVIDER: gettext_lazy("waiting for a provider"),
+    Kind.OPEN: gettext_lazy("begun, waiting"),
 }
 
 

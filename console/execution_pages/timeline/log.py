@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, QueryDict
@@ -14,7 +13,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from common.errors import NotFound
-from console.execution_pages.event_words import Told, is_failure, sentence
+from console.execution_pages.timeline.event_words import Told, is_failure, sentence
+from console.execution_pages.timeline.links import query_with
 from console.shell import number_in
 from executions.engine.domain.events import ProgressEvent
 from executions.selectors import timeline
@@ -46,14 +46,11 @@ class LogPage:
     which: LogFilter
     before: int | None
     lines: Sequence[Line]
+    query: str  # of this page
     next: str  # query of the next page; empty on the last one
+    newest: str  # query of the first page; empty on it
     pruned: bool  # whether older events are not kept any more
     filters: Sequence[tuple[str, Any, LogFilter]]  # query, label, key
-
-    @property
-    def query(self) -> str:
-        """The query of this page."""
-        return _query(self.which, self.before)
 
     @classmethod
     def read(cls, request: HttpRequest, execution: Any) -> LogPage:
@@ -70,9 +67,11 @@ class LogPage:
             which=which,
             before=before,
             lines=_lines(execution, shown),
-            next=_query(which, shown[-1].sequence) if more else "",
+            query=query_with(request.GET),
+            next=query_with(request.GET, before=shown[-1].sequence) if more else "",
+            newest="" if before is None else query_with(request.GET, before=None),
             pruned=not more and execution.oldest_sequence > 1,
-            filters=[(_query(each, None), label, each) for each, label in FILTERS],
+            filters=[(query_with(request.GET, log=each.value, before=None), label, each) for each, label in FILTERS],
         )
 
 
@@ -89,11 +88,6 @@ def _before(asked: QueryDict) -> int | None:
     if (number := number_in(asked.get("before", ""))) is None:
         raise NotFound
     return number
-
-
-def _query(which: LogFilter, before: int | None) -> str:
-    asked: dict[str, Any] = {} if which is LogFilter.ALL else {"log": which.value}
-    return urlencode(asked if before is None else {**asked, "before": before})
 
 
 def _lines(execution: Any, events: Sequence[ProgressEvent]) -> list[Line]:
