@@ -22,6 +22,7 @@ from executions.selectors import executions, inbox
 TABS = (
     ("work", gettext_lazy("Work"), "console:execution"),
     ("documents", gettext_lazy("Documents"), "console:execution-documents"),
+    ("timeline", gettext_lazy("Timeline"), "console:execution-timeline"),
     ("calls", gettext_lazy("Calls & costs"), "console:execution-calls"),
     ("brief", gettext_lazy("Brief & answers"), "console:execution-brief"),
 )

@@ -6,6 +6,7 @@ from django.urls import path
 
 from console.execution_pages import acts, brief_pages, document_tab, frame, item_pages, retry_pages, work_pages
 from console.execution_pages.calls import pages, tab_pages
+from console.execution_pages.timeline import pages as timeline
 
 urlpatterns = [
     path("executions/<uuid:execution_id>/", work_pages.work, name="execution"),
@@ -20,6 +21,9 @@ urlpatterns = [
     path(
         "executions/<uuid:execution_id>/steps/<slug:slug>/items/accept/", item_pages.accept_items, name="accept-items"
     ),
+    path("executions/<uuid:execution_id>/timeline/", timeline.timeline, name="execution-timeline"),
+    path("executions/<uuid:execution_id>/parts/times/", timeline.times_part, name="part-execution-times"),
+    path("executions/<uuid:execution_id>/parts/log/", timeline.log_part, name="part-execution-log"),
     path("executions/<uuid:execution_id>/brief/", brief_pages.brief, name="execution-brief"),
     path("executions/<uuid:execution_id>/calls/", tab_pages.calls, name="execution-calls"),
     path("executions/<uuid:execution_id>/calls/<uuid:call_id>/", pages.call, name="execution-call"),

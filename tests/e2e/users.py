@@ -9,6 +9,7 @@ import sys
 NAMES = (
     *("ada", "alice", "bob", "commuter", "cora", "delivery", "dora", "fay", "flora", "grace", "hedy", "ida", "joan"),
     *("libby", "mary", "mia", "nick", "nora", "otto", "paul", "pia", "quinn", "race", "reader", "stranger", "tess"),
+    "tim",
     *("vera", "will", "wrong"),
 )
 #: Further users, who are authors of workflows.

@@ -1,0 +1,1 @@
+"""The tab with the times of an execution and its log."""
