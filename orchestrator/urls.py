@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from orchestrator import health
+from orchestrator.openapi.page import api_page
 from orchestrator.openapi.view import openapi
 
 api: list[URLPattern | URLResolver] = [
@@ -15,7 +15,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("telemetry.urls")),
     path("", include("executions.urls")),
     re_path(r"^openapi\.json$", openapi, name="openapi"),
-    re_path(r"^docs/?$", SpectacularSwaggerSplitView.as_view(url_name="openapi", metadata_class=None), name="docs"),
+    re_path(r"^docs/?$", api_page, name="docs"),
 ]
 
 urlpatterns = [

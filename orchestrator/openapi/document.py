@@ -71,12 +71,12 @@ _POSITIONS = (
     ("last_event_id", "query", "The same for clients that cannot send headers; `lastEventId` is a synonym."),
 )
 _RETRY_AFTER = {"description": "Seconds.", "schema": {"type": "integer"}}
-_TICKET = {
-    "type": "apiKey",
-    "in": "query",
-    "name": "ticket",
-    "description": "From `stream-tickets`; valid for one stream.",
+_SCHEMES = {
+    "bearerAuth": "A token, from `POST /auth/token`, `POST /me/tokens` or the page of your account.",
+    "cookieAuth": "The login of a browser. Requests that change something also need the header `X-CSRFToken`.",
+    "ticketAuth": "From `stream-tickets`; valid for one stream.",
 }
+_TICKET = {"type": "apiKey", "in": "query", "name": "ticket"}
 
 
 def strip_optional_slashes(endpoints: list[Endpoint], **_: object) -> list[Endpoint]:
@@ -88,7 +88,8 @@ def add_stream(result: dict[str, Any], **_: object) -> dict[str, Any]:
     """Add the streams, which are not Django views, and the default error response of all paths."""
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
-    components.setdefault("securitySchemes", {})["ticketAuth"] = _TICKET
+    schemes = {**components.get("securitySchemes", {}), "ticketAuth": _TICKET}
+    components["securitySchemes"] = {name: {**schemes[name], "description": _SCHEMES[name]} for name in schemes}
     result["paths"][_STREAM_PATH] = {"get": _stream_operation()}
     result["paths"][_FEED_PATH] = {"get": _feed_operation()}
     result["paths"][_INBOX_PATH] = {"get": _inbox_operation()}

@@ -124,7 +124,7 @@ POLICIES = (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
         f"img-src 'self' data:; font-src 'self' data:; {_FRAMES_AND_FORMS}",
     ),
-    ("/", f"default-src 'self'; {_FRAMES_AND_FORMS}"),
+    ("/", f"default-src 'self'; manifest-src 'self'; {_FRAMES_AND_FORMS}"),
 )
 
 

@@ -10,6 +10,9 @@ import jsonschema_rs
 import pytest
 from django.test import Client
 
+from orchestrator.openapi.fields import field_texts, fields_of
+from orchestrator.openapi.page import HARMLESS
+
 Json = dict[str, Any]
 
 
@@ -102,6 +105,61 @@ def test_each_example_is_valid(document: Json) -> None:
 def test_every_parameter_is_described(document: Json) -> None:
     lacking = [name for name, parameter in parameters(document) if len(parameter.get("description", "")) < 5]
     assert not lacking, "\n".join(lacking)
+
+
+def schemas(document: Json) -> Iterator[tuple[str, Json]]:
+    """Yield all schemas: of components, bodies and parameters."""
+    yield from document["components"]["schemas"].items()
+    for name, operation in operations(document):
+        yield from ((name, each["schema"]) for each in operation.get("parameters", []))
+        for part, content in bodies(operation):
+            yield from ((f"{name} {part}", media["schema"]) for media in content.values())
+
+
+def fields(document: Json) -> Iterator[tuple[str, str, Json]]:
+    for owner, schema in schemas(document):
+        yield from ((owner, name, holder[name]) for owner, name, holder in fields_of(schema, owner))
+
+
+def test_every_field_is_described(document: Json) -> None:
+    found = list(fields(document))
+    lacking = [f"{owner}.{name}" for owner, name, field in found if len(field.get("description", "")) < 5]
+    assert len(found) > 900
+    assert not lacking, f"{lacking}: give them a help_text, or a description in orchestrator/openapi/fields.json"
+
+
+def test_no_description_is_written_for_programmers(document: Json) -> None:
+    assert not [name for _, name, field in fields(document) if field["description"].startswith("Return ")]
+
+
+def test_no_description_is_left_over(document: Json) -> None:
+    shown = {
+        (key, field["description"]) for owner, name, field in fields(document) for key in (name, f"{owner}.{name}")
+    }
+    assert {key for key, text in field_texts().items() if (key, text) not in shown} == set()
+
+
+def test_a_schema_that_is_also_shown_to_models_stays_as_it_is(document: Json) -> None:
+    from executions.engine.domain.dry_run import DryRunScript
+
+    script = document["components"]["schemas"]["StartExecutionRequest"]["properties"]["rehearsal"]
+    assert "description" in script["properties"]["latency_seconds"]
+    assert "description" not in DryRunScript.model_json_schema()["properties"]["latency_seconds"]
+
+
+def test_every_operation_names_the_authentication_that_applies(document: Json) -> None:
+    known = document["components"]["securitySchemes"]
+    assert all(len(scheme["description"]) > 20 for scheme in known.values())
+    for name, operation in operations(document):
+        schemes = {scheme for each in operation.get("security", []) for scheme in each}
+        wanted = set() if name == "post /api/v1/auth/token" else {"bearerAuth", "cookieAuth"}
+        if name.endswith("/stream") and "inbox" not in name:
+            wanted |= {"ticketAuth"}
+        assert schemes == wanted, name
+
+
+def test_operations_that_need_no_warning_exist(document: Json) -> None:
+    assert set(HARMLESS) <= {operation["operationId"] for _, operation in operations(document)}
 
 
 @pytest.mark.parametrize("wanted", ["cursor", "If-Match", "Last-Event-ID", "last_event_id", "step_id", "tz"])

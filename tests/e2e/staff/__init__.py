@@ -1,0 +1,1 @@
+"""The pages of staff and programmers in Chromium."""
