@@ -304,7 +304,7 @@ class ScopeRetention(models.Model):
     """How long a root scope keeps the executions in it. `version` is the optimistic lock."""
 
     scope = models.OneToOneField("access.Scope", primary_key=True, on_delete=models.CASCADE, related_name="+")
-    days = models.PositiveIntegerField()  # after the end of an execution
+    days = models.PositiveIntegerField(null=True)  # after the end of an execution; NULL: the setting was removed
     version = models.PositiveIntegerField(default=1)
 
     class Meta:

@@ -82,6 +82,12 @@ def scopes_without_owner(user_id: int) -> list[str]:
     return [f"{scope.type}/{scope.key}" for scope in left]
 
 
+def is_last_superuser(user_id: int) -> bool:
+    """Return whether no other active user has the rights of a superuser, and this one has them."""
+    superusers = User.objects.filter(is_superuser=True, is_active=True)
+    return superusers.filter(pk=user_id).exists() and not superusers.exclude(pk=user_id).exists()
+
+
 @transaction.atomic
 def erase_account(account: Account) -> None:
     """Erase name, address and all that belongs to the account alone, and record it.

@@ -54,6 +54,13 @@ class StillOpen(Conflict):
         super().__init__(f"{len(self.execution_ids)} executions that hold what the person wrote have not ended.")
 
 
+class LastSuperuser(Conflict):
+    """No other active user has the rights of a superuser."""
+
+    code = "last-superuser"
+    sentence = "This is the only active superuser. Make another one first: manage.py issue_token NAME --superuser."
+
+
 @dataclass(slots=True, kw_only=True)
 class Traces:
     """Where a person's texts are."""
@@ -67,6 +74,7 @@ class Traces:
     labels: dict[UUID, set[str]] = field(default_factory=dict)  # steps of others with an item of an erased list
     files: dict[UUID, UUID | None] = field(default_factory=dict)
     ownerless: list[str] = field(default_factory=list)  # scopes without another owner
+    is_last_superuser: bool = False
 
     @property
     def steps(self) -> dict[UUID, set[str]]:
@@ -103,6 +111,7 @@ def find_traces(name: str, *, with_derived: bool) -> Traces:
     found = Traces(account=account, with_derived=with_derived)
     found.files = storage.files_of(account.user_id)
     found.ownerless = accounts.scopes_without_owner(account.user_id)
+    found.is_last_superuser = accounts.is_last_superuser(account.user_id)
     every = {each.id: (each, is_erased) for each, is_erased in traces.started_by(account.user_id)}
     found.started = {key: each for key, (each, is_erased) in every.items() if not is_erased}
     roots = {each.root_id for each, _ in every.values()} | documents.roots_of_author(account.user_id)
@@ -155,9 +164,12 @@ def erase_person(name: str, *, with_derived: bool) -> Traces:
 
     Raises:
         NotFound: there is no such user.
+        LastSuperuser: no other user has the rights of a superuser; nothing was changed.
         StillOpen: executions that hold what the person wrote have not ended; no text was erased.
     """
     first = find_traces(name, with_derived=with_derived)
+    if first.is_last_superuser:
+        raise LastSuperuser
     _check_ended(first)
     set_active([first.account.user_id], is_active=False)
     found = find_traces(name, with_derived=with_derived)

@@ -9,7 +9,14 @@ from django.core.management.base import BaseCommand, CommandError
 
 from common.database.connections import without_time_limit
 from common.errors import NotFound
-from executions.services.erasure.people import StillOpen, Traces, cancel_open, erase_person, find_traces
+from executions.services.erasure.people import (
+    LastSuperuser,
+    StillOpen,
+    Traces,
+    cancel_open,
+    erase_person,
+    find_traces,
+)
 
 _SHOWN = 20  # executions that a message names
 
@@ -33,12 +40,12 @@ class Command(BaseCommand):
         """Erase the person.
 
         Raises:
-            CommandError: there is no such user, or executions have not ended; then no text was erased.
+            CommandError: there is no such user, no other superuser, or executions have not ended. No text was erased.
         """
         try:
             with without_time_limit():
                 found = self._erase(name, derived=derived, cancel=cancel, dry_run=dry_run)
-        except NotFound as error:
+        except (NotFound, LastSuperuser) as error:
             raise CommandError(str(error)) from error
         except StillOpen as error:
             shown = "\n".join(map(str, error.execution_ids[:_SHOWN]))
@@ -49,8 +56,8 @@ class Command(BaseCommand):
     def _erase(self, name: str, *, derived: bool, cancel: bool, dry_run: bool) -> Traces:
         if dry_run:
             return find_traces(name, with_derived=derived)
-        if cancel:
-            cancel_open(find_traces(name, with_derived=derived))
+        if cancel and not (found := find_traces(name, with_derived=derived)).is_last_superuser:
+            cancel_open(found)
         return erase_person(name, with_derived=derived)
 
 
@@ -63,6 +70,8 @@ def _lines(found: Traces, *, dry_run: bool) -> Iterator[str]:
     yield f"{len(found.files)} files"
     if found.ownerless:
         yield f"no other owner: {', '.join(found.ownerless)}"
+    if dry_run and found.is_last_superuser:
+        yield LastSuperuser.sentence
     if dry_run and found.open:
         yield f"{len(found.open)} executions have not ended; --cancel cancels them"
     yield "Nothing was written." if dry_run else f"The account is {found.account.alias} now, and inactive."
