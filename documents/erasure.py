@@ -90,12 +90,12 @@ FROM documents_documentversion AS gone
 WHERE head.id = ANY(%s) AND head.erased_at IS NULL
   AND gone.document_id = head.id AND gone.version = head.version AND gone.erased_at IS NOT NULL
 """
-#: Ids of files that a version in a root scope names in its provenance, which has few words then.
+#: Files that a version in a root scope was made from, by the index document_version_file.
 _FILES_NAMED = """
-SELECT DISTINCT wanted.name FROM documents_document AS head
-JOIN documents_documentversion AS version ON version.document_id = head.id
-JOIN unnest(%s::text[]) AS wanted (name) ON strpos(version.provenance::text, wanted.name) > 0
-WHERE head.root_id = %s AND version.erased_at IS NULL AND version.execution_id IS DISTINCT FROM %s
+SELECT DISTINCT version.provenance -> 'file' ->> 'id' FROM documents_documentversion AS version
+JOIN documents_document AS head ON head.id = version.document_id
+WHERE version.provenance -> 'file' ->> 'id' = ANY(%s) AND head.root_id = %s
+  AND version.erased_at IS NULL AND version.execution_id IS DISTINCT FROM %s
 """
 
 #: Versions with what they were made from: a version that was erased before was no base. Provenance is small beside

@@ -83,7 +83,8 @@ class Execution(models.Model):
             ),
         ]
         # No index contains a column that changes with every step: PostgreSQL could not make heap-only updates then, and
-        # would update all indexes of the row each time (PostgreSQL manual, "Heap-Only Tuples").
+        # would update all indexes of the row each time (PostgreSQL manual, "Heap-Only Tuples"). The migration
+        # 0018_file_indexes adds one of an expression: execution_files.
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="execution_newest"),  # selectors.lists, and the next ones
             models.Index(fields=["scope", "status", "created_at", "id"], name="execution_in_scope"),

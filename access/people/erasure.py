@@ -26,7 +26,7 @@ _BEGIN = r"((?<![[:alnum:]_])|(?<=\\[bfnrt]))"
 #: Responses to other users that hold a name. The keys stay, so that a repeated request does not act again.
 _FORGET_ANSWERS_WITH = """
 UPDATE access_keptanswer SET answer = 'null', headers = '{}', status = 410
-WHERE starts_with(path, '/api/') AND answer::text ~* %s
+WHERE answer::text ~* %s
 """
 
 

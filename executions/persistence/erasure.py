@@ -78,18 +78,19 @@ SELECT DISTINCT document_id FROM executions_executionstep WHERE execution_id = %
 """
 _DONE = "UPDATE executions_execution SET erasing = '' WHERE id = %s"
 _LEFT = "SELECT id FROM executions_execution WHERE erasing <> '' AND id > %s ORDER BY id LIMIT %s"
-#: A file's id is in a brief, or is an answer. Executions that began before its upload cannot have it.
+#: The indexes of 0018_file_indexes, which have these conditions, find them: the number of executions plays no part.
 _FILES_NAMED = """
-SELECT wanted.name FROM unnest(%s::text[]) AS wanted (name)
-WHERE EXISTS (
-  SELECT FROM executions_execution AS other
-  WHERE other.scope_id = %s AND other.id <> %s AND (
-    strpos(other.input::text, wanted.name) > 0 OR EXISTS (
-      SELECT FROM executions_executionstep AS step
-      WHERE step.execution_id = other.id AND step.rounds <> '[]' AND strpos(step.rounds::text, wanted.name) > 0
-    )
-  )
+WITH used AS (
+  SELECT access_ids_in(other.input::text) AS ids FROM executions_execution AS other
+  WHERE strpos(other.input::text, '"files"') > 0 AND access_ids_in(other.input::text) && %s::text[]
+    AND other.scope_id = %s AND other.id <> %s
+  UNION ALL
+  SELECT access_ids_in(step.rounds::text) FROM executions_executionstep AS step
+  JOIN executions_execution AS other ON other.id = step.execution_id
+  WHERE step.rounds @> '[{"questions": [{"answer_type": "file"}]}]' AND access_ids_in(step.rounds::text) && %s::text[]
+    AND other.scope_id = %s AND other.id <> %s
 )
+SELECT DISTINCT name FROM used, unnest(used.ids) AS name WHERE name = ANY(%s)
 """
 
 
@@ -158,6 +159,7 @@ def unfinished(*, after: UUID, limit: int) -> list[UUID]:
 
 def files_used_by_others(execution_id: UUID, root_id: UUID, file_ids: Collection[UUID]) -> set[UUID]:
     """Return those files that another execution, or a document, of a root scope uses."""
-    rows = bulk.execute(_FILES_NAMED, [[str(each) for each in file_ids], root_id, execution_id])
+    wanted = [str(each) for each in file_ids]
+    rows = bulk.execute(_FILES_NAMED, [*[wanted, root_id, execution_id] * 2, wanted])
     named = {UUID(name) for (name,) in rows}
     return named | documents.files_named(file_ids, root_id=root_id, but_by=execution_id)

@@ -28,15 +28,18 @@ WHERE step.id > %s AND (
 )
 ORDER BY step.id LIMIT 1000
 """
+#: By the same indexes as `erasure._FILES_NAMED`.
 _USING_FILES = """
-SELECT DISTINCT execution.id, execution.scope_id, execution.status
-FROM executions_execution AS execution, unnest(%s::text[]) AS wanted (name)
-WHERE execution.scope_id = ANY(%s) AND (
-  strpos(execution.input::text, wanted.name) > 0 OR EXISTS (
-    SELECT FROM executions_executionstep AS step
-    WHERE step.execution_id = execution.id AND strpos(step.rounds::text, wanted.name) > 0
-  )
+WITH used AS (
+  SELECT id FROM executions_execution
+  WHERE strpos(input::text, '"files"') > 0 AND access_ids_in(input::text) && %s::text[]
+  UNION
+  SELECT execution_id FROM executions_executionstep
+  WHERE rounds @> '[{"questions": [{"answer_type": "file"}]}]' AND access_ids_in(rounds::text) && %s::text[]
 )
+SELECT execution.id, execution.scope_id, execution.status
+FROM executions_execution AS execution JOIN used ON used.id = execution.id
+WHERE execution.scope_id = ANY(%s)
 """
 _LINKS = """
 SELECT step.execution_id, step.step_id, execution.status, step.status, step.input_versions, step.document_id,
@@ -165,7 +168,8 @@ def using_files(file_ids: Collection[UUID], root_ids: Collection[UUID]) -> list[
     """Return the executions in root scopes that have files in their brief or answers."""
     if not file_ids:
         return []
-    rows = bulk.execute(_USING_FILES, [[str(each) for each in file_ids], list(root_ids)])
+    wanted = [str(each) for each in file_ids]
+    rows = bulk.execute(_USING_FILES, [wanted, wanted, list(root_ids)])
     return [Found(key, root_id, status in ENDED) for key, root_id, status in rows]
 
 

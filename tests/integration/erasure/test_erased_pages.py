@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from django.test import Client
 
+from access.models import KeptAnswer, ScopeRole
 from documents.models import Document
 from tests.factories import reports
 from tests.factories.callers import Caller
+from tests.integration.erasure.test_erase_person import erase
 
 pytestmark = pytest.mark.django_db
 
@@ -40,3 +44,17 @@ def test_the_page_of_an_erased_execution_says_so(ada: Caller, report: int) -> No
         "What people and models wrote here was erased" in browser.get(f"/executions/{execution.id}/").content.decode()
     )
     assert browser.get(f"/executions/compare/?a={execution.id}&b={execution.id}").status_code == 200
+
+
+def test_what_a_form_told_about_a_person_goes_with_the_name(ada: Caller, eve: Caller, report: int) -> None:
+    reports.start(eve.user)
+    browser = Client()
+    browser.force_login(eve.user)
+    sent = {"scope_type": "project", "scope_id": "alpha", "username": "ada", "role": "viewer"}
+    sent["Idempotency-Key"] = str(uuid4())
+    assert "ada is viewer now." in browser.post("/scopes/-/roles/", sent, headers={"HX-Request": "true"}).text
+    assert KeptAnswer.objects.get().answer == "ada is viewer now."
+    erase("ada")
+    assert KeptAnswer.objects.get().answer is None
+    again = browser.post("/scopes/-/roles/", sent, headers={"HX-Request": "true"})
+    assert (again.status_code, ScopeRole.objects.filter(user=ada.user).exists()) == (410, False)
