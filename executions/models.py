@@ -71,6 +71,8 @@ class Execution(models.Model):
         db_default="",
     )
 
+    brief_hash = models.CharField(max_length=64, blank=True, default="", db_default="")  # of an erased brief, SHA-256
+
     class Meta:
         constraints = [
             models.CheckConstraint(

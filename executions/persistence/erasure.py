@@ -14,18 +14,19 @@ from uuid import UUID
 from common.database import bulk
 from documents import erasure as documents
 from executions.engine.domain.states import ENDED, Erasing
-from executions.persistence.person_traces import replace_data
+from executions.persistence.person_traces import BRIEF_HASH, replace_data
 
 EVENTS = 1_000  # that one transaction deletes
 
 #: The version rises, so that a client that has read the execution before finds another one. A guard by status is
 #: enough, because a row that has ended changes by a retry alone, and the caller holds its lock.
-_EMPTY = """
+_EMPTY = f"""
 UPDATE executions_execution
-SET input = NULL, failure_message = '', script = CASE WHEN script IS NOT NULL THEN '{}'::jsonb END,
+SET brief_hash = coalesce({BRIEF_HASH}, ''), input = NULL, failure_message = '',
+  script = CASE WHEN script IS NOT NULL THEN '{{}}'::jsonb END,
   version = version + 1, updated_at = %s, erased_at = %s, erasing = %s
 WHERE id = %s AND erased_at IS NULL AND status = ANY(%s)
-"""
+"""  # noqa: S608 - no input in it
 _EMPTY_STEPS = """
 UPDATE executions_executionstep
 SET version = version + 1, label = '', rounds = '[]', asked_at = NULL, violations = '[]', wait = NULL,

@@ -28,6 +28,23 @@ WHERE step.id > %s AND (
 )
 ORDER BY step.id LIMIT 1000
 """
+#: The hash of a brief as it is stored, by which copies of an erased one are found; NULL: there is no brief.
+BRIEF_HASH = "encode(sha256(convert_to(input::text, 'UTF8')), 'hex')"
+#: *Make again* starts with the brief of another execution in the same root scope. The first one is of who wrote it.
+_COPIES = f"""
+WITH own AS (
+  SELECT DISTINCT scope_id FROM executions_execution WHERE requested_by_id = %s
+), briefs AS MATERIALIZED (
+  SELECT id, scope_id, status, requested_by_id, created_at, input IS NOT NULL AS is_left,
+    coalesce({BRIEF_HASH}, brief_hash) AS hash
+  FROM executions_execution WHERE scope_id IN (SELECT scope_id FROM own) AND (input IS NOT NULL OR brief_hash <> '')
+), first AS (
+  SELECT DISTINCT ON (scope_id, hash) scope_id, hash, requested_by_id FROM briefs
+  ORDER BY scope_id, hash, created_at, id
+)
+SELECT briefs.id, briefs.scope_id, briefs.status FROM briefs JOIN first USING (scope_id, hash)
+WHERE first.requested_by_id = %s AND briefs.requested_by_id IS DISTINCT FROM %s AND briefs.is_left
+"""  # noqa: S608 - no input in it
 #: By the same indexes as `erasure._FILES_NAMED`.
 _USING_FILES = """
 WITH used AS (
@@ -146,6 +163,12 @@ def started_by(user_id: int) -> list[tuple[Found, bool]]:
     """Return the executions that a user has started, and whether each is erased completely."""
     rows = bulk.execute(_STARTED, [user_id])
     return [(Found(key, root_id, status in ENDED), is_erased) for key, root_id, status, is_erased in rows]
+
+
+def copied_from(user_id: int) -> list[Found]:
+    """Return the executions of others that began later with a brief of a user, word by word."""
+    rows = bulk.execute(_COPIES, [user_id] * 3)
+    return [Found(key, root_id, status in ENDED) for key, root_id, status in rows]
 
 
 def names_of_starter(user_id: int) -> set[str]:

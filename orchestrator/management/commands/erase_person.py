@@ -64,6 +64,10 @@ class Command(BaseCommand):
 def _lines(found: Traces, *, dry_run: bool) -> Iterator[str]:
     kept = "" if found.with_derived else ", without the documents that they made"
     yield f"{len(found.started)} executions that the person started{kept}"
+    if found.copied:
+        does = "go" if found.with_derived else "stay without --derived"
+        shown = ", ".join(map(str, sorted(found.copied)[:_SHOWN]))
+        yield f"{len(found.copied)} executions of others that began with a copy of such a brief {does}: {shown}"
     yield f"{len(found.joined)} executions of others with answers, decisions or files: their replies"
     yield f"{sum(map(len, found.steps.values()))} steps of other executions that have read what goes: their replies"
     yield f"{len(found.derived.left)} versions of documents"
