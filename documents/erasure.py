@@ -126,6 +126,11 @@ _REPLACE_PROVENANCE = """
 UPDATE documents_documentversion AS version SET provenance = given.provenance::json
 FROM json_to_recordset(%s::json) AS given (id bigint, provenance text) WHERE version.id = given.id
 """
+_RENAME_ROLES = """
+UPDATE documents_documentversion
+SET provenance = jsonb_set(provenance::jsonb, '{role}', to_jsonb(%s::text), false)::json
+WHERE execution_id = %s
+"""
 _RENAME_VERSIONS = "UPDATE documents_documentversion SET author_name = %s WHERE author_id = %s AND author_name <> %s"
 _RENAME_HEADS = "UPDATE documents_document SET author_name = %s WHERE author_name = %s AND author_name <> ''"
 _NAMES = """
@@ -235,6 +240,11 @@ def forget_author(user_id: int, *, names: Iterable[str], alias: str) -> None:
         bulk.execute(_RENAME_RESOLVER, [alias, name])
         bulk.execute(_RENAME_HEADS, [alias, name])
     bulk.execute(_RENAME_VERSIONS, [alias, user_id, alias])
+
+
+def rename_roles(execution_id: UUID, name: str) -> None:
+    """Store another name of the role that made each version of an execution."""
+    bulk.execute(_RENAME_ROLES, [name, execution_id])
 
 
 def change_provenance(name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from common.database import bulk
 from documents import erasure as documents
 from executions.engine.domain.states import ENDED, Erasing
 from executions.persistence.person_traces import BRIEF_HASH, replace_data
+from workflows import repository as workflows
 
 EVENTS = 1_000  # that one transaction deletes
 
@@ -77,6 +78,12 @@ _DELETE_DRAFTS = "DELETE FROM executions_stepdraft WHERE execution_id = %s"
 _DOCUMENTS = """
 SELECT DISTINCT document_id FROM executions_executionstep WHERE execution_id = %s AND document_id IS NOT NULL
 """
+#: What a step is called is the author's text, too, if the definition was only tried.
+_EMPTY_NAMES = """
+UPDATE executions_executionstep SET version = version + 1, name = left(step_id, 80), role = %s WHERE execution_id = %s
+"""
+_DEFINITION = "SELECT workflow_version_id FROM executions_execution WHERE id = %s"
+_IS_USED = "SELECT FROM executions_execution WHERE workflow_version_id = %s AND erased_at IS NULL LIMIT 1"
 _DONE = "UPDATE executions_execution SET erasing = '' WHERE id = %s"
 _LEFT = "SELECT id FROM executions_execution WHERE erasing <> '' AND id > %s ORDER BY id LIMIT %s"
 #: The indexes of 0018_file_indexes, which have these conditions, find them: the number of executions plays no part.
@@ -146,6 +153,15 @@ def delete_drafts(execution_id: UUID) -> None:
 def documents_of(execution_id: UUID) -> list[UUID]:
     """Return the documents of an execution's steps."""
     return [key for (key,) in bulk.execute(_DOCUMENTS, [execution_id])]
+
+
+def erase_candidate(execution_id: UUID) -> None:
+    """Erase the definition that an execution has only tried, unless another one that is not erased has, too."""
+    [(row_id,)] = bulk.execute(_DEFINITION, [execution_id])
+    if workflows.is_candidate(row_id):
+        bulk.execute(_EMPTY_NAMES, [workflows.ERASED, execution_id])
+        documents.rename_roles(execution_id, workflows.ERASED)
+        workflows.erase_candidate(row_id, is_used=lambda: bulk.execute(_IS_USED, [row_id]).fetchone() is not None)
 
 
 def end(execution_id: UUID) -> None:
