@@ -31,6 +31,7 @@ from common.errors import Erased
 
 HEADER = "Idempotency-Key"  # and the name of the hidden field in forms
 REPLAYED_HEADER = "Idempotency-Replayed"
+_GONE = "What this request made was erased."
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _FORM_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s::bigint)"
@@ -89,6 +90,7 @@ def run_form_once(request: HttpRequest, act: Callable[[], JsonValue]) -> JsonVal
 
     Raises:
         BadIdempotencyKey: the key is malformed.
+        Erased: the same form was sent before, and what it told was erased.
     """
     key = str(request.POST.get(HEADER, ""))
     if not key:
@@ -99,7 +101,9 @@ def run_form_once(request: HttpRequest, act: Callable[[], JsonValue]) -> JsonVal
     body_hash = _hash(sent).hexdigest()
     owner = _owner(request, f"{key}.{body_hash}")
     with transaction.atomic():
-        for _, _, _, result in _locked(owner, statement=_WAIT_FOR_LOCK):
+        for _, status, _, result in _locked(owner, statement=_WAIT_FOR_LOCK):
+            if status == HTTPStatus.GONE:
+                raise Erased(_GONE)
             return cast(JsonValue, result)
         result = act()
         keep_answer(**owner, status=200, headers={}, answer=result, body_hash=body_hash, now=database_now())
@@ -126,7 +130,7 @@ def _replay(
     if first_hash != body_hash:
         raise IdempotencyKeyReused
     if status == HTTPStatus.GONE:
-        raise Erased("What this request made was erased.")
+        raise Erased(_GONE)
     recheck(answer)
     if is_secret:
         raise IdempotencySecret

@@ -177,6 +177,7 @@ class KeptAnswer(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["user", "method", "path", "key"], name="answer_once_per_key"),
         ]
+        # The migration 0011_ids_in_answers adds an index of an expression: answer_ids, for services.forget_answers.
         indexes = [models.Index(fields=["kept_at"], name="answer_kept_at")]  # services.remove_old_answers
 
     def __str__(self) -> str:

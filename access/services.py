@@ -45,18 +45,18 @@ INSERT INTO access_keptanswer (user_id, method, path, key, body_hash, status, he
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (user_id, method, path, key) DO UPDATE SET (body_hash, status, headers, answer, kept_at)
   = (excluded.body_hash, excluded.status, excluded.headers, excluded.answer, excluded.kept_at)"""
-#: A start has its execution in the answer, other requests have it in the path. Forms of pages keep no texts.
+#: The index answer_ids has the ids in paths and answers. A start has its execution in the answer, other requests have
+#: it in the path. Of documents the path counts, and of one that was added the answer's own id.
 _FORGET_ANSWERS = """
 UPDATE access_keptanswer SET answer = 'null', headers = '{}', status = 410
-WHERE starts_with(path, '/api/') AND (
+WHERE access_ids_in(path || ' ' || answer::text) && %s::text[] AND (
   strpos(path, %s) > 0 OR strpos(answer::text, %s) > 0
   OR substring(path FROM '/documents/([0-9a-f-]{36})') = ANY(%s::text[])
 )
 """
-#: The answer to a document that was added has its id, and the path has none.
 _FORGET_ANSWERS_ABOUT = """
 UPDATE access_keptanswer SET answer = 'null', headers = '{}', status = 410
-WHERE starts_with(path, '/api/') AND (
+WHERE access_ids_in(path || ' ' || answer::text) && %s::text[] AND (
   substring(path FROM '/documents/([0-9a-f-]{36})') = ANY(%s::text[]) OR answer ->> 'id' = ANY(%s::text[])
 )
 """
@@ -372,13 +372,14 @@ def forget_answers(execution_id: UUID, document_ids: Collection[UUID] = ()) -> N
 
     Their keys stay for their time, so that a repeated request does not act again.
     """
-    bulk.execute(_FORGET_ANSWERS, [str(execution_id), str(execution_id), [str(each) for each in document_ids]])
+    about, documents = str(execution_id), [str(each) for each in document_ids]
+    bulk.execute(_FORGET_ANSWERS, [[about, *documents], about, about, documents])
 
 
 def forget_answers_about(document_ids: Collection[UUID]) -> None:
     """Erase the stored responses about documents, as `forget_answers` does."""
     ids = [str(each) for each in document_ids]
-    bulk.execute(_FORGET_ANSWERS_ABOUT, [ids, ids])
+    bulk.execute(_FORGET_ANSWERS_ABOUT, [ids, ids, ids])
 
 
 def remove_expired_tokens(*, now: datetime) -> None:

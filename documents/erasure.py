@@ -90,12 +90,12 @@ FROM documents_documentversion AS gone
 WHERE head.id = ANY(%s) AND head.erased_at IS NULL
   AND gone.document_id = head.id AND gone.version = head.version AND gone.erased_at IS NOT NULL
 """
-#: Ids of files that a version in a root scope names in its provenance, which has few words then.
+#: Files that a version in a root scope was made from, by the index document_version_file.
 _FILES_NAMED = """
-SELECT DISTINCT wanted.name FROM documents_document AS head
-JOIN documents_documentversion AS version ON version.document_id = head.id
-JOIN unnest(%s::text[]) AS wanted (name) ON strpos(version.provenance::text, wanted.name) > 0
-WHERE head.root_id = %s AND version.erased_at IS NULL AND version.execution_id IS DISTINCT FROM %s
+SELECT DISTINCT version.provenance -> 'file' ->> 'id' FROM documents_documentversion AS version
+JOIN documents_document AS head ON head.id = version.document_id
+WHERE version.provenance -> 'file' ->> 'id' = ANY(%s) AND head.root_id = %s
+  AND version.erased_at IS NULL AND version.execution_id IS DISTINCT FROM %s
 """
 
 #: Versions with what they were made from: a version that was erased before was no base. Provenance is small beside
@@ -125,6 +125,11 @@ WHERE id > %s AND strpos(provenance::text, %s) + strpos(provenance::text, %s) > 
 _REPLACE_PROVENANCE = """
 UPDATE documents_documentversion AS version SET provenance = given.provenance::json
 FROM json_to_recordset(%s::json) AS given (id bigint, provenance text) WHERE version.id = given.id
+"""
+_RENAME_ROLES = """
+UPDATE documents_documentversion
+SET provenance = jsonb_set(provenance::jsonb, '{role}', to_jsonb(%s::text), false)::json
+WHERE execution_id = %s
 """
 _RENAME_VERSIONS = "UPDATE documents_documentversion SET author_name = %s WHERE author_id = %s AND author_name <> %s"
 _RENAME_HEADS = "UPDATE documents_document SET author_name = %s WHERE author_name = %s AND author_name <> ''"
@@ -235,6 +240,11 @@ def forget_author(user_id: int, *, names: Iterable[str], alias: str) -> None:
         bulk.execute(_RENAME_RESOLVER, [alias, name])
         bulk.execute(_RENAME_HEADS, [alias, name])
     bulk.execute(_RENAME_VERSIONS, [alias, user_id, alias])
+
+
+def rename_roles(execution_id: UUID, name: str) -> None:
+    """Store another name of the role that made each version of an execution."""
+    bulk.execute(_RENAME_ROLES, [name, execution_id])
 
 
 def change_provenance(name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

@@ -109,6 +109,7 @@ class DocumentVersion(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["document", "version"], name="document_version_once")]
+        # The migration 0012_file_of_versions adds an index of an expression: document_version_file, for erasure.
         indexes = [
             models.Index(fields=["execution_id"], name="document_version_execution"),
             models.Index(fields=["author"], name="document_version_author", condition=Q(author__isnull=False)),

@@ -32,6 +32,11 @@ _SAME_HEADS = """
 SELECT 1 FROM json_to_recordset(%s::json) AS v(scope_id uuid, type text, expected integer)
 LEFT JOIN documents_document AS head ON head.scope_id = v.scope_id AND head.type = v.type
 WHERE coalesce(head.version, 0) = v.expected"""
+#: FOR SHARE: erasing waits for COMMIT, and then finds what was told of these versions.
+_NOT_ERASED = """
+SELECT 1 FROM json_to_recordset(%s::json) AS v(document_id uuid, version integer)
+JOIN documents_documentversion AS stored ON stored.document_id = v.document_id AND stored.version = v.version
+WHERE stored.erased_at IS NULL ORDER BY stored.id FOR SHARE OF stored"""
 _ROOT = (("root_id", ROOT_OF_SCOPE.format('v."scope_id"')),)
 _LOCK_HEADS = f"{SELECT_HEADS} FOR NO KEY UPDATE"
 _LOCK_AND_READ_HEADS = f"WITH locked AS ({_LOCK_HEADS}) SELECT * FROM locked UNION ALL ({SELECT_HEADS})"  # noqa: S608 - constants
@@ -156,6 +161,14 @@ def head_checks(expected: Mapping[Key, int]) -> Iterator[bulk.Write]:
         rows = [{"scope_id": key, "type": kind, "expected": version} for (key, kind), version in expected.items()]
         stale = StaleVersion("a head has another version")
         yield bulk.Write(_SAME_HEADS, bulk.to_json_text(rows), count=len(rows), error=stale, reads=True)
+
+
+def erasure_checks(pins: Collection[tuple[UUID, int]]) -> Iterator[bulk.Write]:
+    """Yield the check that versions (document id and number) are not erased, and will not be before COMMIT."""
+    if pins:
+        rows = [{"document_id": key, "version": version} for key, version in sorted(pins)]
+        erased = StaleVersion("a version was erased")
+        yield bulk.Write(_NOT_ERASED, bulk.to_json_text(rows), count=len(rows), error=erased, reads=True)
 
 
 def store_versions(documents: Sequence[StoredDocument], *, by_person: bool = False) -> None:

@@ -71,6 +71,8 @@ class Execution(models.Model):
         db_default="",
     )
 
+    brief_hash = models.CharField(max_length=64, blank=True, default="", db_default="")  # of an erased brief, SHA-256
+
     class Meta:
         constraints = [
             models.CheckConstraint(
@@ -83,7 +85,8 @@ class Execution(models.Model):
             ),
         ]
         # No index contains a column that changes with every step: PostgreSQL could not make heap-only updates then, and
-        # would update all indexes of the row each time (PostgreSQL manual, "Heap-Only Tuples").
+        # would update all indexes of the row each time (PostgreSQL manual, "Heap-Only Tuples"). The migration
+        # 0018_file_indexes adds one of an expression: execution_files.
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="execution_newest"),  # selectors.lists, and the next ones
             models.Index(fields=["scope", "status", "created_at", "id"], name="execution_in_scope"),
@@ -304,7 +307,7 @@ class ScopeRetention(models.Model):
     """How long a root scope keeps the executions in it. `version` is the optimistic lock."""
 
     scope = models.OneToOneField("access.Scope", primary_key=True, on_delete=models.CASCADE, related_name="+")
-    days = models.PositiveIntegerField()  # after the end of an execution
+    days = models.PositiveIntegerField(null=True)  # after the end of an execution; NULL: the setting was removed
     version = models.PositiveIntegerField(default=1)
 
     class Meta:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -19,6 +19,8 @@ from workflows.models import HouseFile, Workflow, WorkflowVersion
 _MAX_DEFINITIONS = 256  # in the cache
 #: Numbers of candidates begin after it; published versions never reach it.
 LAST_PUBLISHED = 1_000_000_000
+ERASED = "Erased."
+_ANY_DOCUMENT = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 NoSuchWorkflow = Workflow.DoesNotExist
 NoSuchVersion = WorkflowVersion.DoesNotExist
 
@@ -107,6 +109,50 @@ def store_candidate(definition: WorkflowDefinition, *, now: datetime) -> tuple[i
         return known.version, known.pk
     version = _newest_version(definition.id, is_candidate=True) + 1
     return version, _store_version(definition, version, now=now, is_candidate=True).pk
+
+
+def is_candidate(row_id: int) -> bool:
+    """Return whether a version was only tried, by the primary key of its row."""
+    return WorkflowVersion.objects.filter(pk=row_id, is_candidate=True).exists()
+
+
+@transaction.atomic
+def erase_candidate(row_id: int, *, is_used: Callable[[], bool]) -> None:
+    """Replace the texts of a candidate; ids, roles and documents of its steps stay.
+
+    Args:
+        row_id: The primary key of its row.
+        is_used: Called once no other transaction can begin to use it; whether it has to stay as it is.
+    """
+    row = WorkflowVersion.objects.get(pk=row_id, is_candidate=True)
+    workflow = Workflow.objects.select_for_update().get(id=row.workflow_id)
+    if is_used():
+        return
+    row.definition, row.content_hash = (
+        _without_texts(row.definition),
+        f"erased {row_id}",
+    )  # the same text is stored anew
+    row.save(update_fields=["definition", "content_hash"])
+    if workflow.version == 0:  # its name and description are those of a candidate
+        workflow.name, workflow.description = workflow.id, ERASED
+        workflow.save(update_fields=["name", "description"])
+    transaction.on_commit(lambda: _definitions.pop((row.workflow_id, row.version), None))
+
+
+def _without_texts(definition: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ("id", "role", "inputs", "produces", "model")
+    steps = [
+        {name: each[name] for name in kept} | {"name": each["id"], "task": ERASED, "output_schema": _ANY_DOCUMENT}
+        for each in definition["steps"]
+    ]
+    return {
+        "id": definition["id"],
+        "name": definition["id"],
+        "description": ERASED,
+        "scope_documents": definition["scope_documents"],
+        "roles": {name: {"name": name, "instructions": ERASED} for name in definition["roles"]},
+        "steps": steps,
+    }
 
 
 def lock(definition: WorkflowDefinition, *, now: datetime) -> Workflow:

@@ -26,7 +26,7 @@ _BEGIN = r"((?<![[:alnum:]_])|(?<=\\[bfnrt]))"
 #: Responses to other users that hold a name. The keys stay, so that a repeated request does not act again.
 _FORGET_ANSWERS_WITH = """
 UPDATE access_keptanswer SET answer = 'null', headers = '{}', status = 410
-WHERE starts_with(path, '/api/') AND answer::text ~* %s
+WHERE answer::text ~* %s
 """
 
 
@@ -80,6 +80,12 @@ def scopes_without_owner(user_id: int) -> list[str]:
     others = ScopeRole.objects.filter(role=Role.OWNER, user__is_active=True).exclude(user=user_id)
     left = owned.exclude(id__in=others.values("scope_id")).order_by("type", "key")
     return [f"{scope.type}/{scope.key}" for scope in left]
+
+
+def is_last_superuser(user_id: int) -> bool:
+    """Return whether no other active user has the rights of a superuser, and this one has them."""
+    superusers = User.objects.filter(is_superuser=True, is_active=True)
+    return superusers.filter(pk=user_id).exists() and not superusers.exclude(pk=user_id).exists()
 
 
 @transaction.atomic

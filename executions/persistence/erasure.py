@@ -14,18 +14,20 @@ from uuid import UUID
 from common.database import bulk
 from documents import erasure as documents
 from executions.engine.domain.states import ENDED, Erasing
-from executions.persistence.person_traces import replace_data
+from executions.persistence.person_traces import BRIEF_HASH, replace_data
+from workflows import repository as workflows
 
 EVENTS = 1_000  # that one transaction deletes
 
 #: The version rises, so that a client that has read the execution before finds another one. A guard by status is
 #: enough, because a row that has ended changes by a retry alone, and the caller holds its lock.
-_EMPTY = """
+_EMPTY = f"""
 UPDATE executions_execution
-SET input = NULL, failure_message = '', script = CASE WHEN script IS NOT NULL THEN '{}'::jsonb END,
+SET brief_hash = coalesce({BRIEF_HASH}, ''), input = NULL, failure_message = '',
+  script = CASE WHEN script IS NOT NULL THEN '{{}}'::jsonb END,
   version = version + 1, updated_at = %s, erased_at = %s, erasing = %s
 WHERE id = %s AND erased_at IS NULL AND status = ANY(%s)
-"""
+"""  # noqa: S608 - no input in it
 _EMPTY_STEPS = """
 UPDATE executions_executionstep
 SET version = version + 1, label = '', rounds = '[]', asked_at = NULL, violations = '[]', wait = NULL,
@@ -76,20 +78,27 @@ _DELETE_DRAFTS = "DELETE FROM executions_stepdraft WHERE execution_id = %s"
 _DOCUMENTS = """
 SELECT DISTINCT document_id FROM executions_executionstep WHERE execution_id = %s AND document_id IS NOT NULL
 """
+#: What a step is called is the author's text, too, if the definition was only tried.
+_EMPTY_NAMES = """
+UPDATE executions_executionstep SET version = version + 1, name = left(step_id, 80), role = %s WHERE execution_id = %s
+"""
+_DEFINITION = "SELECT workflow_version_id FROM executions_execution WHERE id = %s"
+_IS_USED = "SELECT FROM executions_execution WHERE workflow_version_id = %s AND erased_at IS NULL LIMIT 1"
 _DONE = "UPDATE executions_execution SET erasing = '' WHERE id = %s"
 _LEFT = "SELECT id FROM executions_execution WHERE erasing <> '' AND id > %s ORDER BY id LIMIT %s"
-#: A file's id is in a brief, or is an answer. Executions that began before its upload cannot have it.
+#: The indexes of 0018_file_indexes, which have these conditions, find them: the number of executions plays no part.
 _FILES_NAMED = """
-SELECT wanted.name FROM unnest(%s::text[]) AS wanted (name)
-WHERE EXISTS (
-  SELECT FROM executions_execution AS other
-  WHERE other.scope_id = %s AND other.id <> %s AND (
-    strpos(other.input::text, wanted.name) > 0 OR EXISTS (
-      SELECT FROM executions_executionstep AS step
-      WHERE step.execution_id = other.id AND step.rounds <> '[]' AND strpos(step.rounds::text, wanted.name) > 0
-    )
-  )
+WITH used AS (
+  SELECT access_ids_in(other.input::text) AS ids FROM executions_execution AS other
+  WHERE strpos(other.input::text, '"files"') > 0 AND access_ids_in(other.input::text) && %s::text[]
+    AND other.scope_id = %s AND other.id <> %s
+  UNION ALL
+  SELECT access_ids_in(step.rounds::text) FROM executions_executionstep AS step
+  JOIN executions_execution AS other ON other.id = step.execution_id
+  WHERE step.rounds @> '[{"questions": [{"answer_type": "file"}]}]' AND access_ids_in(step.rounds::text) && %s::text[]
+    AND other.scope_id = %s AND other.id <> %s
 )
+SELECT DISTINCT name FROM used, unnest(used.ids) AS name WHERE name = ANY(%s)
 """
 
 
@@ -146,6 +155,15 @@ def documents_of(execution_id: UUID) -> list[UUID]:
     return [key for (key,) in bulk.execute(_DOCUMENTS, [execution_id])]
 
 
+def erase_candidate(execution_id: UUID) -> None:
+    """Erase the definition that an execution has only tried, unless another one that is not erased has, too."""
+    [(row_id,)] = bulk.execute(_DEFINITION, [execution_id])
+    if workflows.is_candidate(row_id):
+        bulk.execute(_EMPTY_NAMES, [workflows.ERASED, execution_id])
+        documents.rename_roles(execution_id, workflows.ERASED)
+        workflows.erase_candidate(row_id, is_used=lambda: bulk.execute(_IS_USED, [row_id]).fetchone() is not None)
+
+
 def end(execution_id: UUID) -> None:
     """Note that nothing is left to erase."""
     bulk.execute(_DONE, [execution_id])
@@ -158,6 +176,7 @@ def unfinished(*, after: UUID, limit: int) -> list[UUID]:
 
 def files_used_by_others(execution_id: UUID, root_id: UUID, file_ids: Collection[UUID]) -> set[UUID]:
     """Return those files that another execution, or a document, of a root scope uses."""
-    rows = bulk.execute(_FILES_NAMED, [[str(each) for each in file_ids], root_id, execution_id])
+    wanted = [str(each) for each in file_ids]
+    rows = bulk.execute(_FILES_NAMED, [*[wanted, root_id, execution_id] * 2, wanted])
     named = {UUID(name) for (name,) in rows}
     return named | documents.files_named(file_ids, root_id=root_id, but_by=execution_id)

@@ -11,7 +11,7 @@ from django.db import transaction
 from psycopg.types.json import Json
 
 from common.database import bulk
-from executions.engine.domain.events import Event, ProgressEvent
+from executions.engine.domain.events import Event, EventType, ProgressEvent
 from executions.persistence.notifier import announce
 
 #: `number_events` has numbered the events within their executions. This statement numbers them within their scopes. It
@@ -71,3 +71,9 @@ def insert_writes(events: Sequence[ProgressEvent]) -> Iterator[bulk.Write]:
         for event in events
     ]
     yield bulk.Write(_APPEND, bulk.rows_as_json(rows, inner=("data",)), count=len(rows), before=_COUNTED)
+
+
+def reused(events: Sequence[ProgressEvent]) -> set[tuple[UUID, int]]:
+    """Return the document versions that steps took over, by document id and number: their titles are told."""
+    taken = [each.data for each in events if each.event_type == EventType.STEP_REUSED]
+    return {(UUID(str(data["document_id"])), int(str(data["document_version"]))) for data in taken}

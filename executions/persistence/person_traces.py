@@ -28,15 +28,35 @@ WHERE step.id > %s AND (
 )
 ORDER BY step.id LIMIT 1000
 """
-_USING_FILES = """
-SELECT DISTINCT execution.id, execution.scope_id, execution.status
-FROM executions_execution AS execution, unnest(%s::text[]) AS wanted (name)
-WHERE execution.scope_id = ANY(%s) AND (
-  strpos(execution.input::text, wanted.name) > 0 OR EXISTS (
-    SELECT FROM executions_executionstep AS step
-    WHERE step.execution_id = execution.id AND strpos(step.rounds::text, wanted.name) > 0
-  )
+#: The hash of a brief as it is stored, by which copies of an erased one are found; NULL: there is no brief.
+BRIEF_HASH = "encode(sha256(convert_to(input::text, 'UTF8')), 'hex')"
+#: *Make again* starts with the brief of another execution in the same root scope. The first one is of who wrote it.
+_COPIES = f"""
+WITH own AS (
+  SELECT DISTINCT scope_id FROM executions_execution WHERE requested_by_id = %s
+), briefs AS MATERIALIZED (
+  SELECT id, scope_id, status, requested_by_id, created_at, input IS NOT NULL AS is_left,
+    coalesce({BRIEF_HASH}, brief_hash) AS hash
+  FROM executions_execution WHERE scope_id IN (SELECT scope_id FROM own) AND (input IS NOT NULL OR brief_hash <> '')
+), first AS (
+  SELECT DISTINCT ON (scope_id, hash) scope_id, hash, requested_by_id FROM briefs
+  ORDER BY scope_id, hash, created_at, id
 )
+SELECT briefs.id, briefs.scope_id, briefs.status FROM briefs JOIN first USING (scope_id, hash)
+WHERE first.requested_by_id = %s AND briefs.requested_by_id IS DISTINCT FROM %s AND briefs.is_left
+"""  # noqa: S608 - no input in it
+#: By the same indexes as `erasure._FILES_NAMED`.
+_USING_FILES = """
+WITH used AS (
+  SELECT id FROM executions_execution
+  WHERE strpos(input::text, '"files"') > 0 AND access_ids_in(input::text) && %s::text[]
+  UNION
+  SELECT execution_id FROM executions_executionstep
+  WHERE rounds @> '[{"questions": [{"answer_type": "file"}]}]' AND access_ids_in(rounds::text) && %s::text[]
+)
+SELECT execution.id, execution.scope_id, execution.status
+FROM executions_execution AS execution JOIN used ON used.id = execution.id
+WHERE execution.scope_id = ANY(%s)
 """
 _LINKS = """
 SELECT step.execution_id, step.step_id, execution.status, step.status, step.input_versions, step.document_id,
@@ -145,6 +165,12 @@ def started_by(user_id: int) -> list[tuple[Found, bool]]:
     return [(Found(key, root_id, status in ENDED), is_erased) for key, root_id, status, is_erased in rows]
 
 
+def copied_from(user_id: int) -> list[Found]:
+    """Return the executions of others that began later with a brief of a user, word by word."""
+    rows = bulk.execute(_COPIES, [user_id] * 3)
+    return [Found(key, root_id, status in ENDED) for key, root_id, status in rows]
+
+
 def names_of_starter(user_id: int) -> set[str]:
     """Return the names that a user had when starting executions."""
     return {name for (name,) in bulk.execute(_NAMES, [user_id])}
@@ -165,7 +191,8 @@ def using_files(file_ids: Collection[UUID], root_ids: Collection[UUID]) -> list[
     """Return the executions in root scopes that have files in their brief or answers."""
     if not file_ids:
         return []
-    rows = bulk.execute(_USING_FILES, [[str(each) for each in file_ids], list(root_ids)])
+    wanted = [str(each) for each in file_ids]
+    rows = bulk.execute(_USING_FILES, [wanted, wanted, list(root_ids)])
     return [Found(key, root_id, status in ENDED) for key, root_id, status in rows]
 
 

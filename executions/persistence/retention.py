@@ -63,13 +63,17 @@ def prune(*, before: datetime, limit: int) -> int:
 _READ = "SELECT days, version FROM executions_scoperetention WHERE scope_id = %s FOR UPDATE"
 _STORE = """
 INSERT INTO executions_scoperetention AS kept (scope_id, days, version) VALUES (%s, %s, 1)
-ON CONFLICT (scope_id) DO UPDATE SET days = excluded.days, version = kept.version + 1 WHERE kept.days <> excluded.days
+ON CONFLICT (scope_id) DO UPDATE SET days = excluded.days, version = kept.version + 1
+WHERE kept.days IS DISTINCT FROM excluded.days
 """
-_REMOVE = "DELETE FROM executions_scoperetention WHERE scope_id = %s"
+#: The row stays, so that its version is never the one of another setting.
+_REMOVE = """
+UPDATE executions_scoperetention SET days = NULL, version = version + 1 WHERE scope_id = %s AND days IS NOT NULL
+"""
 _ALL = f"""
 SELECT kept.scope_id, scope.type, scope.key, kept.days
 FROM executions_scoperetention AS kept JOIN ({SCOPE_NAMES}) AS scope ON scope.id = kept.scope_id
-ORDER BY scope.type, scope.key
+WHERE kept.days IS NOT NULL ORDER BY scope.type, scope.key
 """  # noqa: S608 - no input in it
 #: It reads the setting again, because it can be changed while old executions are erased one by one.
 _DUE_IN_SCOPE = """
@@ -82,7 +86,9 @@ _DUE_OF_VERSION = """
 FROM executions_execution AS execution
 WHERE execution.workflow_version_id = %s AND execution.finished_at < %s - make_interval(days => %s)
   AND execution.erased_at IS NULL
-  AND NOT EXISTS (SELECT FROM executions_scoperetention AS kept WHERE kept.scope_id = execution.scope_id)
+  AND NOT EXISTS (
+    SELECT FROM executions_scoperetention AS kept WHERE kept.scope_id = execution.scope_id AND kept.days IS NOT NULL
+  )
 """
 
 
@@ -91,7 +97,7 @@ class Retention:
     """How long a root scope keeps executions."""
 
     days: int | None  # None: as their workflows say, or for ever
-    version: int | None  # None: there is no row
+    version: int | None  # None: it was never set
 
 
 def scope_retention(scope_id: UUID) -> Retention:

@@ -29,6 +29,8 @@ from telemetry import selectors as telemetry
 from workflows import repository as workflows
 from workflows.definitions.definition import WorkflowDefinition
 
+_NOTHING = "No step of this execution has a final document yet."
+
 
 class NothingToExport(Conflict):
     """No step of the execution has a final document yet."""
@@ -124,7 +126,7 @@ def _sizes(read: _Read, user: Person) -> documents.Sizes:
     pairs = [(each.document_id, each.document_version) for each in read.done]
     found = documents.sizes([(each, number) for each, number in pairs if each and number], user=user)
     if not found.row_ids:
-        raise NothingToExport("No step of this execution has a final document yet.")
+        raise NothingToExport(_NOTHING)
     most = limits().export_bytes
     if found.bytes > most:
         raise TooLargeToRender(
@@ -135,10 +137,21 @@ def _sizes(read: _Read, user: Person) -> documents.Sizes:
 
 
 def _rows(read: _Read, found: documents.Sizes) -> list[tuple[models.ExecutionStep, Any]]:
-    """Return the steps with a final document, each with its version."""
+    """Return the steps with a final document, each with its version, after the wait for a turn.
+
+    Raises:
+        Erased: the execution was erased meanwhile.
+        NothingToExport: all documents were.
+    """
     pairs = [(step, (step.document_id, step.document_version)) for step in read.done]
     contents = documents.with_content(found.row_ids.values())
-    return [(step, contents[found.row_ids[pair]]) for step, pair in pairs if pair in found.row_ids]
+    if models.Execution.objects.filter(id=read.execution.id, erased_at__isnull=False).exists():
+        raise Erased
+    rows = [(step, contents[found.row_ids[pair]]) for step, pair in pairs if pair in found.row_ids]
+    left = [(step, row) for step, row in rows if row.erased_at is None]
+    if not left:
+        raise NothingToExport(_NOTHING)
+    return left
 
 
 def _documents(

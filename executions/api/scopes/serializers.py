@@ -87,7 +87,9 @@ class ScopeRetentionResponse(serializers.Serializer[Any]):
     """How long a root scope keeps executions."""
 
     days = serializers.IntegerField(allow_null=True, help_text="null: as their workflows say, or for ever.")
-    version = serializers.IntegerField(allow_null=True, help_text="For `If-Match`, in double quotes; null: not set.")
+    version = serializers.IntegerField(
+        allow_null=True, help_text="For `If-Match`, in double quotes; null: it was never set."
+    )
 
 
 class ChildScopeResponse(serializers.Serializer[Any]):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from common.errors import FieldError
+from common.errors import FieldError, VersionConflict
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution, Failure
@@ -95,7 +95,10 @@ class StepCompletion:
             self._journal.claimed = len(self._journal.following)
 
     async def reuse(self, inputs: tuple[Document, ...]) -> bool:
-        """Complete the step with the scope's document if that is current for these inputs; return whether it is."""
+        """Complete the step with the scope's document if that is current for these inputs; return whether it is.
+
+        If the document is erased meanwhile, it is not current.
+        """
         journal, collections = self._journal, self._collections
         found = await current_document(
             journal.execution, journal.ports, attempts=self._attempts, inputs=inputs, collections=collections
@@ -108,7 +111,10 @@ class StepCompletion:
                 found, execution, journal.step_id, inputs=inputs, collections=collections, context=context
             )
 
-        await journal.commit(complete)
+        try:
+            await journal.commit(complete)
+        except VersionConflict:
+            return False
         self._dependents.documents.keep(journal.execution, journal.step_id, found)
         return True
 

@@ -91,6 +91,7 @@ class WriteSet:
             *repositories.replacement_writes(self.changed),
             *documents.head_checks({key: version for key, version in self.read_heads.items() if self._is_cached(key)}),
             *documents.version_writes([repositories.stored_document(each) for each in self.documents]),
+            *documents.erasure_checks(event_log.reused(self.events)),
             *event_log.insert_writes(self.events),
             *self.calls.writes(self.executions),
         ]

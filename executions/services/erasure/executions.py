@@ -111,6 +111,7 @@ def erase_next(execution_id: UUID, *, now: datetime) -> bool:
     if is_whole:
         erasure.empty_titles_elsewhere(execution_id, begun.root_id)
     erasure.delete_drafts(execution_id)
+    erasure.erase_candidate(execution_id)
     forget_answers(execution_id, erasure.documents_of(execution_id) if is_whole else ())
     forget_jobs(execution_id)
     erasure.end(execution_id)

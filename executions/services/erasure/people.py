@@ -54,6 +54,13 @@ class StillOpen(Conflict):
         super().__init__(f"{len(self.execution_ids)} executions that hold what the person wrote have not ended.")
 
 
+class LastSuperuser(Conflict):
+    """No other active user has the rights of a superuser."""
+
+    code = "last-superuser"
+    sentence = "This is the only active superuser. Make another one first: manage.py issue_token NAME --superuser."
+
+
 @dataclass(slots=True, kw_only=True)
 class Traces:
     """Where a person's texts are."""
@@ -61,26 +68,36 @@ class Traces:
     account: Account
     with_derived: bool
     started: dict[UUID, Found] = field(default_factory=dict)  # by the person, and not erased yet
+    copied: dict[UUID, Found] = field(
+        default_factory=dict
+    )  # of others, that began with a copy of a brief of the person
     joined: dict[UUID, Found] = field(default_factory=dict)  # of others, with answers, decisions or files of the person
     derived: Derived = field(default_factory=Derived)  # versions to erase, and steps of further executions
     undecidable: set[UUID] = field(default_factory=set)  # executions that wait for a decision about what goes
     labels: dict[UUID, set[str]] = field(default_factory=dict)  # steps of others with an item of an erased list
     files: dict[UUID, UUID | None] = field(default_factory=dict)
     ownerless: list[str] = field(default_factory=list)  # scopes without another owner
+    is_last_superuser: bool = False
+
+    @property
+    def whole(self) -> dict[UUID, Found]:
+        """The executions that are erased as a whole."""
+        return {**self.started, **self.copied} if self.with_derived else self.started
 
     @property
     def steps(self) -> dict[UUID, set[str]]:
         """The steps of further executions that have read what the person wrote, by execution."""
         found: dict[UUID, set[str]] = defaultdict(set)
+        whole = self.whole
         for execution_id, step_id in self.derived.steps:
-            if execution_id not in self.started and execution_id not in self.joined:
+            if execution_id not in whole and execution_id not in self.joined:
                 found[execution_id].add(step_id)
         return found
 
     @property
     def open(self) -> set[UUID]:
         """The executions among all these that have not ended."""
-        held = {each.id for each in (*self.started.values(), *self.joined.values()) if not each.ended}
+        held = {each.id for each in (*self.whole.values(), *self.joined.values()) if not each.ended}
         held |= {key[0] for key, step in self.derived.steps.items() if not step.ended}
         return held | self.undecidable
 
@@ -103,15 +120,18 @@ def find_traces(name: str, *, with_derived: bool) -> Traces:
     found = Traces(account=account, with_derived=with_derived)
     found.files = storage.files_of(account.user_id)
     found.ownerless = accounts.scopes_without_owner(account.user_id)
+    found.is_last_superuser = accounts.is_last_superuser(account.user_id)
     every = {each.id: (each, is_erased) for each, is_erased in traces.started_by(account.user_id)}
     found.started = {key: each for key, (each, is_erased) in every.items() if not is_erased}
+    found.copied = {each.id: each for each in traces.copied_from(account.user_id)}
     roots = {each.root_id for each, _ in every.values()} | documents.roots_of_author(account.user_id)
     roots |= {root_id for root_id in found.files.values() if root_id is not None}
     steps = ((each, one) for one in account.names for each in traces.steps_naming(one))
     named = (each.execution for each, one in steps if _has_written(each, one))
     used = traces.using_files(found.files.keys(), roots)
-    found.joined = {each.id: each for each in (*named, *used) if each.id not in every}
-    _find_versions(found, roots | {each.root_id for each in found.joined.values()}, mine=every.keys())
+    mine = every.keys() | found.whole.keys()
+    found.joined = {each.id: each for each in (*named, *used) if each.id not in mine}
+    _find_versions(found, roots | {each.root_id for each in found.joined.values()}, mine=mine)
     return found
 
 
@@ -155,15 +175,18 @@ def erase_person(name: str, *, with_derived: bool) -> Traces:
 
     Raises:
         NotFound: there is no such user.
+        LastSuperuser: no other user has the rights of a superuser; nothing was changed.
         StillOpen: executions that hold what the person wrote have not ended; no text was erased.
     """
     first = find_traces(name, with_derived=with_derived)
+    if first.is_last_superuser:
+        raise LastSuperuser
     _check_ended(first)
     set_active([first.account.user_id], is_active=False)
     found = find_traces(name, with_derived=with_derived)
     _check_ended(found)
-    for execution_id in sorted(found.started):
-        _erase_started(execution_id, Erasing.ALL if with_derived else Erasing.CONTENTS)
+    for execution_id in sorted(found.whole):
+        _erase_whole(execution_id, Erasing.ALL if with_derived else Erasing.CONTENTS)
     _erase_versions(found)
     _erase_events(found)
     for execution_id in sorted(found.joined):
@@ -185,8 +208,8 @@ def _check_ended(found: Traces) -> None:
         raise StillOpen(found.open)
 
 
-def _erase_started(execution_id: UUID, what: Erasing) -> None:
-    """Erase an execution of the person."""
+def _erase_whole(execution_id: UUID, what: Erasing) -> None:
+    """Erase an execution of the person, or one that began with a copy of the person's brief."""
     with transaction.atomic():
         current = repositories.lock(execution_id)
         if current.erased_at is None:

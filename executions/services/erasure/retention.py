@@ -31,14 +31,18 @@ def change_scope_retention(
 ) -> Retention:
     """Change how long a root scope keeps executions; None: as their workflows say, or for ever.
 
+    The same setting again changes and records nothing.
+
     Raises:
         NotFound: there is no such scope, or none that the user may see.
         Forbidden: the user is no owner of the scope.
         PreconditionFailed: its version is not in `expected_versions`.
     """
     scope = scope_for(user, Action.SET_RETENTION, scope_type=scope_type, scope_key=scope_key)
+    before = retention.scope_retention(scope.id)
     stored = retention.set_scope_retention(scope.id, days, expected_versions=expected_versions)
-    record(Act.SCOPE_RETENTION, "scope", scope.id, root_id=scope.id, version=stored.version)
+    if stored != before:
+        record(Act.SCOPE_RETENTION, "scope", scope.id, root_id=scope.id, version=stored.version)
     return stored
 
 

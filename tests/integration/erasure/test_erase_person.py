@@ -213,6 +213,19 @@ def test_an_unknown_name_is_refused(db: None) -> None:
         erase("ghost")
 
 
+def test_the_only_superuser_is_not_erased(report: int) -> None:
+    root, other = make_caller("root", staff=True).user, make_caller("other", staff=True).user
+    User.objects.filter(pk__in=[root.pk, other.pk]).update(is_superuser=True)
+    User.objects.filter(pk=other.pk).update(is_active=False)
+    assert "the only active superuser" in erase("root", dry_run=True)
+    with pytest.raises(CommandError, match="the only active superuser"):
+        erase("root", cancel=True)
+    assert User.objects.get(pk=root.pk).is_active
+    User.objects.filter(pk=other.pk).update(is_active=True)
+    erase("root")
+    assert not User.objects.get(pk=root.pk).is_superuser
+
+
 def test_what_has_not_ended_is_named_and_nothing_goes(ada: Caller, report: int) -> None:
     execution = reports.ask(reports.start(ada.user))
     with pytest.raises(CommandError, match=str(execution.id)):

@@ -75,8 +75,11 @@ def test_an_owner_sets_changes_and_removes_it(ada: Caller, eve: Caller, report: 
     assert keep(ada, 90, If_Match='"1"').status_code == 412
     assert ada.get(ALPHA).json()["retention"] == {"days": 60, "version": 2}
     assert "set_retention" in ada.get(ALPHA).json()["may"]
-    assert keep(ada, None).json() == {"days": None, "version": None}
-    assert ScopeRetention.objects.count() == 0
+    assert keep(ada, None).json() == {"days": None, "version": 3}
+    assert keep(ada, None).json() == {"days": None, "version": 3}
+    assert ScopeRetention.objects.get().days is None
+    assert keep(ada, 30, If_Match='"1"').status_code == 412
+    assert keep(ada, 30, If_Match='"3"').json() == {"days": 30, "version": 4}
     assert AuditEntry.objects.filter(act="scope.retention").count() == 4
     assert keep(eve, 1).status_code == 404
     grant(eve.user, "alpha", Role.OPERATOR)
@@ -125,6 +128,17 @@ def test_the_scope_decides_before_the_workflow(ada: Caller, report: int, days: i
     keep(ada, days)
     erase_old()
     assert erased() == ({one, two} if goes else {two})
+
+
+@pytest.mark.django_db
+def test_a_setting_that_was_removed_leaves_it_to_the_workflow(ada: Caller, report: int) -> None:
+    workflows.publish(kept_for(30), now=timezone.now())
+    old = ended(ada, 31)
+    keep(ada, 365)
+    keep(ada, None)
+    assert "scope project/alpha" not in prune(dry_run=True)
+    assert erase_old() == 1
+    assert erased() == {old}
 
 
 @pytest.mark.django_db
