@@ -25,9 +25,7 @@ def timeline(request: HttpRequest, execution_id: UUID) -> HttpResponse:
         "times": Times.read(request, header.execution, now=now),
         "log": LogPage.read(request, header.execution),
     }
-    return show_tab(
-        request, header, "console/execution_pages/timeline/tab.html", tab="timeline", within=within, **shown
-    )
+    return show_tab(request, header, "console/execution_pages/timeline/tab.html", tab="timeline", **shown)
 
 
 @part_view
