@@ -79,7 +79,7 @@ def run_once(
         return response
 
 
-def run_form_once(request: HttpRequest, act: Callable[[], JsonValue]) -> JsonValue:
+def run_form_once(request: HttpRequest, act: Callable[[], JsonValue], *, values: JsonValue = None) -> JsonValue:
     """Return the result of `act`, or the stored result of the same form with the same key in its hidden field.
 
     The caller checks the user's permission before. A form that was changed is another one: it acts again.
@@ -87,10 +87,12 @@ def run_form_once(request: HttpRequest, act: Callable[[], JsonValue]) -> JsonVal
     Args:
         request: A request with a form.
         act: Stores what the form sends; its result is stored with it.
+        values: What the form means, if a form that was changed may not act again under its key: a start costs money.
 
     Raises:
         BadIdempotencyKey: the key is malformed.
         Erased: the same form was sent before, and what it told was erased.
+        IdempotencyKeyReused: the key has acted with other `values`.
     """
     key = str(request.POST.get(HEADER, ""))
     if not key:
@@ -98,12 +100,14 @@ def run_form_once(request: HttpRequest, act: Callable[[], JsonValue]) -> JsonVal
     if not _FORM_KEY.fullmatch(key):
         raise BadIdempotencyKey
     sent = [[name, *values] for name, values in request.POST.lists() if name not in _NOT_SENT_BY_PERSONS]
-    body_hash = _hash(sent).hexdigest()
-    owner = _owner(request, f"{key}.{body_hash}")
+    body_hash = _hash(sent if values is None else values).hexdigest()
+    owner = _owner(request, f"{key}.{body_hash}" if values is None else key)
     with transaction.atomic():
-        for _, status, _, result in _locked(owner, statement=_WAIT_FOR_LOCK):
+        for first_hash, status, _, result in _locked(owner, statement=_WAIT_FOR_LOCK):
             if status == HTTPStatus.GONE:
                 raise Erased(_GONE)
+            if first_hash != body_hash:
+                raise IdempotencyKeyReused
             return cast(JsonValue, result)
         result = act()
         keep_answer(**owner, status=200, headers={}, answer=result, body_hash=body_hash, now=database_now())

@@ -207,6 +207,13 @@ def named_roots(*, scope_type: str | None, scope_key: str | None) -> QuerySet[Sc
     return Scope.objects.filter(parent=None, **{name: value for name, value in named.items() if value is not None})
 
 
+def roots_to_start_in(user: Person, *, limit: int) -> list[tuple[str, str]]:
+    """Return type and key of the newest root scopes where the user may start executions, up to `limit`."""
+    roots = roots_with_role(user, NEEDED_ROLE[Action.START])
+    rows = Scope.objects.filter(parent=None) if roots is None else Scope.objects.filter(parent=None, id__in=roots)
+    return list(rows.order_by("-id").values_list("type", "key")[:limit])
+
+
 def root_scope(user: Person, *, scope_type: str, scope_key: str) -> Scope | None:
     """Return a root scope that the user may read; None if there is no such scope."""
     scopes = visible_scopes(user).filter(parent=None, type=scope_type, key=normalize_name(scope_key))

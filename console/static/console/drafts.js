@@ -6,11 +6,11 @@
 
 import { make } from "./dom.js";
 import { setLost } from "./shell.js";
-import { forget, saved, store, unsent } from "./unsent.js";
+import { forget, isChanged, saved, store, unsent } from "./unsent.js";
 
 // Tells this tab from others, also after a reload.
 const TAB = (sessionStorage.tab ??= Math.random().toString(36));
-const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+export const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 const placeOf = (element) => element.closest?.("[data-draft]"); // htmx tells the document of a form that is gone
 
 function pairsOf(form) {
@@ -47,8 +47,15 @@ export function forgetOwn(place) {
   for (const name of saved(beginning(place)).filter(isOwn)) forget(name);
 }
 
+// Names of the fields that were typed into before this script was here. Browsers fill in forms of reloaded pages themselves.
+function typedIn(form) {
+  const isNew = performance.getEntriesByType("navigation")[0]?.type === "navigate";
+  if (!form || !isNew && form.autocomplete !== "off") return new Set();
+  return new Set([...form.elements].filter((each) => each.name && isChanged(each)).map((each) => each.name));
+}
+
 // Returns the place with the kept input; null if the server did not make it.
-async function restored(place, { pairs }) {
+async function made(place, { pairs }) {
   const body = new URLSearchParams([...pairs, ["show", "draft"], ["csrfmiddlewaretoken", token()]]);
   try {
     const response = await fetch(place.dataset.action, { method: "POST", body, headers: { "HX-Request": "true" } });
@@ -62,10 +69,18 @@ async function restored(place, { pairs }) {
 }
 
 async function restore(place) {
-  const name = keptName(place);
-  if (name === undefined) return;
+  const name = keptName(place), typed = typedIn(place.querySelector("form"));
+  if (name === undefined) {
+    if (typed.size) save(place);
+    return;
+  }
+  let { pairs } = unsent(name);
+  if (typed.size) {
+    pairs = [...pairs.filter(([each]) => !typed.has(each)), ...pairsOf(place.querySelector("form")).filter(([each]) => typed.has(each))];
+    store(ownName(place), { pairs });
+  }
   place.inert = true;
-  const fresh = await restored(place, unsent(name));
+  const fresh = await made(place, { pairs });
   if (fresh === null) {
     refuse(place);
     return;
@@ -126,7 +141,7 @@ document.addEventListener("htmx:after:request", ({ target, detail: { ctx } }) =>
   forgetOwn(place);
 });
 document.addEventListener("htmx:finally:request", ({ target }) => {
-  const place = placeOf(target);
+  const place = target.localName !== "div" && placeOf(target); // a part of the form is not the form
   if (place && !("unshown" in place.dataset)) place.inert = false;
 });
 document.addEventListener("htmx:after:swap", () => {
@@ -139,7 +154,8 @@ document.addEventListener("click", ({ target }) => {
   location.reload();
 });
 
-for (const place of document.querySelectorAll("[data-draft]:not([data-sent])")) restore(place);
+// Settled when kept input is shown.
+export const restored = Promise.all([...document.querySelectorAll("[data-draft]:not([data-sent])")].map(restore));
 
 // The answer to a form that was sent before this script was here: reloading it would send the old input once more.
 for (const place of document.querySelectorAll("[data-draft][data-sent]")) {

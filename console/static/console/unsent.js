@@ -59,7 +59,7 @@ function values(form) {
 }
 
 // Whether a field has another value than the server gave it.
-function isChanged(field) {
+export function isChanged(field) {
   if (isChoice(field)) return field.checked !== field.defaultChecked;
   if (field.localName !== "select") return field.value !== field.defaultValue;
   const chosen = [...field.options].findIndex((each) => each.defaultSelected);

@@ -1,4 +1,4 @@
-// Files of a brief: uploaded one by one with their progress, listed, and removed again.
+// Files of a form: uploaded one by one with their progress, shown as rows, and removed again.
 
 import { Problem, uploadHeaders } from "./api.js";
 import { make } from "./dom.js";
@@ -31,84 +31,48 @@ function facts({ size: bytes, pages, characters, notes }) {
   return [size(bytes), pages ? `${pages} ${pages === 1 ? "page" : "pages"}` : "", text, ...notes].filter(Boolean).join(" · ");
 }
 
-// Returns the files of a form: `list` shows them, `changed` is called after each change.
-export function uploads({ list, input, area, changed }) {
-  const files = []; // { name, details, isFailed, abort }
+const running = new Set(); // uploads whose file is not there yet
+const aborts = new WeakMap(); // by row
 
-  function entry(file) {
-    const remove = make("button", { type: "button", class: "quiet", "aria-label": `Remove ${file.name}` }, "✕");
-    const text = make("span", { class: "hint", role: "status" });
-    const progress = make("progress", { max: 1, value: 0, "aria-label": `Upload of ${file.name}` });
-    const row = make("li", {}, make("strong", { dir: "auto" }, file.name), " ", text, progress, remove);
-    remove.addEventListener("click", () => {
-      files.splice(files.indexOf(file), 1);
-      file.abort?.();
-      if (file.details) call("DELETE", `${PATH}/${file.details.id}`).done.catch(() => {}); // else it is deleted unused
-      row.remove();
-      input.focus();
-      changed();
-    });
-    list.append(row);
-    return { row, text, progress };
-  }
+export const isUploading = () => running.size > 0;
 
-  function show({ text, progress }, file) {
-    progress.remove();
-    text.textContent = facts(file.details);
-  }
+function rowOf(file) {
+  const remove = make("button", { type: "button", class: "quiet", "data-remove-file": "", "aria-label": `Remove ${file.name}` }, "✕");
+  const text = make("span", { class: "hint", role: "status" });
+  const progress = make("progress", { max: 1, value: 0, "aria-label": `Upload of ${file.name}` });
+  return { row: make("li", {}, make("strong", { dir: "auto" }, file.name), " ", text, progress, remove), text, progress };
+}
 
-  async function upload(picked) {
-    const file = { name: picked.name, details: null };
-    const shown = entry(file);
-    files.push(file);
-    const body = new FormData();
-    body.append("file", picked);
-    const sent = call("POST", PATH, { body, headers: uploadHeaders(picked), onProgress: (part) => { shown.progress.value = part; } });
-    file.abort = sent.abort;
-    try {
-      file.details = await sent.done;
-      if (file.details) show(shown, file);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      file.isFailed = true;
-      shown.progress.remove();
-      shown.text.className = "fault";
-      shown.text.textContent = `Not added. ${error.errors.map((each) => each.detail).join(" ") || error.message}`;
-    }
+// Uploads a file, and shows it as a row of the list. `changed` is called when the form has it.
+export async function upload(file, { list, changed }) {
+  const { row, text, progress } = rowOf(file);
+  list.append(row);
+  const body = new FormData();
+  body.append("file", file);
+  const sent = call("POST", PATH, { body, headers: uploadHeaders(file), onProgress: (part) => { progress.value = part; } });
+  aborts.set(row, sent.abort);
+  running.add(row);
+  try {
+    const details = await sent.done;
+    if (!details) return; // removed meanwhile
+    text.textContent = facts(details);
+    row.append(make("input", { type: "hidden", name: "input.files", value: details.id }));
+    running.delete(row);
     changed();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    text.className = "fault";
+    text.textContent = `Not added. ${error.errors.map((each) => each.detail).join(" ") || error.message}`;
+  } finally {
+    running.delete(row);
+    progress.remove();
   }
+}
 
-  input.addEventListener("change", () => {
-    for (const picked of input.files) upload(picked);
-    input.value = "";
-  });
-  area.addEventListener("dragover", (event) => {
-    if (!event.dataTransfer.types.includes("Files")) return;
-    event.preventDefault();
-    area.classList.add("dropping");
-  });
-  area.addEventListener("dragleave", (event) => { if (!area.contains(event.relatedTarget)) area.classList.remove("dropping"); });
-  area.addEventListener("drop", (event) => {
-    area.classList.remove("dropping");
-    if (!event.dataTransfer.files.length) return;
-    event.preventDefault();
-    for (const picked of event.dataTransfer.files) upload(picked);
-  });
-
-  return {
-    get isBusy() { return files.some((file) => !file.details && !file.isFailed); },
-    get ids() { return files.filter((file) => file.details).map((file) => file.details.id); },
-    get kept() { return files.filter((file) => file.details).map(({ details }) => details); },
-    restore(kept) {
-      for (const details of kept) {
-        const file = { name: details.name, details };
-        files.push(file);
-        show(entry(file), file);
-      }
-    },
-    clear() {
-      files.splice(0);
-      list.replaceChildren();
-    },
-  };
+// Removes a file from the form. One that was uploaded is deleted, unless it is used already.
+export function removeFile(row) {
+  aborts.get(row)?.();
+  const id = row.querySelector("input")?.value;
+  if (id) call("DELETE", `${PATH}/${id}`).done.catch(() => {}); // else it is deleted unused
+  row.remove();
 }

@@ -95,6 +95,20 @@ def log_in(page: Page, machine: Machine, name: str) -> None:
     page.wait_for_url(f"{machine.url}/")
 
 
+def choose_workflow(page: Page, workflow_id: str) -> None:
+    """Choose a workflow in the form that starts an execution."""
+    page.locator(f"#workflow-{workflow_id}").check()
+
+
+def name_scope(page: Page, key: str) -> None:
+    """Name a new scope in that form; tick that it is made if the form asks for it."""
+    page.get_by_label("Scope key").fill(key)
+    expect(page.locator("#scope-is-new bdi").first).to_have_text(key)
+    tick = page.get_by_label("Make this scope")
+    if tick.count():
+        tick.check()
+
+
 def wait_in_page(page: Page, expression: str, argument: object = None) -> None:
     """Wait until an expression is true in a page whose policy allows no script to evaluate texts."""
     wait_until(lambda: page.evaluate(expression, argument), seconds=HANG_SECONDS, what=expression)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
-from tests.e2e.console.browser import EXECUTION_PAGE, browsing, enter, log_in
+from tests.e2e.console.browser import EXECUTION_PAGE, browsing, choose_workflow, enter, log_in, name_scope
 from tests.e2e.processes import CLOSED_BRIEF, PASSWORD, Machine, start_execution, wait_for_status, wait_until
 from tests.support.waiting import HANG_SECONDS
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 TORTURE = pytest.mark.torture
 
 OPEN_BRIEF = "# Ferry\n\nThe town runs one ferry. It is undecided how many boats are bought, and who decides."
-START = re.compile(r"/api/v1/executions/$")
+START = re.compile(r"/executions/new/$")
 HALF = "Half a sentence about"
 REFRESH = 10_000  # milliseconds by which the clock of a page is advanced, so that it reads again what it shows
 
@@ -42,9 +42,18 @@ def page(context: BrowserContext) -> Page:
 def fill_in(page: Page, key: str, brief: str = CLOSED_BRIEF) -> Locator:
     """Open the form that starts an execution, fill it in, and return its button."""
     page.get_by_role("link", name="Start an execution").click()
-    page.get_by_label("Workflow").select_option("meeting-minutes")
-    page.get_by_label("Scope key").fill(key)
+    choose_workflow(page, "meeting-minutes")
+    name_scope(page, key)
     page.get_by_label("Brief", exact=True).fill(brief)
+    return page.get_by_role("button", name="Start", exact=True)
+
+
+def fill_in_again(page: Page, key: str) -> Locator:
+    """Fill the form in for a scope that is there already, and return its button."""
+    page.get_by_role("link", name="Start an execution").click()
+    choose_workflow(page, "meeting-minutes")
+    page.get_by_label("Scope", exact=True).select_option(f"project/{key}")
+    page.get_by_label("Brief", exact=True).fill(CLOSED_BRIEF)
     return page.get_by_role("button", name="Start", exact=True)
 
 
@@ -97,8 +106,8 @@ def test_the_button_is_off_while_a_start_is_sent(shared: Machine, page: Page) ->
     page.route(START, lambda route: held.append(route))
     button = fill_in(page, "held")
     button.click()
-    expect(button).to_be_disabled()
-    page.get_by_label("Scope key").press("Enter")
+    expect(page.locator("#starting[inert]")).to_have_count(1)
+    page.locator("#start-form").evaluate("form => form.requestSubmit()")
     wait_until(lambda: page.evaluate("1") and held, what="the request")
     [only] = held
     only.continue_()
@@ -119,8 +128,8 @@ def test_a_start_without_an_answer_that_is_sent_again_starts_one(shared: Machine
     page.route(START, lose, times=1)
     button = fill_in(page, key)
     button.click()
-    expect(page.locator("#start-error")).to_contain_text("is not reachable")
-    expect(button).to_be_enabled()
+    expect(page.locator("#faults")).to_contain_text("The server is not reachable. Send it again")
+    expect(page.locator("#starting[inert]")).to_have_count(0)
     if reloaded:
         page.reload()
         expect(page.get_by_label("Brief", exact=True)).to_have_value(CLOSED_BRIEF)
@@ -130,7 +139,7 @@ def test_a_start_without_an_answer_that_is_sent_again_starts_one(shared: Machine
         [only] = started(client, key)
     assert page.url.endswith(f"/executions/{only}/")
     page.get_by_role("link", name="Executions").first.click()
-    fill_in(page, key).click()  # a form that is shown anew is another start
+    fill_in_again(page, key).click()  # a form that is shown anew is another start
     page.wait_for_url(EXECUTION_PAGE)
     with shared.client("dora") as client:
         assert len(started(client, key)) == 2
@@ -146,10 +155,10 @@ def test_a_start_that_is_sent_again_with_other_values_is_told_apart(shared: Mach
     page.route(START, lose, times=1)
     button = fill_in(page, "changed")
     button.click()
-    expect(page.locator("#start-error")).to_contain_text("is not reachable")
+    expect(page.locator("#faults")).to_contain_text("The server is not reachable.")
     page.get_by_label("Brief", exact=True).fill("Another brief, of another meeting.")
     button.click()
-    expect(page.locator("#start-error")).to_contain_text("has already started an execution")
+    expect(page.locator("#start-form")).to_contain_text("has already started an execution")
     with shared.client("dora") as client:
         assert len(started(client, "changed")) == 1
         button.click()
@@ -265,7 +274,8 @@ def test_what_fails_without_a_connection_says_so(shared: Machine, page: Page) ->
     button = fill_in(page, "offline")
     page.context.set_offline(True)
     button.click()
-    expect(page.locator("#start-error")).to_contain_text("The server is not reachable.")
+    expect(fault).to_contain_text("The server is not reachable. Send it again when the connection is back")
+    expect(page.get_by_label("Brief", exact=True)).to_have_value(CLOSED_BRIEF)
     page.context.set_offline(False)
 
     opened(page, shared, execution_id)
@@ -395,10 +405,12 @@ def test_a_brief_is_kept_when_the_session_ends(shared: Machine, page: Page) -> N
     button = fill_in(page, "of-nora", OPEN_BRIEF)
     lose_session(page)
     button.click()
+    expect(page.locator("#faults")).to_contain_text("Your session has ended. Nothing was stored.")
+    page.get_by_role("link", name="Log in again").first.click()
     log_in_again(page, "nora", START_PAGE)
     expect(page.get_by_label("Brief", exact=True)).to_have_value(OPEN_BRIEF)
     expect(page.get_by_label("Scope key")).to_have_value("of-nora")
-    expect(page.get_by_label("Workflow")).to_have_value("meeting-minutes")
+    expect(page.locator("#workflow-meeting-minutes")).to_be_checked()
     button.click()
     page.wait_for_url(EXECUTION_PAGE)
     assert kept(page) == []
@@ -412,7 +424,7 @@ def test_a_text_that_was_not_sent_is_shown_to_its_user_alone(shared: Machine, pa
     lose_session(page)
     page.reload()
     log_in_again(page, "mia", START_PAGE)
-    expect(page.get_by_label("Workflow")).not_to_have_value("")
+    expect(page.locator("#start-form")).to_be_visible()
     expect(page.get_by_label("Brief", exact=True)).to_have_value("")
     expect(page.get_by_label("Scope key")).to_have_value("")
     log_out(page)
@@ -424,7 +436,7 @@ def test_a_text_that_was_not_sent_is_shown_to_its_user_alone(shared: Machine, pa
     assert kept(page) == []
     page.goto(f"{shared.url}/executions/new/")
     log_in_again(page, "nora", START_PAGE)
-    expect(page.get_by_label("Workflow")).not_to_have_value("")
+    expect(page.locator("#start-form")).to_be_visible()
     expect(page.get_by_label("Brief", exact=True)).to_have_value("")
 
 

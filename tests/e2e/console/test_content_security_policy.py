@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.console.browser import browsing, log_in, wait_in_page
+from tests.e2e.console.browser import browsing, choose_workflow, log_in, name_scope, wait_in_page
 from tests.e2e.processes import PASSWORD, Machine
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -29,8 +29,8 @@ def page(browser: Browser, refused: list[str]) -> Iterator[Page]:
 def test_the_console_works_under_its_policy(shared: Machine, page: Page, refused: list[str]) -> None:
     log_in(page, shared, "ada")
     page.get_by_role("link", name="Start an execution").click()
-    page.get_by_label("Workflow").select_option("meeting-minutes")
-    page.get_by_label("Scope key").fill("policy")
+    choose_workflow(page, "meeting-minutes")
+    name_scope(page, "policy")
     page.get_by_label("Brief", exact=True).fill("We met. We agreed to meet again.")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator("#status")).to_have_text("completed")

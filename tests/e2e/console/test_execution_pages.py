@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.console.accessibility import too_wide
-from tests.e2e.console.browser import EXECUTION_PAGE, WIDTHS, browsing, resize
+from tests.e2e.console.browser import EXECUTION_PAGE, WIDTHS, browsing, choose_workflow, resize
 from tests.e2e.console.test_journeys import Clicks
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 
@@ -42,22 +42,23 @@ def test_an_execution_is_started_with_what_is_current(shared: Machine, page: Pag
     resize(page, width)
     page.goto(f"{shared.url}/executions/")
     page.get_by_role("link", name="Start an execution").click()
-    page.get_by_label("Workflow").select_option("meeting-minutes")
+    choose_workflow(page, "meeting-minutes")
     choice = page.get_by_label("Use what is current in this scope")
     page.get_by_label("Scope key").fill("without-documents")
     page.get_by_label("Brief", exact=True).fill(CLOSED_BRIEF)
     expect(choice).to_be_hidden()
-    page.get_by_label("Scope key").fill(key)
+    page.get_by_label("Scope", exact=True).select_option(f"project/{key}")
     expect(choice).to_be_visible()
     expect(choice).not_to_be_checked()
     expect(choice).to_have_accessible_description(re.compile("is completed with it, at no cost"))
     choice.check()
-    expected = page.locator("#reuse-expected")
+    expected = page.locator("#start-expected")
     expect(expected).to_contain_text("It reuses Minutes. No other step runs. Expected cost: $0.")
     page.get_by_label("Brief", exact=True).fill("")
-    expect(expected).to_contain_text("What it reuses is not known yet.")
+    expect(expected).to_contain_text("Write the brief: then the expected cost stands here.")
     page.get_by_label("Brief", exact=True).fill("We met on Tuesday, too.")
     expect(expected).to_contain_text("It reuses nothing. It makes 1 step anew: Minutes.")
+    page.get_by_text("Try it without paying").click()
     page.get_by_label("Dry run").check()
     expect(choice).to_be_hidden()  # a dry run makes everything
     page.get_by_label("Dry run").uncheck()
@@ -76,14 +77,19 @@ def test_an_execution_is_started_with_what_is_current(shared: Machine, page: Pag
 
 def test_a_choice_that_is_hidden_is_not_sent(shared: Machine, page: Page) -> None:
     run(shared, "chosen", "meeting-minutes")
+    with shared.client(OWNER) as client:  # a scope without documents
+        body = {"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "not-chosen"}
+        client.post("/executions/", json={**body, "input": CLOSED_BRIEF, "budget": {"max_calls": 0}})
     page.goto(f"{shared.url}/executions/")
     page.get_by_role("link", name="Start an execution").click()
-    page.get_by_label("Workflow").select_option("meeting-minutes")
+    choose_workflow(page, "meeting-minutes")
     page.get_by_label("Brief", exact=True).fill(CLOSED_BRIEF)
-    page.get_by_label("Scope key").fill("chosen")
+    page.get_by_label("Scope", exact=True).select_option("project/chosen")
     choice = page.get_by_label("Use what is current in this scope")
     choice.check()
-    page.get_by_label("Scope key").fill("not-chosen")  # and at once, before the page has looked there
+    page.get_by_label("Scope", exact=True).select_option(
+        "project/not-chosen"
+    )  # and at once, before the page looks there
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url(EXECUTION_PAGE)
     with shared.client(OWNER) as client:

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.e2e.console.accessibility import faults_of, too_wide
-from tests.e2e.console.browser import EXECUTION_PAGE, WIDTHS, browsing, resize
+from tests.e2e.console.browser import EXECUTION_PAGE, WIDTHS, browsing, choose_workflow, name_scope, resize
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 from tests.factories.files import pdfs
 
@@ -312,8 +312,8 @@ def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page, width: int) ->
     resize(page, width)
     page.goto(f"{shared.url}/executions/")
     page.get_by_role("link", name="Start an execution").click()
-    page.get_by_label("Workflow").select_option("meeting-minutes")
-    page.get_by_label("Scope key").fill(f"dropped-{width}")
+    choose_workflow(page, "meeting-minutes")
+    name_scope(page, f"dropped-{width}")
     drop = """(form, files) => {
         const data = new DataTransfer();
         const of = (bytes) => Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
@@ -432,9 +432,11 @@ def test_every_page_is_accessible_and_fits(
     found["refused edit"] = faults_of(page)
     page.goto(f"{shared.url}/executions/")
     page.get_by_role("link", name="Start an execution").click()
-    page.get_by_label("Scope key").fill(key)
+    choose_workflow(page, "vendor-assessment")
+    page.get_by_label("Scope", exact=True).select_option(f"project/{key}")
+    page.get_by_label("Brief", exact=True).fill("Which vendor?")
     page.get_by_label("Use what is current").check()
-    expect(page.locator("#reuse-expected")).to_contain_text("reuses")
+    expect(page.locator("#start-expected")).to_contain_text("reuses")
     found["start"] = faults_of(page)
     take_picture(page, f"start-{width}-{scheme}")
     assert {name: faults for name, faults in found.items() if faults} == {}

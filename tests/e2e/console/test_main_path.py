@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.console.browser import browsing, enter, log_in
+from tests.e2e.console.browser import browsing, choose_workflow, enter, log_in, name_scope
 from tests.e2e.processes import ROOT, Machine
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -34,8 +34,8 @@ def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machin
     fresh.serve("--no-worker")
     log_in(page, fresh, "ada")
     page.get_by_role("link", name="Start an execution").click()
-    page.get_by_label("Workflow").select_option("strategy-document")
-    page.get_by_label("Scope key").fill("tool-library")
+    choose_workflow(page, "strategy-document")
+    name_scope(page, "tool-library")
     brief = (
         ROOT / "examples" / "briefs" / "tool-library.md"
     ).read_bytes() + b"\nMs Yilmaz decides.\n"  # none is prepared
@@ -93,8 +93,8 @@ def test_a_cancel_shows_at_once(fresh: Machine, page: Page) -> None:
     fresh.serve(REHEARSAL_LATENCY_SECONDS="60")
     enter(page, fresh, "ada")
     page.get_by_role("link", name="Start an execution").click()
-    page.get_by_label("Workflow").select_option("meeting-minutes")
-    page.get_by_label("Scope key").fill("weekly")
+    choose_workflow(page, "meeting-minutes")
+    name_scope(page, "weekly")
     page.get_by_label("Brief", exact=True).fill("We met. We agreed to meet again.")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator(".step[data-status=running]")).to_be_visible()
@@ -108,8 +108,8 @@ def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stoppe
 ) -> None:
     enter(page, shared, "grace")
     page.get_by_role("link", name="Start an execution").click()
-    page.get_by_label("Workflow").select_option("software-delivery")
-    page.get_by_label("Scope key").fill("decided")
+    choose_workflow(page, "software-delivery")
+    name_scope(page, "decided")
     page.get_by_label("Brief", exact=True).fill("The city lends 400 tools from 3 branches. The budget is 20,000 EUR.")
     page.get_by_role("button", name="Start", exact=True).click()
 
@@ -167,9 +167,10 @@ def test_a_page_says_what_was_wrong_with_what_a_model_wrote(shared: Machine, pag
 def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:
     enter(page, shared, "hedy")
     page.get_by_role("link", name="Start an execution").click()
-    page.get_by_label("Workflow").select_option("strategy-document")
-    page.get_by_label("Scope key").fill("tried")
+    choose_workflow(page, "strategy-document")
+    name_scope(page, "tried")
     page.get_by_label("Brief", exact=True).fill("# Ferry\n\nIt is open who decides.")
+    page.get_by_text("Try it without paying").click()
     page.get_by_label("Dry run").check()
     page.get_by_role("button", name="Start", exact=True).click()
 

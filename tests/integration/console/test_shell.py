@@ -41,15 +41,13 @@ CODE_IN_TEMPLATES = re.compile(
 ALONE = {"/logout/", "chosen"}
 #: Fields of pages alone: the plan that was shown, the token, what a button shows, the versions with which a
 #: text began, the offer that was shown, a password that is typed again, a scope that one choice names, limits that
-#: were shown and that are to go, and the order of a list.
+#: were shown and that are to go, the order of a list, and a tick before a new scope is made.
 OF_PAGES = {
     *("plan", "csrfmiddlewaretoken", "show", "base", "head_base", "seen", "new_password_again", "scope"),
-    *("shown", "remove", "order"),
+    *("shown", "remove", "order", "new_scope"),
 }
 #: No hash of a form with a password is stored, so it has no key.
 WITHOUT_KEY = {"post /api/v1/me/password"}
-#: Id of the form whose key a script makes.
-KEY_OF_SCRIPT = "start-form"
 
 
 class Forms(HTMLParser):
@@ -160,7 +158,7 @@ def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
             twin = str(attributes["data-twin"])
             named = {each.partition(".")[0] for each in fields - OF_PAGES}  # `content.sk/title` is a part of `content`
             if twin.startswith(("post", "put", "get")):
-                has_none = twin.startswith("get") or twin in WITHOUT_KEY or attributes.get("id") == KEY_OF_SCRIPT
+                has_none = twin.startswith("get") or twin in WITHOUT_KEY
                 assert (HEADER in named) is not has_none, attributes
             named -= set() if twin.startswith("post") else {HEADER}  # the API needs none there
             assert named <= accepted(document, twin), attributes
