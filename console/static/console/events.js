@@ -10,6 +10,7 @@ import { setLost, tellStatus } from "./shell.js";
 
 const TICK_MS = 20_000;
 const SOON_MS = 4_000; // while a section has `data-soon`: what it shows changes, and no stream of the page tells of it
+const LOST_MS = 500; // after which a stream that was cut is told of: one that has ended is cut, too, and then told so
 const GAPS_MS = [1_000, 2_000, 4_000, 8_000]; // between updates of a busy stream
 // What changes no inbox.
 const WORK = new Set(["execution_created", "execution_started", "step_started", "remediation_started", "review_started",
@@ -19,6 +20,7 @@ const tell = (name, detail) => document.dispatchEvent(new CustomEvent(`scriptori
 let gap = 0;
 let later = null; // the timer of a gap
 let isDue = false;
+let losing = null; // the timer of the notice about the connection
 
 function update() {
   if (later !== null) { isDue = true; return; }
@@ -48,7 +50,9 @@ function start(path, lastId) {
       if (final) tellStatus(problem.status);
     },
     onState(state, why) {
-      setLost("stream", state === "waiting" && (why === "cut" || why === "offline"));
+      clearTimeout(losing);
+      if (state === "waiting" && (why === "cut" || why === "offline")) losing = setTimeout(() => setLost("stream", true), LOST_MS);
+      else setLost("stream", false);
       if (state === "open") changed({ kind: "connected", step: null }); // events between the page and its stream
     },
   });
