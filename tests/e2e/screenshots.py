@@ -24,6 +24,7 @@ from tests.e2e.processes import PASSWORD, ROOT, Machine, machine, start_executio
 FOLDER = ROOT / "docs" / "images"
 QUALITY = 80  # of WebP
 NAME = "ada"
+API = "/api/v1/docs"
 #: Variants of a picture: width and height in pixels, and the colour scheme.
 VARIANTS: dict[str, tuple[int, int, Any]] = {
     "light": (1280, 860, "light"),
@@ -65,7 +66,7 @@ def fill(client: httpx.Client) -> dict[str, str]:
         "costs": "/costs/",
         "scope": "/scopes/project/tool-library/",
         "account": "/account/",
-        "api": "/api/v1/docs",
+        "api": API,
         "admin": "/admin/",
     }
 
@@ -123,6 +124,8 @@ def take(page: Page, address: str, file: Path) -> None:
     response = page.goto(address)
     assert response is not None and response.ok, f"{address}: {response and response.status}"
     page.wait_for_load_state("load")
+    if address.endswith(API):
+        page.locator(".opblock").first.wait_for()
     page.evaluate("document.fonts.ready.then(() => true)")
     picture = Image.open(io.BytesIO(page.screenshot()))
     picture.save(file, "WEBP", quality=QUALITY, method=6)
