@@ -123,4 +123,5 @@ def show_tab(request: HttpRequest, header: Header, template: str, *, tab: str, *
 def header_part(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     """Render the header, which follows events."""
     header = Header.read(request, execution_id)
-    return render(request, "console/execution_pages/header.html", {"header": header, "execution": header.execution})
+    shown = {"header": header, "execution": header.execution, "is_part": True}
+    return render(request, "console/execution_pages/header.html", shown)

@@ -46,8 +46,8 @@ class Line:
     is_each: bool
     href: str
     makes: str
-    waits_for: Sequence[str]  # names of steps that have to complete before it starts
-    row: Any | None = None  # names of steps that it reads and that are not completed
+    waits_for: Sequence[str]  # names of steps that it reads and that are not completed
+    row: Any | None = None  # of a step that runs once
     title: str = ""  # of its document
     inputs: Sequence[Input] = ()
     more_inputs: int = 0

@@ -34,5 +34,5 @@ def work(request: HttpRequest, execution_id: UUID) -> HttpResponse:
 def work_part(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     """Render the header and the work, by one request for each update."""
     found = _read(request, execution_id)
-    shown = {**found, "execution": found["header"].execution, "tabs": TABS, "tab": "work"}
+    shown = {**found, "execution": found["header"].execution, "tabs": TABS, "tab": "work", "is_part": True}
     return render(request, "console/execution_pages/work_part.html", shown)

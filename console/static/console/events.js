@@ -42,7 +42,7 @@ function start(path, lastId) {
   follow(path, {
     lastId,
     pauseHidden: true,
-    onEvent: (event) => changed({ kind: event.event_type, step: event.step_id ?? null, execution: event.execution_id }),
+    onEvent: (event) => changed({ kind: event.event_type, step: event.step_id ?? null, execution: event.execution_id, sequence: event.sequence }),
     onDelta: (draft) => tell("writing", draft),
     onCounts: () => changed({ kind: "inbox", step: null }),
     onReset: () => changed({ kind: "reset", step: null }),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.console.browser import browsing, enter
+from tests.e2e.console.browser import EXECUTION_PAGE, browsing, enter
 from tests.e2e.processes import CLOSED_BRIEF, Machine, wait_for_status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -57,14 +57,15 @@ def test_the_form_uploads_the_file_and_answers(shared: Machine, browser: Browser
         page = context.new_page()
         enter(page, shared, "ida")
         page.goto(f"{shared.url}/executions/{execution_id}/")
-        form = page.locator("form.questions")
+        page.get_by_role("link", name="Answer:").click()
+        form = page.locator("form.answers")
         button = form.get_by_role("button", name="Answer")
         button.click()
         expect(form.get_by_text("This question needs an answer.")).to_be_visible()
         form.get_by_label(ASK["text"]).set_input_files(empty)
-        button.click()
-        expect(form.get_by_text("empty.txt")).to_be_visible()
+        expect(page.locator("#faults")).to_contain_text("“empty.txt” is empty.")
         form.get_by_label(ASK["text"]).set_input_files(plan)
+        expect(form.get_by_text("plan.txt is uploaded.")).to_be_visible()
         button.click()
-        expect(form).to_have_count(0)
+        page.wait_for_url(EXECUTION_PAGE)
         assert PLAN in prompt(client, execution_id)
