@@ -8,9 +8,8 @@ import sys
 #: Each test may have a user to itself; `Machine.token` makes any other one, which takes seconds.
 NAMES = (
     *("ada", "alice", "bob", "commuter", "cora", "delivery", "dora", "fay", "flora", "grace", "hedy", "ida", "joan"),
-    *("libby", "mary", "mia", "nick", "nora", "otto", "paul", "pia", "quinn", "race", "reader", "stranger", "tess"),
-    "tim",
-    *("vera", "will", "wrong"),
+    *("libby", "mary", "mia", "nick", "nora", "otto", "paul", "pia", "quinn", "race", "reader", "ruth", "stranger"),
+    *("tess", "tim", "vera", "will", "wrong"),
 )
 #: Further users, who are authors of workflows.
 AUTHORS = ("rosa", "simon")

@@ -137,7 +137,7 @@ class LimitsForm(forms.Form):
     max_tokens = forms.IntegerField(label=gettext_lazy("Tokens"), required=False, min_value=0, max_value=MAX_INTEGER)
     max_calls = forms.IntegerField(label=gettext_lazy("Calls"), required=False, min_value=0, max_value=MAX_INTEGER)
     max_seconds = forms.FloatField(
-        label=gettext_lazy("Seconds of running time"), required=False, min_value=0, max_value=MAX_INTEGER
+        label=gettext_lazy("Running seconds"), required=False, min_value=0, max_value=MAX_INTEGER
     )
     remove = forms.MultipleChoiceField(required=False, choices=[(name, name) for name in NAMES])
     shown = forms.CharField(required=False, widget=forms.HiddenInput, max_length=1_000)

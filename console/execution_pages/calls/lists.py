@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
-from django.db.models import Count, QuerySet, Window
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy
@@ -126,14 +126,12 @@ class CallList:
         rows = calls.of_execution(execution)
         rows = form.narrow(rows) if form.is_valid() else rows.none()
         number = max(1, number_in(request.GET.get("page", "")) or 1)
-        counted = rows.annotate(total=Window(Count("id"))).order_by(*_ORDERS[order])
-        page = list(counted[(number - 1) * PAGE_SIZE : number * PAGE_SIZE])
-        total = page[0].total if page else rows.count() if number > 1 else 0
+        page = list(rows.order_by(*_ORDERS[order])[(number - 1) * PAGE_SIZE : number * PAGE_SIZE])
         return cls(
             form=form,
             order=order,
             number=number,
-            total=total,
+            total=rows.count(),
             rows=call_rows(execution, page),
             path=reverse("console:execution-calls", args=[execution.id]),
         )

@@ -20,6 +20,7 @@ from executions.engine.prompting.submissions import match_tool
 from executions.services.prompts import ShownCall
 from workflows.errors import storable
 
+MAX_TOLD = 2  # findings at one line; all stand in the list above the reply
 _MAX_DEPTH = 60  # levels of JSON that get lines of their own
 
 
@@ -28,6 +29,11 @@ class Line(NamedTuple):
 
     text: str
     findings: Sequence[FieldError] = ()
+
+    @property
+    def more(self) -> int:
+        """Number of the findings beside those that the line tells."""
+        return max(0, len(self.findings) - MAX_TOLD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from tests.integration.console.test_document_pages import text_of
 pytestmark = pytest.mark.django_db
 
 MAX_QUERIES = 12  # of a part
-MAX_MORE = 5  # beside those of the header, which each tab has
+MAX_MORE = 6  # beside those of the header, which each tab has
 
 
 @pytest.fixture
