@@ -32,7 +32,8 @@ from workflows.definitions.definition import BriefPolicy
 
 pytestmark = pytest.mark.django_db
 
-PAGE, PLAN, SCRIPT = "/executions/new/", "/executions/new/parts/plan/", "/executions/new/parts/script/"
+PAGE = "/executions/new/"
+PLAN, SCOPE, SCRIPT = (f"{PAGE}parts/{name}/" for name in ("plan", "scope", "script"))
 HTMX = {"HX-Request": "true"}
 MAX_QUERIES = 12
 THREADS = pytest.mark.django_db(transaction=True)  # threads of estimates read what is stored
@@ -227,7 +228,7 @@ def test_a_scope_that_is_spelled_nearly_like_an_own_one_is_asked_about(ada: User
 
 
 def test_the_first_scope_of_a_person_needs_no_tick(browser: Client) -> None:
-    plan = browser.post(PLAN, sent())
+    plan = browser.post(SCOPE, sent())
     assert "This makes a new scope “ ferry ” (project)" in text_of(plan)
     assert "new_scope" not in plan.content.decode()
     assert send(browser).status_code == 204
@@ -245,7 +246,7 @@ def test_a_role_that_is_too_low_is_told_at_the_scope(ada: User, browser: Client,
     scope_of(ensure_user(name="owner"), "theirs")
     if role is not None:
         ScopeRole.objects.create(scope=Scope.objects.get(), user=ada, role=role)
-        assert f"Your role in this scope is {role.value}." in text_of(browser.post(PLAN, sent(scope_id="theirs")))
+        assert f"Your role in this scope is {role.value}." in text_of(browser.post(SCOPE, sent(scope_id="theirs")))
     refused = send(browser, scope_id="theirs")
     assert refused.status_code == 422
     assert "scope" in faults_of(refused)["id_scope_id_error"]
