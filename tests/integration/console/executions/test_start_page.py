@@ -365,9 +365,12 @@ def test_the_plan_says_what_is_reused_and_what_is_paid(ada: User, browser: Clien
     told = text_of(browser.post(PLAN, sent(scope="project/harbour", reuse="current")))
     assert "It reuses nothing. It makes 2 steps anew: Research, Summary." in told
     assert "Expected cost: $0. 3 calls of models." in told
-    assert 'name="reuse"' not in browser.post(PLAN, sent(scope="project/harbour", dry_run="on")).content.decode()
+    dry = browser.post(PLAN, sent(scope="project/harbour", reuse="current", dry_run="on")).content.decode()
+    assert '<div id="reuse-choice" hidden>' in dry  # the wish is kept
+    assert send(browser, scope="project/harbour", reuse="current", dry_run="on").status_code == 204
+    assert Execution.objects.get().reuse == Reuse.NONE.value
     assert send(browser, scope="project/harbour", reuse="current").status_code == 204
-    assert Execution.objects.get().reuse == Reuse.CURRENT.value
+    assert Execution.objects.latest("created_at").reuse == Reuse.CURRENT.value
 
 
 def test_a_choice_for_a_scope_without_documents_does_not_count(browser: Client) -> None:
