@@ -189,7 +189,7 @@ class Filled:
 
     form: StartForm
     script: ScriptForm
-    definition: WorkflowDefinition | None  # of the chosen workflow
+    definition: WorkflowDefinition | None  # that of the chosen workflow
     files: Mapping[UUID, Any]  # `UsableFile` by id
     file_faults: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)  # that belong to no field

@@ -74,6 +74,14 @@ def plan_part(request: HttpRequest) -> HttpResponse:
 
 @form_view
 @require_POST
+def scope_part(request: HttpRequest) -> HttpResponse:
+    """Render whether the named scope is new, and whether the person may start there."""
+    target = _checked(request, _received(request), is_sent=False)
+    return render(request, "console/executions/start_scope.html", {"plan": Plan(target=target)})
+
+
+@form_view
+@require_POST
 def script_part(request: HttpRequest) -> HttpResponse:
     """Render what can go wrong in the steps of the chosen workflow."""
     return render(request, "console/executions/start_script.html", {"filled": _received(request)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -88,8 +88,13 @@ class Plan:
     target: Target | None  # None: none is named yet
     expected: Expected | None = None  # None: it was not asked for
     can_reuse: bool = False
-    reuses: bool = False
+    wants_reuse: bool = False  # a dry run keeps the wish, and makes everything
     is_dry_run: bool = False
+
+    @property
+    def reuses(self) -> bool:
+        """Whether the execution would use what is current."""
+        return self.can_reuse and self.wants_reuse and not self.is_dry_run
 
 
 def target_of(request: HttpRequest, filled: Filled) -> Target | None:
@@ -132,10 +137,13 @@ def _similar(kind: str, key: str, known: list[tuple[str, str]]) -> str:
 
 def plan_of(request: HttpRequest, filled: Filled, target: Target | None, *, is_estimated: bool) -> Plan:
     """Return what would happen if the form were sent. The form was validated."""
-    can_reuse = target is not None and target.has_documents and not target.refusal and not filled.is_dry_run
-    reuses = can_reuse and filled.form.cleaned_data.get("reuse") == Reuse.CURRENT.value
-    expected = _expected(request, filled, target, reuses=reuses) if is_estimated else None
-    return Plan(target=target, expected=expected, can_reuse=can_reuse, reuses=reuses, is_dry_run=filled.is_dry_run)
+    plan = Plan(
+        target=target,
+        can_reuse=target is not None and target.has_documents and not target.refusal,
+        wants_reuse=filled.form.cleaned_data.get("reuse") == Reuse.CURRENT.value,
+        is_dry_run=filled.is_dry_run,
+    )
+    return replace(plan, expected=_expected(request, filled, target, reuses=plan.reuses)) if is_estimated else plan
 
 
 def _expected(request: HttpRequest, filled: Filled, target: Target | None, *, reuses: bool) -> Expected:

@@ -12,6 +12,7 @@ urlpatterns = [
     path("executions/bulk/", list_pages.act_on_chosen, name="executions-bulk"),
     path("executions/new/", start_pages.start, name="start"),
     path("executions/new/parts/plan/", start_pages.plan_part, name="part-start-plan"),
+    path("executions/new/parts/scope/", start_pages.scope_part, name="part-start-scope"),
     path("executions/new/parts/script/", start_pages.script_part, name="part-start-script"),
     path("executions/compare/", compare_pages.compare, name="compare-executions"),
 ]

@@ -72,19 +72,16 @@ export async function all(path) {
   return rows;
 }
 
-const sending = (method) => (path, body = {}, headers = {}, signal = null) =>
-  call(path, { method, signal, body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } });
+const sending = (method) => (path, body = {}, headers = {}) =>
+  call(path, { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } });
 
 const send = sending("POST");
-
-// Sends a POST that stores nothing, and that the signal can abort.
-export const ask = (path, body, signal) => send(path, body, {}, signal);
 
 const BUSY_MS = 1000; // between retries while the first request is in progress
 const BUSY_TRIES = 60;
 const keys = new Map(); // by path and body: of requests without a final answer
 
-export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
+const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
 
 // Sends a POST, and retries while an earlier one with the same key is in progress.
 async function sendOnce(path, body, headers) {

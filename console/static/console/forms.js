@@ -29,7 +29,7 @@ function lock(form, state) {
   for (const each of form.querySelectorAll("button[type=submit]")) each.disabled = true;
 }
 
-export function unlock(form) {
+function unlock(form) {
   delete form.dataset.state;
   for (const each of form.querySelectorAll("button[type=submit]")) each.disabled = false;
 }

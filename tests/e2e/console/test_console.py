@@ -103,8 +103,8 @@ def test_a_double_click_starts_one_execution(shared: Machine, page: Page) -> Non
 def test_the_button_is_off_while_a_start_is_sent(shared: Machine, page: Page) -> None:
     held: list[Route] = []
     enter(page, shared, "dora")
-    page.route(START, lambda route: held.append(route))
     button = fill_in(page, "held")
+    page.route(START, lambda route: held.append(route))
     button.click()
     expect(page.locator("#starting[inert]")).to_have_count(1)
     page.locator("#start-form").evaluate("form => form.requestSubmit()")
@@ -125,8 +125,8 @@ def test_a_start_without_an_answer_that_is_sent_again_starts_one(shared: Machine
         route.abort("connectionreset")
 
     enter(page, shared, "dora")
-    page.route(START, lose, times=1)
     button = fill_in(page, key)
+    page.route(START, lose, times=1)
     button.click()
     expect(page.locator("#faults")).to_contain_text("The server is not reachable. Send it again")
     expect(page.locator("#starting[inert]")).to_have_count(0)
@@ -152,8 +152,8 @@ def test_a_start_that_is_sent_again_with_other_values_is_told_apart(shared: Mach
         route.abort("connectionreset")
 
     enter(page, shared, "dora")
-    page.route(START, lose, times=1)
     button = fill_in(page, "changed")
+    page.route(START, lose, times=1)
     button.click()
     expect(page.locator("#faults")).to_contain_text("The server is not reachable.")
     page.get_by_label("Brief", exact=True).fill("Another brief, of another meeting.")

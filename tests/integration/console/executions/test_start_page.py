@@ -32,7 +32,8 @@ from workflows.definitions.definition import BriefPolicy
 
 pytestmark = pytest.mark.django_db
 
-PAGE, PLAN, SCRIPT = "/executions/new/", "/executions/new/parts/plan/", "/executions/new/parts/script/"
+PAGE = "/executions/new/"
+PLAN, SCOPE, SCRIPT = (f"{PAGE}parts/{name}/" for name in ("plan", "scope", "script"))
 HTMX = {"HX-Request": "true"}
 MAX_QUERIES = 12
 THREADS = pytest.mark.django_db(transaction=True)  # threads of estimates read what is stored
@@ -227,7 +228,7 @@ def test_a_scope_that_is_spelled_nearly_like_an_own_one_is_asked_about(ada: User
 
 
 def test_the_first_scope_of_a_person_needs_no_tick(browser: Client) -> None:
-    plan = browser.post(PLAN, sent())
+    plan = browser.post(SCOPE, sent())
     assert "This makes a new scope “ ferry ” (project)" in text_of(plan)
     assert "new_scope" not in plan.content.decode()
     assert send(browser).status_code == 204
@@ -245,7 +246,7 @@ def test_a_role_that_is_too_low_is_told_at_the_scope(ada: User, browser: Client,
     scope_of(ensure_user(name="owner"), "theirs")
     if role is not None:
         ScopeRole.objects.create(scope=Scope.objects.get(), user=ada, role=role)
-        assert f"Your role in this scope is {role.value}." in text_of(browser.post(PLAN, sent(scope_id="theirs")))
+        assert f"Your role in this scope is {role.value}." in text_of(browser.post(SCOPE, sent(scope_id="theirs")))
     refused = send(browser, scope_id="theirs")
     assert refused.status_code == 422
     assert "scope" in faults_of(refused)["id_scope_id_error"]
@@ -364,9 +365,12 @@ def test_the_plan_says_what_is_reused_and_what_is_paid(ada: User, browser: Clien
     told = text_of(browser.post(PLAN, sent(scope="project/harbour", reuse="current")))
     assert "It reuses nothing. It makes 2 steps anew: Research, Summary." in told
     assert "Expected cost: $0. 3 calls of models." in told
-    assert 'name="reuse"' not in browser.post(PLAN, sent(scope="project/harbour", dry_run="on")).content.decode()
+    dry = browser.post(PLAN, sent(scope="project/harbour", reuse="current", dry_run="on")).content.decode()
+    assert '<div id="reuse-choice" hidden>' in dry  # the wish is kept
+    assert send(browser, scope="project/harbour", reuse="current", dry_run="on").status_code == 204
+    assert Execution.objects.get().reuse == Reuse.NONE.value
     assert send(browser, scope="project/harbour", reuse="current").status_code == 204
-    assert Execution.objects.get().reuse == Reuse.CURRENT.value
+    assert Execution.objects.latest("created_at").reuse == Reuse.CURRENT.value
 
 
 def test_a_choice_for_a_scope_without_documents_does_not_count(browser: Client) -> None:
