@@ -73,11 +73,12 @@ def _results(request: HttpRequest, form: DocumentFilterForm) -> dict[str, Any]:
     Raises:
         ValidationError: the cursor is not of this list.
     """
-    page = DocumentPage([], None)
+    page, of = DocumentPage([], None), ""
     if form.is_valid():
         filters = form.given
+        of = f"documents {sorted(filters.items())}"
         q = filters.pop("q", None)
-        after = page_start(request.GET, BY_TIME if q is None else BY_RANK)
+        after = page_start(request.GET, BY_TIME if q is None else BY_RANK, of=of)
         select = newest_page if q is None else partial(best_page, q=q)
         page = select(user=request.user, query=DocumentQuery(**filters), limit=PAGE_SIZE, after=after)
         proposed = executions.proposed_versions([each.document.id for each in page.documents])
@@ -89,7 +90,7 @@ def _results(request: HttpRequest, form: DocumentFilterForm) -> dict[str, Any]:
         "given": form.given,
         "query": request.GET.urlencode(),
         "first": first,
-        "next": f"{first}&cursor={quote(encode_cursor(page.next))}".lstrip("&") if page.next else "",
+        "next": f"{first}&cursor={quote(encode_cursor(page.next, of=of))}".lstrip("&") if page.next else "",
         "is_first": "cursor" not in request.GET,
     }
 

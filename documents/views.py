@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.permissions import Right, permitted
 from access.selectors import effective_roles, limits_of, roles_in
-from common.api.pagination import KeysetPagination, encode_cursor, page_limit, page_start
+from common.api.pagination import KeysetPagination, encode_cursor, list_in, page_limit, page_start
 from common.api.renderers import SANDBOX, HtmlRenderer, file_renderer
 from common.api.serializers import checked, represent, represent_all
 from common.api.views import UUID_PATTERN, PagedViewSet, in_request_thread
@@ -96,13 +96,13 @@ class DocumentViewSet(PagedViewSet):
 
         def read() -> Response:
             values = checked(DocumentFilters, request.query_params)
-            q, limit = values.pop("q", None), page_limit(request.query_params)
-            after = page_start(request.query_params, BY_TIME if q is None else BY_RANK)
+            q, limit, of = values.pop("q", None), page_limit(request.query_params), list_in(request)
+            after = page_start(request.query_params, BY_TIME if q is None else BY_RANK, of=of)
             select = newest_page if q is None else partial(best_page, q=q)
             page = select(user=request.user, query=DocumentQuery(**values), limit=limit, after=after)
             self._add_facts(request, [each.document for each in page.documents])
             data = represent_all(DocumentSummary, page.documents)
-            body = {"data": data, "next_cursor": None if page.next is None else encode_cursor(page.next)}
+            body = {"data": data, "next_cursor": None if page.next is None else encode_cursor(page.next, of=of)}
             return Response(body if page.truncated is None else {**body, "truncated": page.truncated})
 
         return await in_request_thread(read)()

@@ -6,17 +6,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from heapq import nsmallest
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import F
-from django.db.models.functions import NullIf
 
 from access.selectors import Person, named_roots, visible_roots
 from common.errors import PreconditionFailed
 from telemetry.models import ScopeBudget
-from telemetry.spending import BUDGETED_SCOPES, month_start, monthly_spending, with_spent
+from telemetry.rollups.cuts import Cut
+from telemetry.rollups.reads import Filters, Question, ask, snapshot
+from telemetry.spending import BUDGETED_SCOPES, month_start, monthly_spending, spent_of_ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +68,33 @@ def visible_budgets(
     rows = ScopeBudget.objects.filter(scope__in=named_roots(scope_type=scope_type, scope_key=scope_id))
     if (roots := visible_roots(user)) is not None:
         rows = rows.filter(scope__in=roots)
-    share = F("spent_usd") / NullIf(F("max_cost_usd"), Decimal(0))  # NULL: a budget of nothing
-    found: Any = with_spent(rows.select_related("scope"), now=now).order_by(share.desc(nulls_first=True), "scope_id")
-    return [
-        BudgetLine(scope=row.scope, max_cost_usd=row.max_cost_usd, spent_usd=row.spent_usd) for row in found[:limit]
+    budgets = list(rows.select_related("scope"))
+    spent = spent_in_month([row.scope_id for row in budgets], now=now) if budgets else {}
+    lines = [
+        BudgetLine(scope=row.scope, max_cost_usd=row.max_cost_usd, spent_usd=spent.get(row.scope_id, Decimal(0)))
+        for row in budgets
     ]
+    return nsmallest(limit, lines, key=_most_spent_first)
+
+
+def _most_spent_first(line: BudgetLine) -> tuple[bool, Decimal, UUID]:
+    share = line.spent_usd / line.max_cost_usd if line.max_cost_usd else Decimal(0)
+    return bool(line.max_cost_usd), -share, line.scope.id  # a budget of nothing comes first
+
+
+def spent_in_month(scope_ids: Collection[UUID], *, now: datetime) -> dict[UUID, Decimal]:
+    """Return the US dollars of this month's calls by root scope, as `monthly_spending` does.
+
+    Rollups have the known costs, so the number of calls plays no part. Scopes with calls whose cost is not known are
+    read from the ledger, which has their max costs.
+    """
+    since, by_scope = month_start(now), Question(cut=Cut.SCOPE)
+    with snapshot():
+        ask([by_scope], Filters(since=since, scope_ids=scope_ids), ZoneInfo("UTC"))
+        found = {UUID(key): sums for (_, key, _), sums in by_scope.answer.items()}
+        unknown = [key for key, sums in found.items() if sums.unpriced_calls]
+        known = {key: sums.known_cost_usd for key, sums in found.items()}
+        return known | (spent_of_ledger(unknown, since=since) if unknown else {})
 
 
 @transaction.atomic

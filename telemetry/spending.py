@@ -59,6 +59,13 @@ def monthly_spending(scope_id: UUID, *, now: datetime) -> bulk.LazyResult[Decima
     )
 
 
+def spent_of_ledger(scope_ids: Collection[UUID], *, since: datetime) -> dict[UUID, Decimal]:
+    """Return the US dollars of the calls of scopes since a moment, computed as in `monthly_spending`."""
+    calls = ModelCall.objects.filter(scope_id__in=scope_ids, started_at__gte=since)
+    sums = calls.order_by().values("scope_id").annotate(usd=Sum(Coalesce("cost_usd", "estimated_cost_usd")))
+    return {key: usd or Decimal(0) for key, usd in sums.values_list("scope_id", "usd")}
+
+
 def with_spent(rows: QuerySet[ScopeBudget], *, now: datetime) -> QuerySet[ScopeBudget]:
     """Annotate budgets with `spent_usd`, computed as in `monthly_spending`."""
     calls = ModelCall.objects.filter(scope_id=OuterRef("scope_id"), started_at__gte=month_start(now))

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.permissions import Right
-from common.api.pagination import encode_cursor, page_limit, page_start
+from common.api.pagination import encode_cursor, list_in, page_limit, page_start
 from common.api.renderers import CsvRenderer, to_csv
 from common.api.serializers import checked, represent, represent_all
 from common.api.views import ApiView, PagedViewSet, in_request_thread
@@ -62,9 +62,10 @@ class SharesView(PagedViewSet):
 
         def read() -> Response:
             query = checked(SharesQuery, request.query_params)
-            limit, after = page_limit(request.query_params), page_start(request.query_params, breakdown.BY_COST)
+            limit, of = page_limit(request.query_params), list_in(request)
+            after = page_start(request.query_params, breakdown.BY_COST, of=of)
             page = breakdown.executions_of_sum(user=request.user, limit=limit, after=after, **query)
-            following = None if page.next is None else encode_cursor(page.next)
+            following = None if page.next is None else encode_cursor(page.next, of=of)
             return Response({"data": represent_all(ExecutionShareResponse, page.executions), "next_cursor": following})
 
         return await in_request_thread(read)()

@@ -2,13 +2,15 @@
 
 A view declares its order: `ordering = ("-created_at", "-id")`. The last field makes the order unique, and no field may
 be NULL. An async view calls `self.paginator.paginate_queryset(rows, request, view=self)` and serializes the page in
-the same thread, as `common.api.views.PagedViewSet` does. The cursor holds the ordering fields of the page's last row.
+the same thread, as `common.api.views.PagedViewSet` does. The cursor holds the ordering fields of the page's last row,
+and a mark of the list and its filters: another list refuses it.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -27,6 +29,7 @@ from common.api.serializers import CURSOR_PATTERN
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
+_OF_PAGES = frozenset({"cursor", "limit"})  # parameters that choose no rows
 
 
 class KeysetPagination(BasePagination):
@@ -42,7 +45,8 @@ class KeysetPagination(BasePagination):
         """
         ordering: tuple[str, ...] = view.ordering  # type: ignore[union-attr]
         limit = self.limit_of(request)
-        page, self.next_cursor = keyset_page(queryset, request.query_params, ordering=ordering, limit=limit)
+        of = list_in(request)
+        page, self.next_cursor = keyset_page(queryset, request.query_params, of=of, ordering=ordering, limit=limit)
         return page
 
     def limit_of(self, request: Request) -> int:
@@ -90,21 +94,28 @@ class KeysetPagination(BasePagination):
 
 
 def keyset_page(
-    queryset: QuerySet[Any], parameters: Mapping[str, str], *, ordering: tuple[str, ...], limit: int
+    queryset: QuerySet[Any], parameters: Mapping[str, str], *, of: str, ordering: tuple[str, ...], limit: int
 ) -> tuple[list[Any], str | None]:
     """Return one page of a queryset after the cursor in the parameters, and the cursor of the next page.
+
+    Args:
+        queryset: All rows.
+        parameters: They have the cursor.
+        of: The list and its filters, as a text; a cursor of another one is refused.
+        ordering: The order of the rows.
+        limit: The most rows of a page.
 
     Raises:
         ValidationError: `cursor` is invalid.
     """
     rows = queryset.order_by(*ordering)
     fields = [_field(each, queryset.model) for each in ordering]
-    if (values := page_start(parameters, fields)) is not None:
+    if (values := page_start(parameters, fields, of=of)) is not None:
         rows = rows.filter(_after(ordering, values))
     found = list(rows[: limit + 1])
     page = found[:limit]
     last = [getattr(page[-1], field.lstrip("-")) for field in ordering] if len(found) > limit else None
-    return page, None if last is None else encode_cursor(last)
+    return page, None if last is None else encode_cursor(last, of=of)
 
 
 def page_limit(parameters: Mapping[str, str], *, default: int = DEFAULT_LIMIT, most: int = MAX_LIMIT) -> int:
@@ -120,29 +131,41 @@ def page_limit(parameters: Mapping[str, str], *, default: int = DEFAULT_LIMIT, m
     return int(raw)
 
 
-def page_start(parameters: Mapping[str, str], fields: Sequence[Field[Any, Any]]) -> list[Any] | None:
+def list_in(request: Request) -> str:
+    """Return the list that a request of the API reads: its path, and its filters in any order."""
+    filters = sorted((name, values) for name, values in request.query_params.lists() if name not in _OF_PAGES)
+    return json.dumps([request.path.rstrip("/"), filters])
+
+
+def page_start(parameters: Mapping[str, str], fields: Sequence[Field[Any, Any]], *, of: str) -> list[Any] | None:
     """Return the values in the cursor of a request, converted to the types of `fields`; None on the first page.
 
     Raises:
-        ValidationError: `cursor` is no cursor of a list in the order of these fields.
+        ValidationError: `cursor` is no cursor of the list `of` in the order of these fields.
     """
     cursor = parameters.get("cursor")
     if not cursor:
         return None
     try:
-        return _decode(cursor, fields)
+        return _decode(cursor, fields, of)
     except (ValueError, TypeError, ArithmeticError, DjangoValidationError) as error:
-        raise ValidationError({"cursor": "This is not a cursor of this list."}) from error
+        raise ValidationError({"cursor": "This is not a cursor of this list with these filters."}) from error
 
 
-def encode_cursor(values: Sequence[Any]) -> str:
-    """Return the cursor of a page whose last row has these values."""
+def encode_cursor(values: Sequence[Any], *, of: str) -> str:
+    """Return the cursor of a page of the list `of` whose last row has these values."""
     # DjangoJSONEncoder truncates times to milliseconds; rows are ordered by microseconds.
     exact = [value.isoformat() if isinstance(value, datetime) else value for value in values]
-    return base64.urlsafe_b64encode(json.dumps(exact, cls=DjangoJSONEncoder).encode()).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(json.dumps([_mark(of), *exact], cls=DjangoJSONEncoder).encode()).decode().rstrip("=")
+    )
 
 
-def _decode(cursor: str, fields: Sequence[Field[Any, Any]]) -> list[Any]:
+def _mark(of: str) -> str:
+    return hashlib.blake2b(of.encode(), digest_size=6).hexdigest()
+
+
+def _decode(cursor: str, fields: Sequence[Field[Any, Any]], of: str) -> list[Any]:
     """Return the values in a cursor.
 
     Raises:
@@ -154,6 +177,9 @@ def _decode(cursor: str, fields: Sequence[Field[Any, Any]]) -> list[Any]:
         raise ValueError("not a cursor") from error
     if not isinstance(values, list) or not all(isinstance(each, int | str) for each in values):
         raise ValueError("not a cursor")
+    mark, *values = values
+    if mark != _mark(of):
+        raise ValueError("a cursor of another list")
     return [_typed(field, value) for field, value in zip(fields, values, strict=True)]
 
 

@@ -115,14 +115,14 @@ def _executions(request: HttpRequest, address: Address, asked: dict[str, Any]) -
     """Return a page of the executions of the sum, if the address asks for them."""
     if request.GET.get("show") != "executions":
         return {}
+    only_unknown = request.GET.get("cost") == "unknown"
+    first = address.executions(unknown=only_unknown)
     try:
-        after = page_start(request.GET, breakdown.BY_COST)
+        after = page_start(request.GET, breakdown.BY_COST, of=first)
     except ValidationError as error:
         raise Malformed("The address has a place of another list.") from error
-    only_unknown = request.GET.get("cost") == "unknown"
     page = breakdown.executions_of_sum(limit=PAGE_SIZE, after=after, only_unknown=only_unknown, **asked)
     known = _by_id(request, [each.execution_id for each in page.executions])
-    first = address.executions(unknown=only_unknown)
     path, _, fragment = first.partition("#")
     return {
         "shares": [(each, known.get(each.execution_id)) for each in page.executions],
@@ -130,7 +130,7 @@ def _executions(request: HttpRequest, address: Address, asked: dict[str, Any]) -
         "only_unknown": only_unknown,
         "without_list": address.page(),
         "first_page": "" if after is None else first,
-        "next_page": f"{path}&cursor={quote(encode_cursor(page.next))}#{fragment}" if page.next else "",
+        "next_page": f"{path}&cursor={quote(encode_cursor(page.next, of=first))}#{fragment}" if page.next else "",
     }
 
 

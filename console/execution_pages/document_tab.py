@@ -56,7 +56,11 @@ def execution_documents(request: HttpRequest, execution_id: UUID) -> HttpRespons
     cursor = request.GET.get("cursor", "")
     try:
         page, following = keyset_page(
-            with_documents(execution_id), {"cursor": cursor}, ordering=DOCUMENT_ORDER, limit=PAGE_SIZE
+            with_documents(execution_id),
+            {"cursor": cursor},
+            of=f"documents of {execution_id}",
+            ordering=DOCUMENT_ORDER,
+            limit=PAGE_SIZE,
         )
     except ValidationError as error:
         raise NotFound from error

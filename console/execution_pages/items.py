@@ -102,7 +102,8 @@ class ItemList:
         found = items_of(execution.id, slug, status=wanted, query=cleaned.get("q", ""))
         cursor = request.GET.get("cursor", "")
         try:
-            page, following = keyset_page(found, {"cursor": cursor}, ordering=ITEM_ORDER, limit=PAGE_SIZE)
+            of = f"items of {execution.id} {slug} {wanted} {cleaned.get('q', '')}"
+            page, following = keyset_page(found, {"cursor": cursor}, of=of, ordering=ITEM_ORDER, limit=PAGE_SIZE)
         except ValidationError as error:
             raise NotFound from error
         counts = counts_of(execution.id).get(definition.positions[slug], StepCounts())

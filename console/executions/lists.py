@@ -108,13 +108,16 @@ class ExecutionList:
             ValidationError: the cursor is of another list.
         """
         form, cursor = FilterForm(request.GET), request.GET.get("cursor", "")
-        start = page_start(request.GET, CURSOR)
-        if not form.is_valid():
+        is_valid, of = form.is_valid(), f"executions {form.query}"
+        start = page_start(request.GET, CURSOR, of=of)
+        if not is_valid:
             return cls(form=form)
         after = None if start is None else After(*start)
         page = executions.newest_executions(user=request.user, query=form.wanted(), limit=PAGE_SIZE, after=after)
         found = executions.with_details(page.executions, user=request.user)
-        following = "" if page.next is None else f"{form.query}&cursor={quote(encode_cursor(page.next))}".lstrip("&")
+        following = (
+            "" if page.next is None else f"{form.query}&cursor={quote(encode_cursor(page.next, of=of))}".lstrip("&")
+        )
         rows = rows_of(found, user=request.user, now=now, within=within)
         return cls(form=form, rows=rows, next=following, cursor=cursor)
 

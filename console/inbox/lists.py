@@ -170,7 +170,9 @@ class EntryList:
         asked = {"user": request.user, "now": now, "within": within, **form.filters()}
         waiting = inbox.with_executions(inbox.entries(**asked))
         try:
-            page, following = keyset_page(waiting, {"cursor": cursor}, ordering=inbox.ORDER, limit=PAGE_SIZE)
+            page, following = keyset_page(
+                waiting, {"cursor": cursor}, of=f"inbox {form.query}", ordering=inbox.ORDER, limit=PAGE_SIZE
+            )
         except ValidationError as error:
             raise NotFound from error
         items = inbox.with_subjects(page)

@@ -43,7 +43,7 @@ def page_of(
     """
     given: Mapping[str, str] = {"cursor": request.GET.get(name, "")}
     try:
-        page, following = keyset_page(rows, given, ordering=ordering, limit=limit)
+        page, following = keyset_page(rows, given, of=f"{name} of {request.path}", ordering=ordering, limit=limit)
     except ValidationError as error:
         raise Malformed("The address has a place of another list.") from error
     if following is None:

@@ -22,7 +22,7 @@ from access.permissions import NEEDED_ROLE, Action, Right, Role
 from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
-from common.api.pagination import encode_cursor, page_limit, page_start
+from common.api.pagination import encode_cursor, list_in, page_limit, page_start
 from common.api.serializers import StrictSerializer, checked, represent, represent_all
 from common.api.views import ONLY_VERSION, UUID_PATTERN, ApiView, PagedViewSet, in_request_thread, parse_entity_tags
 from common.database.server import database_now
@@ -215,11 +215,12 @@ class ExecutionViewSet(PagedViewSet):
 
         def read() -> Response:
             query = ExecutionQuery(**checked(ExecutionFilters, request.query_params))
-            limit, start = page_limit(request.query_params), page_start(request.query_params, CURSOR)
+            limit, of = page_limit(request.query_params), list_in(request)
+            start = page_start(request.query_params, CURSOR, of=of)
             after = None if start is None else After(*start)
             page = selectors.newest_executions(user=request.user, query=query, limit=limit, after=after)
             found = selectors.with_details(page.executions, user=request.user)
-            cursor = None if page.next is None else encode_cursor(page.next)
+            cursor = None if page.next is None else encode_cursor(page.next, of=of)
             return Response({"data": represent_all(ExecutionResponse, found), "next_cursor": cursor})
 
         return await in_request_thread(read)()

@@ -18,7 +18,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.test import APIClient
 
 from access.user import User
-from common.api.pagination import page_start
+from common.api.pagination import encode_cursor, page_start
 
 pytestmark = [pytest.mark.urls("tests.integration.web.urls"), pytest.mark.django_db]
 Api = Callable[..., APIClient]
@@ -46,8 +46,8 @@ def pages(api: Api, path: str = "/api/v1/people", limit: int = 3) -> Iterator[li
             return
 
 
-def cursor_of(*values: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+def cursor_of(*values: Any, of: str = "/api/v1/people") -> str:
+    return encode_cursor(values, of=json.dumps([of, []]))
 
 
 def test_all_pages_together_are_the_list_with_nothing_twice(api: Api) -> None:
@@ -135,6 +135,9 @@ def test_the_bounds_of_the_limit_are_allowed(api: Api, limit: int) -> None:
         cursor_of("2026-03-01T12:00:00+00:00", float("inf")),
         cursor_of("2026-03-01T12:00:00+00:00", [1]),
         cursor_of({}, 1),
+        cursor_of("2026-03-01T12:00:00+00:00", 1, of="/api/v1/names"),
+        base64.urlsafe_b64encode(b'["2026-03-01T12:00:00+00:00", 1]').decode(),
+        base64.urlsafe_b64encode(b"[]").decode(),
         base64.urlsafe_b64encode(b"[" * 20_000).decode(),
         base64.urlsafe_b64encode(b"{}").decode(),
     ],
@@ -147,7 +150,7 @@ def test_what_is_no_cursor_of_the_list_is_refused(api: Api, cursor: str) -> None
 
 
 def test_a_cursor_with_text_that_the_database_cannot_hold_is_refused(api: Api) -> None:
-    assert api().get("/api/v1/names", {"cursor": cursor_of("a\0", "b")}).status_code == 422
+    assert api().get("/api/v1/names", {"cursor": cursor_of("a\0", "b", of="/api/v1/names")}).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -164,7 +167,7 @@ def test_a_cursor_with_text_that_the_database_cannot_hold_is_refused(api: Api) -
 )
 def test_a_cursor_with_a_value_that_the_database_cannot_hold_is_refused(field: Any, value: Any) -> None:
     with pytest.raises(ValidationError):
-        page_start({"cursor": cursor_of(value)}, [field])
+        page_start({"cursor": cursor_of(value)}, [field], of=json.dumps(["/api/v1/people", []]))
 
 
 def test_a_cursor_has_any_value_that_the_database_can_hold() -> None:
@@ -174,7 +177,8 @@ def test_a_cursor_has_any_value_that_the_database_can_hold() -> None:
         BigIntegerField(),
         CharField(max_length=5),
     ]
-    assert page_start({"cursor": cursor_of("0.0012345678", 1, -(2**63), "")}, fields) == [
+    cursor = encode_cursor(["0.0012345678", 1, -(2**63), ""], of="a list")
+    assert page_start({"cursor": cursor}, fields, of="a list") == [
         Decimal("0.0012345678"),
         1.0,
         -(2**63),
