@@ -14,9 +14,10 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from knox.admin import AuthTokenAdmin as KnoxTokenAdmin
 from knox.models import AuthToken
@@ -27,7 +28,7 @@ from access.audit import Act, record, right_part
 from access.models import AuditEntry, ExternalAccount, Scope, ScopeRole
 from access.services import keep_rights, set_active
 from access.user import User
-from common.admin import LongList, ReadOnlyAdmin, link, links, list_of, row_link
+from common.admin import LongList, ReadOnlyAdmin, link, links, list_of, row_link, short
 from common.database.server import database_now
 
 #: Rights of the whole installation, and their columns of the user.
@@ -258,6 +259,17 @@ class TokenAdmin(KnoxTokenAdmin, ModelAdmin):
         return f"{row.token_key}…"
 
 
+#: Pages of what acts are about, by the kind of subject.
+_PAGES = {
+    "execution": "admin:executions_execution_change",
+    "document": "admin:documents_document_change",
+    "scope": "admin:access_scope_change",
+    "user": "admin:access_user_change",
+    "workflow": "admin:workflows_workflow_change",
+}
+_SHORT_ID = 12
+
+
 class ActFilter(admin.SimpleListFilter):
     """Filters by act, without reading which acts there are."""
 
@@ -277,7 +289,29 @@ class ActFilter(admin.SimpleListFilter):
 class AuditEntryAdmin(LongList, ReadOnlyAdmin):
     """The audit log."""
 
-    list_display = ("at", "act", "user_id", "via", "subject_kind", "subject_id", "part", "version", "address")
+    list_display = ("at", "act", "who", "via", "subject", "part", "version", "address")
     list_filter = (ActFilter, "at")
     search_fields = ("=subject_id",)
     ordering = ("-at", "-id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
+        """Return all entries with the names of users."""
+        rows: QuerySet[AuditEntry] = super().get_queryset(request)
+        return rows.annotate(username=Subquery(User.objects.filter(pk=OuterRef("user_id")).values("username")))
+
+    @admin.display(description="user", ordering="user_id")
+    def who(self, row: AuditEntry) -> SafeString | str:
+        """Return a link to the user; a dash if no user did it."""
+        if row.user_id is None:
+            return "-"
+        name = getattr(row, "username", None) or f"{row.user_id}, deleted"
+        return link(reverse("admin:access_user_change", args=[row.user_id]), name)
+
+    @admin.display(description="about", ordering="subject_id")
+    def subject(self, row: AuditEntry) -> SafeString:
+        """Return the kind of what the act is about, and the end of its id, with a link where it has a page."""
+        page = _PAGES.get(row.subject_kind)
+        shown = short(row.subject_id) if len(row.subject_id) > _SHORT_ID else row.subject_id
+        return format_html(
+            "{} {}", row.subject_kind, link(reverse(page, args=[row.subject_id]), shown) if page else shown
+        )

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from unfold.decorators import display
 
 from common.admin import (
     LongList,
@@ -53,17 +54,17 @@ class DocumentCommentInline(ReadOnlyInline):
 class DocumentAdmin(_Made, LongList, ReadOnlyAdmin):
     """Documents."""
 
-    list_display = ("title", "type", "of_scope", "version", "of_execution", "author_name", "stale", "updated_at")
+    list_display = ("title", "type", "of_scope", "version", "of_execution", "author_name", "is_stale", "updated_at")
     list_filter = ("type", "stale")
     search_fields = ("title", "scope__key", "execution_id")
     list_select_related = ("scope",)
     ordering = ("-updated_at", "-id")
     fieldsets = (
-        (None, {"fields": ("title", "type", "of_scope", "version", "last_version", "stale", "lists")}),
+        (None, {"fields": ("title", "type", "of_scope", "version", "last_version", "is_stale", "lists")}),
         ("Origin", {"fields": ("of_execution", "workflow_id", "author_name")}),
         ("When", {"fields": ("created_at", "updated_at", "erased_at")}),
     )
-    readonly_fields = ("of_scope", "of_execution", "lists")
+    readonly_fields = ("of_scope", "of_execution", "is_stale", "lists")
     inlines = (DocumentVersionInline, DocumentCommentInline)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
@@ -74,6 +75,11 @@ class DocumentAdmin(_Made, LongList, ReadOnlyAdmin):
     def view_on_site(self, row: Document) -> str:
         """Return the address of the page in the console."""
         return reverse("console:document", args=[row.id])
+
+    @display(description="stale", ordering="stale", label={"stale": "warning"})
+    def is_stale(self, row: Document) -> str:
+        """Return a badge for stale documents."""
+        return "stale" if row.stale else ""
 
     @admin.display(description="scope", ordering="scope")
     def of_scope(self, row: Document) -> SafeString:

@@ -20,7 +20,7 @@ from access.audit import Act, Subject, record, record_each
 from access.selectors import token_id
 from access.services import record_logout, store_login
 from console.shell import zone_of
-from orchestrator.staff.menu import grouped, named
+from orchestrator.staff.menu import give_name, grouped
 from orchestrator.staff.start_page import start_page
 
 #: What adding, changing and deleting a row is called, where the API does the same.
@@ -123,8 +123,8 @@ class AdminSite(UnfoldAdminSite):
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         """Return the menu; with a label, the models of that app."""
-        found = super().get_app_list(request, app_label)
-        return grouped(found) if app_label is None else named(found)
+        found: list[dict[str, Any]] = super().get_app_list(request, app_label)
+        return grouped(found) if app_label is None else found
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Log a user in, and record it."""
@@ -155,7 +155,9 @@ class AdminSite(UnfoldAdminSite):
         admin_class: type[ModelAdmin[Any]] | None = None,
         **options: Any,
     ) -> None:
-        """Register models with checked changelists and recorded writes."""
+        """Register models with checked changelists, recorded writes, and names that people use."""
+        for model in [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable:
+            give_name(model)
         base = admin_class or ModelAdmin
         checked = type(base.__name__, (CheckedListsMixin, RecordedWritesMixin, base), {"__module__": base.__module__})
         super().register(model_or_iterable, checked, **options)

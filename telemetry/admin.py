@@ -20,6 +20,7 @@ from common.database.server import database_now
 from telemetry.models import ModelCall, ModelLimit, Price, ScopeBudget
 from telemetry.spending import with_spent
 
+_COLOURS = {"committed": "success", "failed": "danger", "unknown": "warning", "pending": "info"}
 _TOKENS = ("input_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "output_tokens", "reasoning_tokens")
 
 
@@ -28,7 +29,7 @@ class ModelCallAdmin(LongList, ReadOnlyAdmin):
     """Calls to models, as the ledger has them."""
 
     list_display = (
-        *("step", "of_execution", "of_scope", "status", "requested_model", "is_dry_run", "total", "cost"),
+        *("step", "of_execution", "of_scope", "state", "requested_model", "total", "cost"),
         "started_at",
     )
     list_filter = ("status", "kind", "dry_run", "requested_model", "workflow_id")
@@ -62,6 +63,11 @@ class ModelCallAdmin(LongList, ReadOnlyAdmin):
     def of_scope(self, row: ModelCall) -> SafeString:
         """Return a link to the scope."""
         return row_link(row.scope)
+
+    @display(description="status", ordering="status", label=_COLOURS)
+    def state(self, row: ModelCall) -> str:
+        """Return the status as a badge; of dry runs with these words."""
+        return f"{row.status}, dry run" if row.dry_run else row.status
 
     @display(description="dry run", label={"dry run": "warning"})
     def is_dry_run(self, row: ModelCall) -> str:

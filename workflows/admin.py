@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.decorators import display
 
 from common.admin import LongList, ReadOnlyAdmin, ReadOnlyInline, links, list_of, once, row_link
 from workflows.models import Workflow, WorkflowVersion
@@ -57,7 +58,7 @@ class WorkflowAdmin(ReadOnlyAdmin):
 class WorkflowVersionAdmin(LongList, ReadOnlyAdmin):
     """One published definition."""
 
-    list_display = ("of_workflow", "version", "short_hash", "published_at", "is_candidate")
+    list_display = ("of_workflow", "version", "short_hash", "published_at", "candidate")
     list_display_links = ("version",)
     list_filter = ("is_candidate",)
     search_fields = ("workflow__id",)
@@ -74,6 +75,11 @@ class WorkflowVersionAdmin(LongList, ReadOnlyAdmin):
     def of_workflow(self, row: WorkflowVersion) -> SafeString:
         """Return a link to the workflow."""
         return row_link(row.workflow, row.workflow_id)
+
+    @display(description="candidate", label={"candidate": "info"})
+    def candidate(self, row: WorkflowVersion) -> str:
+        """Return a badge for a definition that was tried and not published."""
+        return "candidate" if row.is_candidate else ""
 
     @admin.display(description="content hash")
     def short_hash(self, row: WorkflowVersion) -> SafeString:

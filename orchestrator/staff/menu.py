@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.db.models import Model
 from django.utils.translation import gettext_lazy
 
 App = dict[str, Any]
@@ -24,17 +25,30 @@ _GROUPS: Mapping[Any, tuple[str, ...]] = {
     ),
     gettext_lazy("Operation"): ("executions.workerheartbeat", "procrastinate.procrastinatejob"),
 }
-#: Names that differ from those of the tables.
+#: Names of tables and apps in menus and headings, which differ from their own.
 _NAMES: Mapping[str, Any] = {
-    "executions.executionstep": gettext_lazy("Steps"),
-    "executions.executionevent": gettext_lazy("Events"),
-    "telemetry.modelcall": gettext_lazy("Calls to models"),
+    "access.auditentry": gettext_lazy("audit log"),
+    "executions.executionevent": gettext_lazy("events"),
+    "executions.executionstep": gettext_lazy("steps"),
+    "executions.workerheartbeat": gettext_lazy("workers"),
     "knox.authtoken": gettext_lazy("API tokens"),
-    "access.externalaccount": gettext_lazy("Single sign-on"),
-    "access.auditentry": gettext_lazy("Audit log"),
-    "executions.workerheartbeat": gettext_lazy("Workers"),
-    "procrastinate.procrastinatejob": gettext_lazy("Jobs"),
+    "procrastinate.procrastinatejob": gettext_lazy("jobs"),
+    "telemetry.modelcall": gettext_lazy("calls to models"),
 }
+_APPS: Mapping[str, Any] = {
+    "access": gettext_lazy("People and scopes"),
+    "auth": gettext_lazy("People and scopes"),
+    "knox": gettext_lazy("People and scopes"),
+    "procrastinate": gettext_lazy("Operation"),
+    "telemetry": gettext_lazy("Costs and limits"),
+}
+
+
+def give_name(model: type[Model]) -> None:
+    """Give a model and its app the names that the admin shows. Nothing else reads them."""
+    meta = model._meta  # noqa: SLF001 - a documented API
+    meta.verbose_name_plural = _NAMES.get(meta.label_lower, meta.verbose_name_plural)
+    meta.app_config.verbose_name = _APPS.get(meta.app_label, meta.app_config.verbose_name)
 
 
 def label_of(entry: Mapping[str, Any]) -> str:
@@ -43,17 +57,9 @@ def label_of(entry: Mapping[str, Any]) -> str:
     return label
 
 
-def named(apps: Iterable[App]) -> list[App]:
-    """Return the apps with the names that people use for their models."""
-    return [
-        {**app, "models": [{**each, "name": _NAMES.get(label_of(each), each["name"])} for each in app["models"]]}
-        for app in apps
-    ]
-
-
 def grouped(apps: Iterable[App]) -> list[App]:
     """Return the groups of the menu; those of which the user may see nothing are left out."""
-    rest = named(apps)
+    rest = list(apps)
     found = {label_of(entry): (app, entry) for app in rest for entry in app["models"]}
     groups: list[App] = []
     for name, labels in _GROUPS.items():

@@ -9,6 +9,8 @@ import pytest
 from django.contrib import admin
 from django.test import Client
 from procrastinate.contrib.django.models import ProcrastinateJob
+from unfold.admin import ModelAdmin as UnfoldAdmin
+from unfold.admin import TabularInline
 
 from access.models import Scope
 from documents.models import Document, DocumentVersion
@@ -106,12 +108,18 @@ def test_jobs_are_only_looked_at(admin_client: Client, execution: Execution) -> 
 
 
 def test_every_page_is_unfolds() -> None:
-    assert {
-        model._meta.label
-        for model, page in admin.site._registry.items()
-        if not type(page).__mro__[-1].__name__
-        or not any(base.__module__.startswith("unfold.") for base in type(page).__mro__)
-    } == set()
+    pages = {model._meta.label: type(page) for model, page in admin.site._registry.items()}
+    assert [label for label, page in pages.items() if not issubclass(page, UnfoldAdmin)] == []
+    inlines = {each for page in admin.site._registry.values() for each in page.inlines}
+    assert [each for each in inlines if not issubclass(each, TabularInline)] == []
+
+
+def test_the_audit_log_leads_to_what_it_is_about(admin_client: Client, execution: Execution) -> None:
+    page = admin_client.get("/admin/access/auditentry/").content.decode()
+    assert "Audit log" in page
+    assert "entrys" not in page
+    assert f"/admin/executions/execution/{execution.id}/change/" in page
+    assert f'title="{execution.id}"' in page
 
 
 def test_no_page_shows_the_digest_of_a_token(admin_client: Client, ada: Caller) -> None:
