@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from django.apps import apps
 from django.conf import settings
@@ -13,8 +14,11 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from knox.admin import AuthTokenAdmin as KnoxTokenAdmin
 from knox.models import AuthToken
 from unfold.admin import ModelAdmin, TabularInline
@@ -24,7 +28,7 @@ from access.audit import Act, record, right_part
 from access.models import AuditEntry, ExternalAccount, Scope, ScopeRole
 from access.services import keep_rights, set_active
 from access.user import User
-from common.admin import ReadOnlyAdmin
+from common.admin import LongList, ReadOnlyAdmin, link, links, list_of, row_link, short
 from common.database.server import database_now
 
 #: Rights of the whole installation, and their columns of the user.
@@ -48,17 +52,84 @@ class ScopeRoleInline(TabularInline):
         return False
 
 
+class RootFilter(admin.SimpleListFilter):
+    """Filters root scopes."""
+
+    title = "root"
+    parameter_name = "is_root"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        """Return the options."""
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Scope]) -> QuerySet[Scope]:
+        """Return the scopes of the selected option."""
+        return queryset if self.value() is None else queryset.filter(parent__isnull=self.value() == "yes")
+
+
 @admin.register(Scope)
 class ScopeAdmin(ModelAdmin):
     """Scopes of documents, and the roles of users in them."""
 
-    list_display = ("type", "key", "parent", "created_at")
-    list_filter = ("type",)
-    list_select_related = ("parent",)  # Django joins a nullable foreign key only if it is named
+    list_display = ("name", "of_parent", "created_at", "console_page")
+    list_filter = ("type", RootFilter)
     search_fields = ("key",)
-    readonly_fields = ("id", "type", "key", "parent", "root", "created_at")
-    ordering = ("type", "key", "id")
+    fields = ("id", "type", "key", "of_parent", "of_root", "created_at", "lists")
+    readonly_fields = fields
+    ordering = ("-id",)  # the newest first
     inlines = (ScopeRoleInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Scope]:
+        """Return all scopes with the scopes above them."""
+        rows: QuerySet[Scope] = super().get_queryset(request)
+        return rows.select_related("parent", "root")
+
+    def get_inlines(self, request: HttpRequest, obj: Scope | None) -> list[type[TabularInline]]:
+        """Return the roles of a root scope. A role in a scope below would have no effect."""
+        return [ScopeRoleInline] if obj is None or obj.parent_id is None else []
+
+    def view_on_site(self, row: Scope) -> str:
+        """Return the address of the root scope's page in the console."""
+        root = row.root or row
+        return reverse("console:scope", args=[root.type, root.key])
+
+    @admin.display(description="scope", ordering="key")
+    def name(self, row: Scope) -> str:
+        """Return type and key."""
+        return str(row)
+
+    @admin.display(description="part of", ordering="parent")
+    def of_parent(self, row: Scope) -> SafeString | str:
+        """Return a link to the scope above."""
+        return "-" if row.parent is None else row_link(row.parent)
+
+    @admin.display(description="root")
+    def of_root(self, row: Scope) -> SafeString | str:
+        """Return a link to the root scope."""
+        return "-" if row.root is None else row_link(row.root)
+
+    @admin.display(description="console")
+    def console_page(self, row: Scope) -> SafeString:
+        """Return a link to the page in the console."""
+        return link(self.view_on_site(row), "open")
+
+    @admin.display(description="lists")
+    def lists(self, row: Scope) -> SafeString:
+        """Return links to everything of the scope."""
+        named = urlencode({"scope_type": row.type, "scope_id": row.key})
+        below = [(list_of("access.scope", parent__id__exact=row.id), "Scopes below")]
+        if row.parent_id is not None:
+            mine = list_of("documents.document", scope__id__exact=row.id)
+            return links([(self.view_on_site(row), "Page in the console"), (mine, "Documents"), *below])
+        found = [
+            (self.view_on_site(row), "Page in the console"),
+            (list_of("executions.execution", scope__id__exact=row.id), "Executions"),
+            (list_of("documents.document", root__id__exact=row.id), "Documents"),
+            (list_of("telemetry.scopebudget", scope__id__exact=row.id), "Budget"),
+            (list_of("telemetry.modelcall", scope__id__exact=row.id), "Calls"),
+            (f"{reverse('console:costs')}?{named}", "Costs"),
+        ]
+        return links([*found, *below])
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: a scope is created by its first use."""
@@ -169,11 +240,34 @@ class TokenAdmin(KnoxTokenAdmin, ModelAdmin):
 
     raw_id_fields = ()
     autocomplete_fields = ("user",)
+    list_display = ("begin", "user", "created", "expiry")
+    list_select_related = ("user",)
+    search_fields = ("token_key", "user__username")
     ordering = ("-created", "digest")
+
+    def get_fields(self, request: HttpRequest, obj: AuthToken | None = None) -> tuple[str, ...]:
+        """Return the fields, without the digest."""
+        return ("user", "expiry") if obj is None else ("begin", "user", "created", "expiry")
 
     def get_readonly_fields(self, request: HttpRequest, obj: AuthToken | None = None) -> tuple[str, ...]:
         """Return all fields but the expiry for an existing token."""
-        return () if obj is None else ("digest", "token_key", "user", "created")
+        return () if obj is None else ("begin", "user", "created")
+
+    @admin.display(description="token", ordering="token_key")
+    def begin(self, row: AuthToken) -> str:
+        """Return the first characters of the token, by which its owner recognizes it."""
+        return f"{row.token_key}…"
+
+
+#: Pages of what acts are about, by the kind of subject.
+_PAGES = {
+    "execution": "admin:executions_execution_change",
+    "document": "admin:documents_document_change",
+    "scope": "admin:access_scope_change",
+    "user": "admin:access_user_change",
+    "workflow": "admin:workflows_workflow_change",
+}
+_SHORT_ID = 12
 
 
 class ActFilter(admin.SimpleListFilter):
@@ -192,11 +286,32 @@ class ActFilter(admin.SimpleListFilter):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
+class AuditEntryAdmin(LongList, ReadOnlyAdmin):
     """The audit log."""
 
-    list_display = ("at", "act", "user_id", "via", "subject_kind", "subject_id", "part", "version", "address")
+    list_display = ("at", "act", "who", "via", "subject", "part", "version", "address")
     list_filter = (ActFilter, "at")
     search_fields = ("=subject_id",)
     ordering = ("-at", "-id")
-    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
+        """Return all entries with the names of users."""
+        rows: QuerySet[AuditEntry] = super().get_queryset(request)
+        return rows.annotate(username=Subquery(User.objects.filter(pk=OuterRef("user_id")).values("username")))
+
+    @admin.display(description="user", ordering="user_id")
+    def who(self, row: AuditEntry) -> SafeString | str:
+        """Return a link to the user; a dash if no user did it."""
+        if row.user_id is None:
+            return "-"
+        name = getattr(row, "username", None) or f"{row.user_id}, deleted"
+        return link(reverse("admin:access_user_change", args=[row.user_id]), name)
+
+    @admin.display(description="about", ordering="subject_id")
+    def subject(self, row: AuditEntry) -> SafeString:
+        """Return the kind of what the act is about, and the end of its id, with a link where it has a page."""
+        page = _PAGES.get(row.subject_kind)
+        shown = short(row.subject_id) if len(row.subject_id) > _SHORT_ID else row.subject_id
+        return format_html(
+            "{} {}", row.subject_kind, link(reverse(page, args=[row.subject_id]), shown) if page else shown
+        )

@@ -11,11 +11,17 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import DataError, transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy
 from unfold.sites import UnfoldAdminSite
 
 from access.audit import Act, Subject, record, record_each
 from access.selectors import token_id
 from access.services import record_logout, store_login
+from console.shell import zone_of
+from orchestrator.staff.menu import give_name, grouped
+from orchestrator.staff.start_page import start_page
 
 #: What adding, changing and deleting a row is called, where the API does the same.
 _ACTS = {
@@ -40,6 +46,7 @@ def _checked(listing: type[Any]) -> type[Any]:
             """
             try:
                 super().get_results(request)
+                len(self.result_list)  # a list that is not counted would be read only when it is shown
             except (DataError, OverflowError, ValueError) as error:
                 raise IncorrectLookupParameters from error
 
@@ -106,6 +113,19 @@ class RecordedWritesMixin:
 class AdminSite(UnfoldAdminSite):
     """The admin site of all models, including those of libraries."""
 
+    index_title = gettext_lazy("What happens now")
+    index_template = "orchestrator/admin_start.html"
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Show the start page."""
+        response: TemplateResponse = super().index(request, {**start_page(request), **(extra_context or {})})
+        return response
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
+        """Return the menu; with a label, the models of that app."""
+        found: list[dict[str, Any]] = super().get_app_list(request, app_label)
+        return grouped(found) if app_label is None else found
+
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Log a user in, and record it."""
         response: HttpResponse = super().login(request, extra_context)
@@ -135,20 +155,25 @@ class AdminSite(UnfoldAdminSite):
         admin_class: type[ModelAdmin[Any]] | None = None,
         **options: Any,
     ) -> None:
-        """Register models with checked changelists and recorded writes."""
+        """Register models with checked changelists, recorded writes, and names that people use."""
+        for model in [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable:
+            give_name(model)
         base = admin_class or ModelAdmin
         checked = type(base.__name__, (CheckedListsMixin, RecordedWritesMixin, base), {"__module__": base.__module__})
         super().register(model_or_iterable, checked, **options)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Return a view that rejects NUL in queries: PostgreSQL does not accept it."""
+        """Return a view with times in the user's zone. It rejects NUL in queries, which PostgreSQL does not accept."""
         inner = super().admin_view(view, cacheable)
 
         @wraps(inner)
         def checked(request: HttpRequest, *arguments: Any, **options: Any) -> HttpResponse:
             if any("\0" in text for pair in request.GET.lists() for text in (pair[0], *pair[1])):
                 raise SuspiciousOperation("The query contains NUL.")
-            response: HttpResponse = inner(request, *arguments, **options)
+            with timezone.override(zone_of(request.user)):
+                response: HttpResponse = inner(request, *arguments, **options)
+                if isinstance(response, TemplateResponse):
+                    response.render()
             return response
 
         return checked

@@ -318,7 +318,19 @@ WHITENOISE_MIMETYPES = {".webmanifest": "application/manifest+json"}
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
-UNFOLD = {"SITE_TITLE": "Scriptorium", "SITE_HEADER": "Scriptorium", "SITE_SYMBOL": "history_edu", "SITE_URL": "/"}
+FORMAT_MODULE_PATH = ["orchestrator.formats"]
+_SHADES = {  # of the console's colour
+    **{"50": "96.2% .018 272", "100": "93% .034 273", "200": "87% .065 274", "300": "78.5% .115 275"},
+    **{"400": "67.3% .182 277", "500": "58.5% .233 277", "600": "51.1% .22 277", "700": "45.7% .2 277"},
+    **{"800": "39.8% .17 277", "900": "35.9% .144 279", "950": "25.7% .09 281"},
+}
+UNFOLD = {
+    "SITE_TITLE": "Scriptorium",
+    "SITE_HEADER": "Scriptorium",
+    "SITE_SYMBOL": "history_edu",
+    "SITE_URL": "/",
+    "COLORS": {"primary": {shade: f"oklch({value})" for shade, value in _SHADES.items()}},
+}
 LOG_FORMAT = env.choice("LOG_FORMAT", "console" if LOCAL else "json", among=logs.FORMATS)
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", among={"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
 LOOP_STALL_MS = env.integer("LOOP_STALL_MS", 250)  # log event loop stalls longer than this; 0: never

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -9,44 +10,91 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
-from common.admin import ReadOnlyAdmin, pretty
+from common.admin import LongList, ReadOnlyAdmin, execution_link, in_line, money, once, row_link, with_json
 from common.database.server import database_now
 from telemetry.models import ModelCall, ModelLimit, Price, ScopeBudget
 from telemetry.spending import with_spent
 
+_COLOURS = {"committed": "success", "failed": "danger", "unknown": "warning", "pending": "info"}
+_TOKENS = ("input_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "output_tokens", "reasoning_tokens")
+
 
 @admin.register(ModelCall)
-class ModelCallAdmin(ReadOnlyAdmin):
+class ModelCallAdmin(LongList, ReadOnlyAdmin):
     """Calls to models, as the ledger has them."""
 
     list_display = (
-        "step_id",
-        "attempt",
-        "kind",
-        "status",
-        "requested_model",
-        "dry_run",
-        "total",
-        "cost_usd",
+        *("step", "of_execution", "of_scope", "state", "requested_model", "total", "cost"),
         "started_at",
     )
     list_filter = ("status", "kind", "dry_run", "requested_model", "workflow_id")
     search_fields = ("execution_id", "step_id", "provider_request_id")
     ordering = ("-started_at", "-id")
-    exclude = ("reply",)
-    readonly_fields = ("whole_reply",)
+    fieldsets = (
+        (None, {"fields": ("step_id", "attempt", "kind", "ordinal", "status", "of_execution", "of_scope", "user")}),
+        ("Model", {"fields": ("requested_model", "provider", "model", "provider_request_id", "is_dry_run")}),
+        ("Costs", {"fields": ("cost", "at_most", "total", *_TOKENS, "billing")}),
+        ("When", {"fields": ("started_at", "finished_at", "latency_ms", "erased_at")}),
+        ("Result", {"fields": ("error", "whole_reply")}),
+    )
+    readonly_fields = ("of_execution", "of_scope", "is_dry_run", "cost", "at_most", "total", "whole_reply")
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[ModelCall]:
+        """Return all calls with their scopes; a list does not read replies."""
+        rows: models.QuerySet[ModelCall] = super().get_queryset(request)
+        return rows.select_related("scope", "user").defer("reply")
+
+    @admin.display(description="step, attempt, kind", ordering="step_id")
+    def step(self, row: ModelCall) -> SafeString:
+        """Return the step, the attempt, and what the call was for."""
+        return format_html("{} {}", row.step_id, in_line(f"{row.attempt} {row.kind}"))
+
+    @admin.display(description="execution", ordering="execution_id")
+    def of_execution(self, row: ModelCall) -> SafeString | str:
+        """Return a link to the execution."""
+        return execution_link(row.execution_id)
+
+    @admin.display(description="scope", ordering="scope")
+    def of_scope(self, row: ModelCall) -> SafeString:
+        """Return a link to the scope."""
+        return row_link(row.scope)
+
+    @display(description="status", ordering="status", label=_COLOURS)
+    def state(self, row: ModelCall) -> str:
+        """Return the status as a badge; of dry runs with these words."""
+        return f"{row.status}, dry run" if row.dry_run else row.status
+
+    @display(description="dry run", label={"dry run": "warning"})
+    def is_dry_run(self, row: ModelCall) -> str:
+        """Return a badge for dry runs."""
+        return "dry run" if row.dry_run else ""
 
     @admin.display(description="tokens")
-    def total(self, row: ModelCall) -> int:
+    def total(self, row: ModelCall) -> str:
         """Return the number of all tokens of the call."""
-        return row.input_tokens + row.cache_read_input_tokens + row.cache_write_input_tokens + row.output_tokens
+        parts = (row.input_tokens, row.cache_read_input_tokens, row.cache_write_input_tokens, row.output_tokens)
+        return f"{sum(parts):,}"
+
+    @admin.display(description="cost", ordering="cost_usd")
+    def cost(self, row: ModelCall) -> SafeString | str:
+        """Return the cost in US dollars."""
+        return money(row.cost_usd)
+
+    @admin.display(description="at most")
+    def at_most(self, row: ModelCall) -> SafeString | str:
+        """Return the greatest cost while the cost is not known."""
+        return "-" if row.estimated_cost_usd is None else money(row.estimated_cost_usd)
 
     @admin.display(description="reply")
+    @once
     def whole_reply(self, row: ModelCall) -> str:
-        """Return the reply as indented JSON."""
-        return pretty(row.reply)
+        """Return the reply for reading, and as JSON."""
+        return with_json(row.reply)
 
 
 class VersionedForm(forms.ModelForm):
@@ -189,7 +237,7 @@ class ScopeBudgetAdmin(VersionedAdmin):
     """Monthly budgets of root scopes. Blocked executions resume automatically when a budget is raised."""
 
     form = ScopeBudgetForm
-    list_display = ("scope", "max_cost_usd", "this_month")
+    list_display = ("scope", "most", "this_month")
     autocomplete_fields = ("scope",)
     ordering = ("scope",)
 
@@ -199,9 +247,14 @@ class ScopeBudgetAdmin(VersionedAdmin):
         return with_spent(rows.select_related("scope"), now=database_now())
 
     @admin.display(description="spent or reserved this month")
-    def this_month(self, row: ScopeBudget) -> str:
+    def this_month(self, row: ScopeBudget) -> SafeString | str:
         """Return this month's US dollars; 0 while a budget is being added."""
-        return f"{getattr(row, 'spent_usd', 0):.10f}"
+        return money(getattr(row, "spent_usd", Decimal(0)))
+
+    @admin.display(description="budget of a month", ordering="max_cost_usd")
+    def most(self, row: ScopeBudget) -> SafeString | str:
+        """Return the budget in US dollars."""
+        return money(row.max_cost_usd)
 
     def get_readonly_fields(self, request: HttpRequest, obj: ScopeBudget | None = None) -> tuple[str, ...]:
         """Return the read-only fields: the scope of an existing budget cannot be changed."""

@@ -471,3 +471,8 @@ def workers_alive(*, since: datetime) -> int:
 def newest_heartbeat() -> datetime | None:
     """Return the time of the newest worker heartbeat; None if there is no worker."""
     return models.WorkerHeartbeat.objects.aggregate(newest=Max("heartbeat_at"))["newest"]
+
+
+def newest_workers(*, limit: int) -> list[models.WorkerHeartbeat]:
+    """Return the workers with the newest heartbeats, those that have stopped included."""
+    return list(models.WorkerHeartbeat.objects.order_by("-heartbeat_at", "name")[:limit])

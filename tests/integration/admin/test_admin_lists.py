@@ -1,4 +1,4 @@
-"""Each list of the admin needs as many queries for many rows as for few."""
+"""Each list and each page of the admin needs as many queries for many rows as for few."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from django.utils import timezone
 from access.models import ExternalAccount, Scope
 from access.services import issue_token
 from access.user import User
-from executions.models import WorkerHeartbeat
+from executions.models import ExecutionEvent, ExecutionStep, WorkerHeartbeat
 from telemetry.models import ModelLimit, Price, ScopeBudget
 from tests.factories import reports
 from workflows import repository as workflows
 
 pytestmark = pytest.mark.django_db
 
-MOST = 24  # queries of a list, those of the session and of filters included
+MOST = 15  # queries of a list or a page, those of the session and of filters included
 numbers = count()
 
 
@@ -78,6 +78,56 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(admin_client: Cli
     populate(5)
     queries(admin_client, sent, rows=5)  # what a process keeps from then on, such as content types
     few = queries(admin_client, sent, rows=5)
-    populate(20)
-    assert queries(admin_client, sent, rows=25) == few
+    populate(95)
+    assert queries(admin_client, sent, rows=100) == few
     assert {label: number for label, number in few.items() if number > MOST} == {}
+
+
+def test_each_page_takes_few_queries(admin_client: Client, sent: list[object]) -> None:
+    populate(3)
+    found: dict[str, int] = {}
+    for _ in range(2):  # the first time a process reads what it keeps from then on
+        for model in admin.site._registry:
+            meta = model._meta
+            for row in model._default_manager.all()[:3]:
+                sent.clear()
+                response = admin_client.get(reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk]))
+                assert response.status_code == 200, meta.label
+                found[meta.label] = len(sent)
+    assert found.keys() == {model._meta.label for model in admin.site._registry}
+    assert {label: number for label, number in found.items() if number > MOST} == {}
+
+
+def test_a_page_of_an_execution_of_3000_steps_is_as_small_as_any(admin_client: Client, sent: list[object]) -> None:
+    reports.publish()
+    user = User.objects.create_user("ada")
+    small, large = (reports.finish(reports.start(user, key=key)) for key in ("small", "large"))
+    scope, now = Scope.objects.get(key="large"), timezone.now()
+    steps = ExecutionStep.objects.bulk_create(
+        ExecutionStep(
+            **{"execution_id": large.id, "step_id": f"story@s-{number}", "name": "Story", "role": "Writer"},
+            **{"position": 5, "item_order": number, "level": 2, "produces": "story", "status": "completed"},
+        )
+        for number in range(3_000)
+    )
+    ExecutionEvent.objects.bulk_create(
+        ExecutionEvent(
+            **{"execution_id": large.id, "sequence": 1_000 + number, "scope_id": scope.id, "step_id": step.step_id},
+            **{"scope_sequence": 1_000 + number, "event_type": "step_completed", "timestamp": now},
+        )
+        for number, step in enumerate(steps)
+    )
+    numbers, sizes = [], []
+    for execution in (small, small, large):
+        sent.clear()
+        response = admin_client.get(reverse("admin:executions_execution_change", args=[execution.id]))
+        assert response.status_code == 200
+        numbers.append(len(sent))
+        sizes.append(len(response.content))
+    assert numbers[2] <= numbers[1] + 2
+    assert numbers[2] <= MOST
+    assert sizes[2] < sizes[1] + 400_000
+    page = response.content.decode()
+    assert f"/admin/executions/executionstep/?execution__id__exact={large.id}" in page
+    listed = admin_client.get(f"/admin/executions/executionstep/?execution__id__exact={large.id}&p=2")
+    assert len(listed.context["cl"].result_list) == 100

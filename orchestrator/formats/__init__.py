@@ -1,0 +1,1 @@
+"""How dates are shown where a page names no format, such as in the admin: with the zone."""

@@ -1,0 +1,5 @@
+"""Formats of English: `1 Dec 2026, 02:47 UTC`."""
+
+DATETIME_FORMAT = "j M Y, H:i T"
+SHORT_DATETIME_FORMAT = DATETIME_FORMAT
+DATE_FORMAT = "j M Y"

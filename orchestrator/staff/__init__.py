@@ -1,0 +1,1 @@
+"""The parts of the admin that know all rooms: the menu and the start page."""
