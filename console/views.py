@@ -15,19 +15,29 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.csrf import ensure_csrf_cookie
 
 from access.oidc.faults import sentence_of
 from access.services import record_logout, store_login
 from common.errors import NotFound
 from console.executions.compare_pages import MAX_EARLIER, earlier_than
+from console.language.choice import in_language, speaking
 from console.shell import is_htmx, waiting_text, zone_of
 from executions.selectors import executions as selectors
 
 #: Formats of an execution's documents, with their names for people.
-_DOWNLOADS = (("docx", "Word"), ("pdf", "PDF"), ("markdown", "Markdown"), ("html", "HTML"), ("zip", "everything (zip)"))
+_DOWNLOADS = (
+    ("docx", "Word"),
+    ("pdf", "PDF"),
+    ("markdown", "Markdown"),
+    ("html", "HTML"),
+    ("zip", gettext_lazy("everything (zip)")),
+)
 
 
+@method_decorator(in_language, name="dispatch")  # type: ignore[arg-type]  # it names a more special response
 class LoginPage(auth.LoginView):
     """Django's login, with a way to the provider of single sign-on, and the reason if a login there failed."""
 
@@ -38,9 +48,10 @@ class LoginPage(auth.LoginView):
         context = super().get_context_data(**given)
         if settings.OIDC_ENABLED:
             wanted = self.get_redirect_url()
+            sentence = sentence_of(self.request.GET.get("fault", ""))
             context["provider"] = settings.OIDC_NAME
             context["provider_path"] = reverse("oidc:begin") + (f"?{urlencode({'next': wanted})}" if wanted else "")
-            context["fault"] = sentence_of(self.request.GET.get("fault", ""))
+            context["fault"] = sentence and gettext(sentence)
         return context
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
@@ -50,10 +61,11 @@ class LoginPage(auth.LoginView):
         return response
 
 
+@in_language
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Say that a form is too old, or was sent from another site: Django's check has refused it."""
     if is_htmx(request):
-        return HttpResponse("This page is too old: reload it.", status=403, content_type="text/plain")
+        return HttpResponse(gettext("This page is too old: reload it."), status=403, content_type="text/plain")
     return render(request, "console/stale_form.html", {"path": request.path}, status=403)
 
 
@@ -78,7 +90,7 @@ def execution(request: HttpRequest, execution_id: UUID) -> HttpResponse:
         found: dict[str, Any] = {"earlier": ()}
     else:
         found = {"earlier": earlier_than(request.user, row, limit=MAX_EARLIER), "erased_at": row.erased_at}
-    with timezone.override(zone_of(request.user)):
+    with speaking(request), timezone.override(zone_of(request.user)):
         return _page(request, "console/execution.html", execution_id=execution_id, downloads=_DOWNLOADS, **found)
 
 

@@ -315,7 +315,8 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"  # for `collectstatic`; otherwise files are served from the apps
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True
-LANGUAGE_CODE = "en"
+LANGUAGE_CODE = "en"  # of the API, and of pages for people with another language than these
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 TIME_ZONE = "UTC"
 USE_TZ = True
 UNFOLD = {"SITE_TITLE": "Scriptorium", "SITE_HEADER": "Scriptorium", "SITE_SYMBOL": "history_edu", "SITE_URL": "/"}
