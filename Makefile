@@ -1,4 +1,4 @@
-# make demo | serve | worker | test | test-all | test-uvicorn | test-npm | test-llama | chaos | bench | check | format | migrate | clean
+# make demo | serve | worker | test | test-all | test-uvicorn | test-npm | test-llama | chaos | bench | check | format | translations | migrate | clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 WORKERS ?= $(shell expr $(CORES) + 3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents bench-inbox bench-scale bench-api bench-console screenshots check format migrate clean
+.PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents bench-inbox bench-scale bench-api bench-console screenshots check format translations migrate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -136,6 +136,9 @@ check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, 
 	@DATABASE_URL=postgresql://u@h/n LOCAL=0 BEHIND_PROXY=1 TRUSTED_PROXIES=127.0.0.1 ALLOWED_HOSTS=example.org \
 		SECRET_KEY=$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(64))') \
 		$(MANAGE) check --deploy --fail-level WARNING
+
+translations: $(DEV) ## bring the catalogues of other languages up to date, and compile them
+	@$(BIN)/python -m tests.translations.catalogue
 
 format: $(DEV) ## put the code into shape
 	@$(BIN)/ruff check --fix .

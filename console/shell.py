@@ -1,4 +1,4 @@
-"""The frame of pages: login, time zone, navigation, entity tags of parts, and the page for what was not found."""
+"""The frame of pages: login, language, time zone, navigation, entity tags of parts, and what is shown for errors."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.urls import Resolver404, resolve, reverse
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
@@ -23,17 +24,18 @@ from common.database import counts
 from common.database.server import database_now
 from common.errors import Erased, Forbidden, Malformed, NotFound
 from common.time import time_zones
+from console.language.choice import speaking
 from executions.selectors import inbox
 
 #: Pages of the navigation: key, label, name of the path.
 SECTIONS = (
-    ("home", "Home", "console:home"),
-    ("inbox", "Inbox", "console:inbox"),
-    ("executions", "Executions", "console:executions"),
-    ("documents", "Documents", "console:documents"),
-    ("costs", "Costs", "console:costs"),
-    ("workflows", "Workflows", "console:workflows"),
-    ("scopes", "Scopes", "console:scopes"),
+    ("home", gettext_lazy("Home"), "console:home"),
+    ("inbox", gettext_lazy("Inbox"), "console:inbox"),
+    ("executions", gettext_lazy("Executions"), "console:executions"),
+    ("documents", gettext_lazy("Documents"), "console:documents"),
+    ("costs", gettext_lazy("Costs"), "console:costs"),
+    ("workflows", gettext_lazy("Workflows"), "console:workflows"),
+    ("scopes", gettext_lazy("Scopes"), "console:scopes"),
 )
 #: Tells scripts of the page that the server has stored what the form has sent.
 STORED = "stored"
@@ -64,13 +66,13 @@ def zone_of(user: Person) -> ZoneInfo:
 
 
 def page_view(view: View[Given]) -> View[Given]:
-    """Serve a page to users who are logged in, in their time zone. Some errors become a page."""
+    """Serve a page to users who are logged in, in their language and time zone. Some errors become a page."""
 
     @login_required
     @ensure_csrf_cookie
     @wraps(view)
     def served(request: HttpRequest, *arguments: Given.args, **options: Given.kwargs) -> HttpResponse:
-        with timezone.override(zone_of(request.user)):
+        with speaking(request), timezone.override(zone_of(request.user)):
             try:
                 return view(request, *arguments, **options)
             except NotFound:
@@ -79,7 +81,7 @@ def page_view(view: View[Given]) -> View[Given]:
                 return _forbidden(request, error)
             except (Erased, Malformed) as error:
                 status = 410 if isinstance(error, Erased) else 400
-                return show_page(request, "console/unable.html", status=status, detail=str(error))
+                return show_page(request, "console/unable.html", status=status, detail=gettext(str(error)))
 
     return served  # type: ignore[return-value]  # `wraps` names the first parameter
 
@@ -87,8 +89,8 @@ def page_view(view: View[Given]) -> View[Given]:
 def _forbidden(request: HttpRequest, error: Forbidden) -> HttpResponse:
     """Say what the user may not do, and whom to ask. A form that htmx sends stays: it gets the sentence alone."""
     if is_htmx(request):
-        return HttpResponse(str(error), status=403, content_type="text/plain")
-    return show_page(request, "console/forbidden.html", status=403, detail=str(error), refused=error.context)
+        return HttpResponse(gettext(str(error)), status=403, content_type="text/plain")
+    return show_page(request, "console/forbidden.html", status=403, detail=gettext(str(error)), refused=error.context)
 
 
 def form_view(view: View[Given]) -> View[Given]:
@@ -98,10 +100,16 @@ def form_view(view: View[Given]) -> View[Given]:
     @wraps(view)
     def served(request: HttpRequest, *arguments: Given.args, **options: Given.kwargs) -> HttpResponse:
         if is_htmx(request) and not request.user.is_authenticated:
-            return HttpResponse("Your session has ended.", status=401, content_type="text/plain")
+            return _session_ended(request)
         return page(request, *arguments, **options)
 
     return served  # type: ignore[return-value]  # `wraps` names the first parameter
+
+
+def _session_ended(request: HttpRequest) -> HttpResponse:
+    """Say that there is no login any more, in the language of the browser."""
+    with speaking(request):
+        return HttpResponse(gettext("Your session has ended."), status=401, content_type="text/plain")
 
 
 def is_htmx(request: HttpRequest) -> bool:
@@ -163,14 +171,14 @@ def part_view(view: View[Given]) -> View[Given]:
     @wraps(view)
     def served(request: HttpRequest, *arguments: Given.args, **options: Given.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
-            return HttpResponse("Your session has ended.", status=401, content_type="text/plain")
-        with timezone.override(zone_of(request.user)):
+            return _session_ended(request)
+        with speaking(request), timezone.override(zone_of(request.user)):
             try:
                 response = view(request, *arguments, **options)
             except (Erased, NotFound, Malformed):
-                return HttpResponse("This is not here any more.", status=404, content_type="text/plain")
+                return HttpResponse(gettext("This is not here any more."), status=404, content_type="text/plain")
             except Forbidden as error:
-                return HttpResponse(str(error), status=403, content_type="text/plain")
+                return HttpResponse(gettext(str(error)), status=403, content_type="text/plain")
         return _with_tag(request, response)
 
     return served  # type: ignore[return-value]  # `wraps` names the first parameter

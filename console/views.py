@@ -13,12 +13,16 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
 
 from access.oidc.faults import sentence_of
 from access.services import record_logout, store_login
+from console.language.choice import in_language
 from console.shell import is_htmx, waiting_text
 
 
+@method_decorator(in_language, name="dispatch")  # type: ignore[arg-type]  # it names a more special response
 class LoginPage(auth.LoginView):
     """Django's login, with a way to the provider of single sign-on, and the reason if a login there failed."""
 
@@ -29,9 +33,10 @@ class LoginPage(auth.LoginView):
         context = super().get_context_data(**given)
         if settings.OIDC_ENABLED:
             wanted = self.get_redirect_url()
+            sentence = sentence_of(self.request.GET.get("fault", ""))
             context["provider"] = settings.OIDC_NAME
             context["provider_path"] = reverse("oidc:begin") + (f"?{urlencode({'next': wanted})}" if wanted else "")
-            context["fault"] = sentence_of(self.request.GET.get("fault", ""))
+            context["fault"] = sentence and gettext(sentence)
         return context
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
@@ -41,10 +46,11 @@ class LoginPage(auth.LoginView):
         return response
 
 
+@in_language
 def stale_form(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Say that a form is too old, or was sent from another site: Django's check has refused it."""
     if is_htmx(request):
-        return HttpResponse("This page is too old: reload it.", status=403, content_type="text/plain")
+        return HttpResponse(gettext("This page is too old: reload it."), status=403, content_type="text/plain")
     return render(request, "console/stale_form.html", {"path": request.path}, status=403)
 
 

@@ -16,6 +16,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
+from django.utils.translation import gettext, override
 from django.views import defaults
 from psycopg.errors import QueryCanceled
 from rest_framework import exceptions
@@ -42,6 +43,7 @@ from common.errors import (
 )
 from common.json_pointer import pointer
 from common.limits import MAX_ERRORS
+from console.language.choice import language_of_browser
 from executions.engine.domain.errors import (
     AlreadyClaimed,
     BudgetExceeded,
@@ -252,15 +254,18 @@ def retry_later_response(request: HttpRequest, problem: Problem) -> HttpResponse
     """Return a 429 or 503: a problem for the API, an HTML page otherwise."""
     if _is_api(request):
         return django_problem(request, problem)
-    context = {"title": HTTPStatus(problem.status).phrase, "detail": problem.detail, "path": request.path}
-    page = render_to_string("console/refused.html", context)
+    with override(language_of_browser(request)):
+        title = gettext(HTTPStatus(problem.status).phrase)
+        context = {"title": title, "detail": gettext(problem.detail), "path": request.path}
+        page = render_to_string("console/refused.html", context)
     return problem.add_headers(HttpResponse(page, status=problem.status))
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Respond to an unknown path."""
     if not _is_api(request):
-        return HttpResponse(render_to_string("console/no_page.html"), status=404)
+        with override(language_of_browser(request)):
+            return HttpResponse(render_to_string("console/no_page.html"), status=404)
     return django_problem(request, problem_of(NotFound("There is nothing at this path.")))
 
 

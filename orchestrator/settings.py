@@ -315,7 +315,8 @@ STATIC_ROOT = DATA_DIR / "static"  # for `collectstatic`; otherwise files are se
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_MIMETYPES = {".webmanifest": "application/manifest+json"}
-LANGUAGE_CODE = "en"
+LANGUAGE_CODE = "en"  # of the API, and of pages for people with another language than these
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 TIME_ZONE = "UTC"
 USE_TZ = True
 FORMAT_MODULE_PATH = ["orchestrator.formats"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from django.utils.translation import gettext_noop
+
 
 class Fault(StrEnum):
     """The kind of a failed log-in, as the address of the page of the log-in has it."""
@@ -18,14 +20,22 @@ class Fault(StrEnum):
 
 
 _SENTENCES = {
-    Fault.DENIED: "The log-in was cancelled at the provider.",
-    Fault.STATE: "This log-in took too long, or began in another browser. Begin again.",
-    Fault.UNREACHABLE: "The provider of single sign-on cannot be reached, or answers wrongly. Try again in a moment.",
-    Fault.CLOCK: "The clocks of the provider and of this server differ. An administrator has to set them.",
-    Fault.REFUSED: "The provider and this server did not agree on who you are. Begin again; an administrator finds the "
-    "reason in the log.",
-    Fault.GROUPS: "You are in more groups than the provider sends. An administrator has to limit what it sends.",
-    Fault.INACTIVE: "Your account here is deactivated.",
+    Fault.DENIED: gettext_noop("The log-in was cancelled at the provider."),
+    Fault.STATE: gettext_noop("This log-in took too long, or began in another browser. Begin again."),
+    Fault.UNREACHABLE: gettext_noop(
+        "The provider of single sign-on cannot be reached, or answers wrongly. Try again in a moment."
+    ),
+    Fault.CLOCK: gettext_noop(
+        "The clocks of the provider and of this server differ. An administrator has to set them."
+    ),
+    Fault.REFUSED: gettext_noop(
+        "The provider and this server did not agree on who you are. Begin again; an administrator finds the "
+        "reason in the log."
+    ),
+    Fault.GROUPS: gettext_noop(
+        "You are in more groups than the provider sends. An administrator has to limit what it sends."
+    ),
+    Fault.INACTIVE: gettext_noop("Your account here is deactivated."),
 }
 
 

@@ -14,6 +14,7 @@ from django.contrib.auth import authenticate, login
 from django.core import signing
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
+from django.utils.translation import gettext
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -25,6 +26,7 @@ from access.user import User
 from common.database.server import database_now
 from common.errors import Forbidden, NotFound
 from common.present_request import network_of
+from console.language.choice import in_language
 from console.scopes.addresses import path_of_scope
 
 _KEY = "invitation"  # in the session
@@ -34,6 +36,7 @@ _NO_REFERRER = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
 
 @require_safe
+@in_language
 def follow_link(request: HttpRequest, token: str) -> HttpResponse:
     """Remember the invitation in this browser, and lead to its page."""
     token = invitations.invitation_token(request, token)
@@ -43,7 +46,9 @@ def follow_link(request: HttpRequest, token: str) -> HttpResponse:
         return _without_secret(HttpResponsePermanentRedirect(f"https://{host}{path}"))
     token_hash = invitations.hash_token(token)
     if invitations.find_by_hash(token_hash) is None:
-        return _without_secret(_message(request, "There is no such invitation. Is the link complete?", status=404))
+        return _without_secret(
+            _message(request, gettext("There is no such invitation. Is the link complete?"), status=404)
+        )
     request.session[_KEY] = token_hash
     return _without_secret(HttpResponseRedirect(resolve_url("console:invitation")))
 
@@ -56,22 +61,23 @@ def _without_secret(response: HttpResponse) -> HttpResponse:
 
 @ensure_csrf_cookie
 @require_http_methods(["GET", "HEAD", "POST"])
+@in_language
 def invitation(request: HttpRequest) -> HttpResponse:
     """Show the invitation that this browser has opened, or accept it: logged in, by a login, or with a new account."""
     row = invitations.find_by_hash(request.session.get(_KEY, ""))
     if (answer := _again(request, row or _named_by_form(request))) is not None:
         return answer
     if row is None:
-        return _message(request, "Open the link of your invitation again.", status=404)
+        return _message(request, gettext("Open the link of your invitation again."), status=404)
     try:
         invitations.require_open(row, now=database_now())
         if request.method == "POST":
             _require_same_user(request)
             return _ACTS.get(request.POST.get("do", ""), _accept)(request, row)
     except (InvitationEnded, NotFound) as error:
-        return _message(request, str(error), status=410, was_used=row.accepted_at is not None)
+        return _message(request, gettext(str(error)), status=410, was_used=row.accepted_at is not None)
     except Forbidden as error:
-        return _page(request, row, status=403, fault=str(error))
+        return _page(request, row, status=403, fault=gettext(str(error)))
     return _page(request, row)
 
 
@@ -106,7 +112,8 @@ def _require_same_user(request: HttpRequest) -> None:
         Forbidden: another user is logged in.
     """
     if isinstance(request.user, User) and request.POST.get("do") in _ACTS:
-        raise Forbidden(f"{request.user.get_username()} is logged in here. Log out first, or accept as this user.")
+        sentence = gettext("%(name)s is logged in here. Log out first, or accept as this user.")
+        raise Forbidden(sentence % {"name": request.user.get_username()})
 
 
 def _checked_user(request: HttpRequest) -> User | None:
@@ -123,7 +130,9 @@ def _accept(request: HttpRequest, row: Invitation) -> HttpResponse:
         InvitationForAnother: it is for another address. InvitationEnded: another request was faster.
     """
     if not isinstance(request.user, User):
-        return _page(request, row, status=403, fault="Your session has ended. Log in to accept the invitation.")
+        return _page(
+            request, row, status=403, fault=gettext("Your session has ended. Log in to accept the invitation.")
+        )
     invitations.accept_by_hash(user=request.user, token_hash=row.token_hash, now=database_now())
     return _leave(request, row)
 
@@ -132,7 +141,7 @@ def _log_in(request: HttpRequest, row: Invitation) -> HttpResponse:
     """Log in, and accept it."""
     user = _checked_user(request)
     if user is None:
-        return _page(request, row, status=422, login_fault="Wrong name or password.")
+        return _page(request, row, status=422, login_fault=gettext("Wrong name or password."))
     login(request, user)
     store_login(request)
     return _accept(request, row)
@@ -145,12 +154,12 @@ def _create_account(request: HttpRequest, row: Invitation) -> HttpResponse:
         Forbidden: accounts are made by staff here. InvitationForAnother: it is for an address.
     """
     if not settings.INVITATIONS_CREATE_ACCOUNTS:
-        raise Forbidden("Accounts are made by an administrator here.")
+        raise Forbidden(gettext("Accounts are made by an administrator here."))
     if row.email:
         raise InvitationForAnother
     name, password = request.POST.get("username", ""), request.POST.get("password", "")
     if password != request.POST.get("password_again", ""):
-        return _page(request, row, status=422, account_fault="The two passwords differ.")
+        return _page(request, row, status=422, account_fault=gettext("The two passwords differ."))
     try:
         user = accounts.join_as_new(
             name=name,
@@ -160,7 +169,7 @@ def _create_account(request: HttpRequest, row: Invitation) -> HttpResponse:
             now=database_now(),
         )
     except (BadName, BadPassword, NameTaken) as error:
-        return _page(request, row, status=422, account_fault=str(error))
+        return _page(request, row, status=422, account_fault=gettext(str(error)))
     login(request, user, backend=_BACKEND)
     store_login(request)
     return _leave(request, row)
@@ -190,7 +199,7 @@ def _page(request: HttpRequest, row: Invitation, *, status: int = 200, **faults:
         **faults,
     }
     if isinstance(request.user, User) and not invitations.is_for(row, request.user):
-        context["fault"] = str(InvitationForAnother())
+        context["fault"] = gettext(str(InvitationForAnother()))
         context["is_for_another"] = True
     return render(request, "console/invitation.html", context, status=status)
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
+from django.utils.translation import gettext
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_http_methods
 
@@ -19,6 +20,7 @@ from common.database.server import database_now
 from common.errors import Conflict, Gone, Invalid, NotFound
 from common.present_request import network_of
 from console.edit_pages import person
+from console.language.choice import in_language
 from console.shell import form_view, show_page
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.errors import BudgetExceeded
@@ -34,6 +36,7 @@ _REFUSALS = (Invalid, Conflict, Gone, NotFound, BudgetExceeded)
 
 @ensure_csrf_cookie
 @require_http_methods(["GET", "HEAD", "POST"])
+@in_language
 def setup(request: HttpRequest) -> HttpResponse:
     """Show the form of the first account, or create it. Only the link that the server printed leads here."""
     if not first_account.is_needed():
@@ -50,13 +53,13 @@ def setup(request: HttpRequest) -> HttpResponse:
 def _create(request: HttpRequest) -> HttpResponse:
     name, password = request.POST.get("username", ""), request.POST.get("password", "")
     if password != request.POST.get("password_again", ""):
-        return _page(request, status=422, fault="The two passwords differ.")
+        return _page(request, status=422, fault=gettext("The two passwords differ."))
     try:
         user = first_account.create(name=name, password=password, network=network_of(request), now=database_now())
     except first_account.SetUpAlready:
         return HttpResponseRedirect(resolve_url("console:login"))
     except (BadName, BadPassword, NameTaken) as error:
-        return _page(request, status=422, fault=str(error))
+        return _page(request, status=422, fault=gettext(str(error)))
     login(request, user, backend=_BACKEND)
     store_login(request)
     return HttpResponseRedirect(resolve_url("console:example"))
@@ -84,7 +87,7 @@ def example(request: HttpRequest) -> HttpResponse:
         try:
             started = run_form_once(request, lambda: _start(request))
         except _REFUSALS as error:
-            fault = error.explanation
+            fault = gettext(error.explanation)
         else:
             return HttpResponseRedirect(resolve_url("console:execution", execution_id=started))
     status = 422 if fault else 200
@@ -114,4 +117,4 @@ def _start(request: HttpRequest) -> str:
         except ScopeForbidden:
             continue
         return str(started.id)
-    raise Conflict("The scope of the example belongs to another person.")
+    raise Conflict(gettext("The scope of the example belongs to another person."))

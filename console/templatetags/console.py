@@ -12,13 +12,17 @@ from uuid import uuid4
 from django import template
 from django.template import Context
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext, pgettext
 
 from access.idempotency import HEADER
 from common.database.counts import count_text
 from common.time import format_rfc3339
 from console.document_text import RenderedDocument, render_document
+from console.language import formats
+from console.language.names import name_of
 
 register = template.Library()
 
@@ -52,8 +56,8 @@ def when(moment: datetime | None) -> SafeString | str:
         return ""
     local = timezone.localtime(moment)
     zone = getattr(local.tzinfo, "key", None) or local.tzname()
-    shown = f"{local.day} {local:%b %Y, %H:%M} {local.tzname()}"
-    exact = f"{local:%A %H:%M:%S} {zone}"
+    shown = f"{formats.moment(local)} {local.tzname()}"
+    exact = f"{date_format(local, 'l H:i:s')} {zone}"
     return format_html('<time datetime="{}" title="{}">{}</time>', format_rfc3339(moment), exact, shown)
 
 
@@ -75,29 +79,41 @@ def words(name: Any) -> str:
 
 
 @register.filter
+def named(value: object) -> str:
+    """Return the name of a value of the API, such as a status or a role, in the language of the page."""
+    return name_of(value)
+
+
+@register.filter
 def usd(cost: Decimal | None) -> str:
     """Return US dollars as text: `$0`, `$1.20`, and six decimals below a cent; `unknown` for None."""
     if cost is None:
-        return "unknown"
-    return "$0" if not cost else f"${cost:.6f}" if cost < Decimal("0.01") else f"${cost:.2f}"
+        return pgettext("cost", "unknown")
+    return formats.in_dollars("0") if not cost else formats.dollars(cost, 6 if cost < Decimal("0.01") else 2)
 
 
 @register.filter
 def seconds(duration: float) -> str:
     """Return a duration as people read it: `0.4 s`, `12 s`, `2 min 14 s`, `1 h 5 min`."""
     if duration < 0.1:
-        return "under 0.1 s"
+        return gettext("under %(number)s s") % {"number": formats.localized("0.1")}
     whole = round(duration)
     if whole < 60:
-        return f"{duration:.1f} s" if duration < 10 else f"{whole} s"
+        return formats.localized(f"{duration:.1f} s") if duration < 10 else f"{whole} s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @register.filter
 def thousands(number: int) -> str:
-    """Return a number with commas: `1,234`."""
-    return f"{number:,}"
+    """Return a number with separators: `1,234`."""
+    return formats.thousands(number)
+
+
+@register.filter
+def dollars(amount: Decimal) -> str:
+    """Return US dollars with two decimals: `$0.00`."""
+    return formats.dollars(amount)
 
 
 @register.simple_tag
@@ -105,21 +121,32 @@ def spent(totals: Any, duration: float | None) -> str:
     """Return time, calls, tokens and cost: `12 s · 1 call · 160 tokens · $0.01`."""
     cost = usd(totals.cost_usd)
     if not totals.cost_complete:
-        cost = f"{usd(totals.known_cost_usd)}, and {_counted(totals.unpriced_calls, 'call')} of unknown cost"
+        unknown = _calls(totals.unpriced_calls)
+        cost = gettext("%(cost)s, and %(calls)s of unknown cost") % {
+            "cost": usd(totals.known_cost_usd),
+            "calls": unknown,
+        }
     told = [] if duration is None else [seconds(duration)]
-    return " · ".join([*told, _counted(totals.calls, "call"), _counted(totals.total_tokens, "token"), cost])
+    return " · ".join([*told, _calls(totals.calls), _tokens(totals.total_tokens), cost])
 
 
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+def _calls(number: int) -> str:
+    return ngettext("%(number)s call", "%(number)s calls", number) % {"number": formats.thousands(number)}
+
+
+def _tokens(number: int) -> str:
+    return ngettext("%(number)s token", "%(number)s tokens", number) % {"number": formats.thousands(number)}
 
 
 @register.simple_tag
 def changes(counts: Mapping[str, int]) -> str:
     """Return the number of changes, and of each kind: `3 changes: 2 added, 1 moved`."""
     total = sum(counts.values())
-    kinds = ", ".join(f"{number:,} {kind}" for kind, number in counts.items() if number)
-    return f"{total:,} change{'' if total == 1 else 's'}: {kinds}" if total else "No changes"
+    if not total:
+        return gettext("No changes")
+    kinds = ", ".join(f"{formats.thousands(number)} {name_of(kind)}" for kind, number in counts.items() if number)
+    shown = ngettext("%(number)s change", "%(number)s changes", total) % {"number": formats.thousands(total)}
+    return f"{shown}: {kinds}"
 
 
 @register.simple_tag

@@ -1,5 +1,7 @@
 // Pages of scopes and of the account: secrets are copied, and what was done is told where the focus is.
 
+import { say } from "./texts.js";
+
 const status = (button, text) => { button.textContent = text; };
 
 async function copy(button) {
@@ -7,10 +9,10 @@ async function copy(button) {
   field.select();
   try {
     await navigator.clipboard.writeText(field.value);
-    status(button, "Copied");
+    status(button, say("Copied"));
   } catch (error) {
     if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-    status(button, document.execCommand("copy") ? "Copied" : "Press Ctrl+C"); // without a secure context, or without leave
+    status(button, document.execCommand("copy") ? say("Copied") : say("Press Ctrl+C")); // without a secure context, or without leave
   }
 }
 

@@ -1,5 +1,7 @@
 // Client of the public API for the pages: session cookie, CSRF token, problem details as errors.
 
+import { say } from "./texts.js";
+
 const RESPONSE_MS = 60_000; // timeout of a response
 
 // An error response, or no response at all: then `status` is 0.
@@ -9,7 +11,7 @@ export class Problem extends Error {
     this.body = body;
     this.errors = body.errors ?? [];
     const more = (body.error_count ?? 0) - this.errors.length;
-    if (more > 0) this.errors.push({ pointer: "", code: "more", detail: `${more} more errors.` });
+    if (more > 0) this.errors.push({ pointer: "", code: "more", detail: say("{more} more errors.", { more }) });
   }
 
   // Whether a retry of the same request may succeed.
@@ -19,8 +21,8 @@ export class Problem extends Error {
   }
 }
 
-const UNREACHABLE = "The server is not reachable. Try again when the connection is back.";
-const SILENT = "The server did not respond in time. Try again.";
+const UNREACHABLE = say("The server is not reachable. Try again when the connection is back.");
+const SILENT = say("The server did not respond in time. Try again.");
 
 const csrf = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 
@@ -33,7 +35,7 @@ async function call(path, options = {}) {
   if (response.ok && body !== null) return body;
   if (response.status === 401 || response.status === 403 && !csrf()) logIn();
   throw new Problem(response.ok ? { status: 0, detail: UNREACHABLE }
-    : { status: response.status, detail: `The server responded with ${response.status}.`, ...body });
+    : { status: response.status, detail: say("The server responded with {status}.", { status: response.status }), ...body });
 }
 
 // Returns the response, whatever its status.

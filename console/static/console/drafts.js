@@ -6,6 +6,7 @@
 
 import { make } from "./dom.js";
 import { setLost } from "./shell.js";
+import { say } from "./texts.js";
 import { forget, isChanged, saved, store, unsent } from "./unsent.js";
 
 // Tells this tab from others, also after a reload.
@@ -93,10 +94,10 @@ async function restore(place) {
 // Says that kept input could not be shown. The form stays closed: what is typed into it would replace the kept input.
 function refuse(place) {
   place.dataset.unshown = "";
-  const again = make("button", { type: "button" }, "Try again");
-  const discard = make("button", { type: "button", class: "quiet" }, "Discard it");
+  const again = make("button", { type: "button" }, say("Try again"));
+  const discard = make("button", { type: "button", class: "quiet" }, say("Discard it"));
   const notice = make("div", { class: "notice", role: "alert" },
-    make("p", {}, "Your unsaved text could not be shown. It is kept in this browser."), again, discard);
+    make("p", {}, say("Your unsaved text could not be shown. It is kept in this browser.")), again, discard);
   again.addEventListener("click", () => {
     notice.remove();
     delete place.dataset.unshown;

@@ -2,11 +2,12 @@
 
 import { Problem } from "./api.js";
 import { make } from "./dom.js";
+import { say } from "./texts.js";
 
 export function tell(message) {
   const container = document.getElementById("faults");
   for (const known of [...container.children]) if (known.firstChild.textContent === message) known.remove();
-  const dismiss = make("button", { type: "button", class: "quiet", "aria-label": "Dismiss" }, "✕");
+  const dismiss = make("button", { type: "button", class: "quiet", "aria-label": say("Dismiss") }, "✕");
   const error = make("p", { class: "error" }, make("span", {}, message), dismiss);
   dismiss.addEventListener("click", () => error.remove());
   container.append(error);
@@ -17,7 +18,7 @@ export async function attempt(name, action) {
   try {
     await action();
   } catch (error) {
-    tell(`${name} failed. ${error.message}`);
+    tell(`${say("{name} failed.", { name })} ${error.message}`);
     if (!(error instanceof Problem)) throw error;
   }
 }

@@ -2,6 +2,7 @@
 
 import { Problem, upload } from "./api.js";
 import { tell } from "./faults.js";
+import { say } from "./texts.js";
 import "./choose.js";
 
 const links = () => [...document.querySelectorAll("#entries a.open")];
@@ -32,10 +33,10 @@ async function copyText(told) {
   const text = fields.map((each) => each.value.trim()).filter(Boolean).join("\n\n");
   if (navigator.clipboard) {
     await navigator.clipboard.writeText(text);
-    told.textContent = "Copied.";
+    told.textContent = say("Copied.");
   } else { // pages without TLS have no clipboard
     fields.find((each) => each.value.trim())?.select();
-    told.textContent = "Your text is selected: copy it with the keyboard.";
+    told.textContent = say("Your text is selected: copy it with the keyboard.");
   }
 }
 
@@ -48,10 +49,10 @@ document.addEventListener("change", async ({ target }) => {
   const { form } = target;
   const button = form.querySelector("button.primary");
   if (button) button.disabled = true;
-  told.textContent = `${file.name} is being uploaded …`;
+  told.textContent = say("{name} is being uploaded …", { name: file.name });
   try {
     answer.value = (await upload(file)).id;
-    told.textContent = `${file.name} is uploaded.`;
+    told.textContent = say("{name} is uploaded.", { name: file.name });
     answer.dispatchEvent(new Event("input", { bubbles: true }));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;

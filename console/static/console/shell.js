@@ -1,5 +1,6 @@
 // What every page has: notices about the connection, errors of parts, kept input, the menu, and keys.
 
+import { say } from "./texts.js";
 import { forgetAll, forgetOld } from "./unsent.js";
 
 const at = (name) => document.getElementById(name);
@@ -20,7 +21,7 @@ function tell(message, link) {
   text.textContent = message;
   const dismiss = document.createElement("button");
   dismiss.type = "button";
-  dismiss.setAttribute("aria-label", "Dismiss");
+  dismiss.setAttribute("aria-label", say("Dismiss"));
   dismiss.textContent = "✕";
   dismiss.addEventListener("click", () => error.remove());
   error.className = "error";
@@ -31,25 +32,25 @@ function tell(message, link) {
 function logInLink() {
   const link = document.createElement("a");
   link.href = `/login/?next=${encodeURIComponent(location.pathname + location.search)}`;
-  link.textContent = "Log in again";
+  link.textContent = say("Log in again");
   return link;
 }
 
 // Shows an error of a part or of the stream. Errors never replace a part.
 export function tellStatus(status, method = "GET") {
-  if (status === 401) tell(`Your session has ended. ${method === "GET" ? "This page is no longer updated." : "Nothing was stored."}`, logInLink());
-  else if (status === 403 && method !== "GET") tell("The server has refused this. Nothing was stored. Reload the page, and try again.");
-  else if (status === 404 && method !== "GET") tell("This is no longer available to you. Nothing was stored.");
-  else if (status === 403 || status === 404) tell("A part of this page is no longer available to you.");
+  if (status === 401) tell(`${say("Your session has ended.")} ${method === "GET" ? say("This page is no longer updated.") : say("Nothing was stored.")}`, logInLink());
+  else if (status === 403 && method !== "GET") tell(say("The server has refused this. Nothing was stored. Reload the page, and try again."));
+  else if (status === 404 && method !== "GET") tell(say("This is no longer available to you. Nothing was stored."));
+  else if (status === 403 || status === 404) tell(say("A part of this page is no longer available to you."));
   else if (status >= 500) setLost("part", true);
-  else if (status === 413) tell("This is larger than the server accepts. Nothing was stored.");
-  else if (status >= 400) tell("The server has refused this. Nothing was stored.");
+  else if (status === 413) tell(say("This is larger than the server accepts. Nothing was stored."));
+  else if (status >= 400) tell(say("The server has refused this. Nothing was stored."));
 }
 
 // Whether a refusal is a sentence for people, as pages send it when a role is too low.
 const isSentence = ({ response, text }) => response.headers?.get("Content-Type")?.startsWith("text/plain") && text;
 
-const UNREACHABLE = "The server is not reachable. Send it again when the connection is back: it acts once.";
+const UNREACHABLE = say("The server is not reachable. Send it again when the connection is back: it acts once.");
 document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
   setLost("part", true);
   if (ctx && ctx.request?.method !== "GET") tell(UNREACHABLE);
@@ -57,7 +58,7 @@ document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   const { status } = ctx.response;
   if (status < 400) setLost("part", false);
-  else if (status === 403 && isSentence(ctx)) tell(`${ctx.text} Nothing was stored.`);
+  else if (status === 403 && isSentence(ctx)) tell(`${ctx.text} ${say("Nothing was stored.")}`);
   else if (status !== 422) tellStatus(status, ctx.request.method); // 422: the form comes back with its faults
 });
 

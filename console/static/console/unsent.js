@@ -2,6 +2,7 @@
 // the form is sent, when the user logs out, or after some days.
 
 import { tell } from "./faults.js";
+import { say } from "./texts.js";
 
 const PREFIX = "unsent/";
 const RETENTION_MS = 7 * 24 * 3600 * 1000;
@@ -20,7 +21,7 @@ export function store(name, record) {
     return true;
   } catch (error) {
     if (error.name !== "QuotaExceededError") throw error;
-    tell("This browser's storage is full: your input is lost when you leave the page.");
+    tell(say("This browser's storage is full: your input is lost when you leave the page."));
     return false;
   }
 }

@@ -1,0 +1,1 @@
+"""The language of pages: which one it is, and how it writes numbers and dates."""

@@ -1,0 +1,30 @@
+import { learn } from "../texts.js";
+
+learn({
+  "A part of this page is no longer available to you.": "Ein Teil dieser Seite ist nicht mehr zugänglich.",
+  "Copied": "Kopiert",
+  "Copied.": "Kopiert.",
+  "Discard it": "Verwerfen",
+  "Dismiss": "Schließen",
+  "Log in again": "Neu anmelden",
+  "Nothing was stored.": "Nichts wurde gespeichert.",
+  "Press Ctrl+C": "Strg+C drücken",
+  "The server did not respond in time. Try again.": "Der Server hat nicht rechtzeitig geantwortet. Bitte noch einmal versuchen.",
+  "The server has refused this. Nothing was stored.": "Der Server hat das abgelehnt. Nichts wurde gespeichert.",
+  "The server has refused this. Nothing was stored. Reload the page, and try again.": "Der Server hat das abgelehnt. Nichts wurde gespeichert. Bitte die Seite neu laden und noch einmal versuchen.",
+  "The server is not reachable. Send it again when the connection is back: it acts once.": "Der Server ist nicht erreichbar. Bitte noch einmal senden, wenn die Verbindung wieder da ist: Es wirkt nur einmal.",
+  "The server is not reachable. Try again when the connection is back.": "Der Server ist nicht erreichbar. Bitte noch einmal versuchen, wenn die Verbindung wieder da ist.",
+  "The server responded with {status}.": "Der Server hat mit {status} geantwortet.",
+  "This browser's storage is full: your input is lost when you leave the page.": "Der Speicher dieses Browsers ist voll: Die Eingaben gehen beim Verlassen der Seite verloren.",
+  "This is larger than the server accepts. Nothing was stored.": "Das ist größer, als der Server annimmt. Nichts wurde gespeichert.",
+  "This is no longer available to you. Nothing was stored.": "Das ist nicht mehr zugänglich. Nichts wurde gespeichert.",
+  "This page is no longer updated.": "Diese Seite wird nicht mehr aktualisiert.",
+  "Try again": "Noch einmal versuchen",
+  "Your session has ended.": "Die Sitzung ist beendet.",
+  "Your text is selected: copy it with the keyboard.": "Der Text ist markiert: bitte mit der Tastatur kopieren.",
+  "Your unsaved text could not be shown. It is kept in this browser.": "Der ungespeicherte Text ließ sich nicht zeigen. Dieser Browser bewahrt ihn auf.",
+  "{more} more errors.": "{more} weitere Fehler.",
+  "{name} failed.": "{name} ist fehlgeschlagen.",
+  "{name} is being uploaded …": "{name} wird hochgeladen …",
+  "{name} is uploaded.": "{name} ist hochgeladen."
+});
