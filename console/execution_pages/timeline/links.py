@@ -28,7 +28,7 @@ def difference_path(document_id: UUID | str, before: int, after: int) -> str:
     return f"{reverse('console:compare-versions', args=[document_id])}?{urlencode({'a': before, 'b': after})}"
 
 
-#: What an address of the tab can say: the step whose items are shown, a page of them, events of the log, a page of it.
+#: What an address of the tab can say: the step whose items are shown, a page of items, events of the log, a page of events.
 _NAMES = ("items", "page", "log", "before")
 
 

@@ -81,7 +81,7 @@ class Times:
         """Read it. `execution` is the row that the reader may see.
 
         Raises:
-            NotFound: the address names no step over items, or no page of them.
+            NotFound: the address names no step over items, or no page of items.
         """
         drawing = _Drawing(request.GET, execution, _rounded(now, execution))
         rows = drawing.rows()
@@ -127,7 +127,7 @@ class _Drawing:
         self._read_times()
 
     def _open_items(self) -> tuple[int | None, int]:
-        """Return the position of the step whose items are shown, and the page of them."""
+        """Return the position of the step whose items are shown, and their page."""
         slug, page = self._asked.get("items"), number_in(self._asked.get("page", "1"))
         if slug is None:
             return None, 1
@@ -320,6 +320,8 @@ def _sum_words(sums: ItemSums, end: datetime) -> list[str]:
     if sums.begun_at is not None:
         last = end if sums.is_open or sums.finished_at is None else sums.finished_at
         told.append(seconds(max(last - sums.begun_at, timedelta(0)).total_seconds()))
+    else:
+        told.append(gettext("not begun"))
     told.append(gettext("{done} of {total} done").format(done=sums.done, total=sums.total))
     if sums.waiting:
         told.append(_counted(ngettext("{number} waits", "{number} wait", sums.waiting), sums.waiting))

@@ -61,8 +61,7 @@ def quoted(text: str) -> SafeString:
 
 def limits_in_words(limits: Mapping[str, Any]) -> list[str]:
     """Return the limits of a budget that are set."""
-    given = {name: value for name, value in limits.items() if value is not None}
-    return [_limit(Limit(name), value) for name, value in given.items()]
+    return [_limit(each, limits[each.value]) for each in Limit if limits.get(each.value) is not None]
 
 
 def _limit(limit: Limit, value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The timeline of an execution: a row for each step of its definition, items folded, and nothing that grows with them."""
+"""The timeline of an execution: a row for each step of its definition, items folded, no query more for many items."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_pruned_events_are_told_of(ada: User, browser: Client) -> None:
 def test_items_are_one_row_that_opens(ada: User, browser: Client) -> None:
     execution = over_items(ada, 4, calls=2)
     folded = browser.get(path_of(execution))
-    assert rows_of(folded)["design"].startswith("Design ×4")
+    assert rows_of(folded)["design"].startswith("Design \u00d74")
     assert "3 of 4 done · 1 waits" in rows_of(folded)["design"]
     assert {"writing", "review"} <= set(bars_of(folded, "design"))
     assert "Its items are not known yet." in rows_of(folded)["stories"]
