@@ -12,7 +12,6 @@ from django.shortcuts import render
 
 from access.permissions import Action, permitted
 from access.selectors import limits_of, role_of
-from common.database.server import database_now
 from console.execution_pages.frame import Header, show_tab
 from console.execution_pages.said import SaidPage
 from console.execution_pages.script_words import script_in_words
@@ -21,14 +20,13 @@ from console.shell import page_view, part_view
 from documents.files import storage
 from executions.engine.domain.brief import FILES, file_ids
 from executions.engine.domain.states import Reuse
-from executions.selectors import executions, inbox, timeline
+from executions.selectors import executions, timeline
 
 
 @page_view
 def brief(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     """Render the tab."""
-    within = inbox.reach(request.user, database_now())
-    header = Header.read(request, execution_id, within=within)
+    header = Header.read(request, execution_id)
     execution = header.execution
     shown = {
         "brief": _text_of(execution.input),
@@ -39,7 +37,7 @@ def brief(request: HttpRequest, execution_id: UUID) -> HttpResponse:
         "said": SaidPage.read(request, execution_id),
         "may_start": _may_start(request, execution),
     }
-    return show_tab(request, header, "console/execution_pages/brief.html", tab="brief", within=within, **shown)
+    return show_tab(request, header, "console/execution_pages/brief.html", tab="brief", **shown)
 
 
 @part_view

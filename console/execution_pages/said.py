@@ -11,8 +11,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext, gettext_lazy
 
 from common.errors import NotFound
-from console.execution_pages.timeline.links import difference_path, step_path, version_path
+from console.execution_pages.timeline.links import difference_path, version_path
 from console.execution_pages.timeline.words import DECIDED, name_of
+from console.execution_pages.words import step_address
 from console.shell import number_in
 from console.templatetags.console import words
 from documents.files import storage
@@ -135,7 +136,7 @@ def _said(step: Any, rounds: Sequence[ClarificationRound], files: _Files) -> Sai
     return Said(
         step_id=step.step_id,
         name=name_of(step.name, step.label, step.step_id),
-        href=step_path(step.execution_id, step.step_id),
+        href=step_address(step.execution_id, step.step_id),
         rounds=[Round(asked=each, answers=_answers(each, files)) for each in rounds],
         decisions=[_decision(AcceptanceDecision.model_validate(each), step) for each in step.decisions],
     )

@@ -73,6 +73,17 @@ class NamedStep:
     document_id: UUID | None
     document_version: int | None
 
+    @classmethod
+    def of(cls, row: models.ExecutionStep) -> NamedStep:
+        """Return what names a step, from its row."""
+        return cls(
+            step_id=row.step_id,
+            name=row.name,
+            label=row.label,
+            document_id=row.document_id,
+            document_version=row.document_version,
+        )
+
 
 def newest_events(
     execution_id: UUID, *, which: LogFilter = LogFilter.ALL, before: int | None = None, limit: int

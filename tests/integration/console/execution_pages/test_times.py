@@ -231,6 +231,19 @@ def test_three_thousand_items_cost_no_more_than_a_few(ada: User, browser: Client
     assert sizes[1] < sizes[0] * 1.5
 
 
+@pytest.mark.parametrize(
+    ("page", "most"), [("timeline/", 17), ("parts/times/", 12), ("parts/log/", 12), ("brief/", 12)]
+)
+def test_a_page_takes_few_queries(ada: User, browser: Client, page: str, most: int) -> None:
+    """Ten are those of the header and the navigation. Each list of the tab takes one, however long it is."""
+    execution = over_items(ada, 300)
+    path = f"/executions/{execution.id}/{page}"
+    browser.get(path)
+    with CaptureQueriesContext(connection) as asked:
+        assert browser.get(path).status_code == 200
+    assert len(asked) <= most, "\n".join(each["sql"][:150] for each in asked)
+
+
 def test_the_times_are_a_part_with_an_entity_tag(ada: User, browser: Client) -> None:
     reports.publish()
     done = reports.finish(reports.start(ada))
