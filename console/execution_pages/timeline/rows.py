@@ -312,7 +312,7 @@ def _words(step: Any, segments: Sequence[Segment], calls: Sequence[CallRow]) -> 
     back = sum(each["decision"] == AcceptanceAction.REQUEST_CHANGES for each in step.decisions)
     if back:
         told.append(_counted(ngettext("sent back once", "sent back {number} times", back), back))
-    if step.status == StepStatus.COMPLETED and not calls:
+    if step.status == StepStatus.COMPLETED and not step.attempt:
         told.append(gettext("no call: the scope had the document"))
     return told
 

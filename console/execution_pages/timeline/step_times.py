@@ -37,9 +37,13 @@ def times_of(step: Any, calls: Sequence[CallRow], *, ready: datetime | None) -> 
         decided=decided,
         waits_since=_waits_since(step, calls),
         stopped_undecided=step.status in _STOPPED and undecided,
-        is_deferred=step.resume_at is not None and not step.blocked_by_limit,
+        is_deferred=_is_deferred(step),
         calls=[_call(each) for each in calls],
     )
+
+
+def _is_deferred(step: Any) -> bool:
+    return step.status == StepStatus.WAITING and step.resume_at is not None and not step.blocked_by_limit
 
 
 def _call(row: CallRow) -> CallTimes:

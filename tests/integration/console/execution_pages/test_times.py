@@ -93,6 +93,7 @@ def _item(template: Any, execution: Execution, each: int, number: int, *, begun:
         status="waiting" if is_last else "completed",
         started_at=moment,
         finished_at=None if is_last else moment + timedelta(seconds=10),
+        attempt=1,
         document_id=uuid7(),
         document_version=1,
     )
@@ -152,6 +153,14 @@ def test_an_execution_that_has_ended_waits_for_nothing(ada: User, browser: Clien
     found = rows_of(browser.get(path_of(failed)))
     assert "waits" not in " ".join(found.values())
     assert "Research failed" in found["research"]
+
+
+def test_a_step_that_made_no_attempt_says_so(ada: User, browser: Client) -> None:
+    reports.publish()
+    done = reports.finish(reports.start(ada))
+    ExecutionStep.objects.filter(execution_id=done.id, step_id="summary").update(attempt=0)
+    found = rows_of(browser.get(path_of(done)))
+    assert ("had the document" in found["summary"], "had the document" in found["research"]) == (True, False)
 
 
 def test_the_table_says_the_same_as_the_bars(ada: User, browser: Client) -> None:
