@@ -37,6 +37,7 @@ urlpatterns = [
     path("executions/<uuid:execution_id>/budget/", tab_pages.change_limits, name="execution-budget"),
     path("executions/<uuid:execution_id>/parts/costs/", tab_pages.sums_part, name="part-execution-costs"),
     path("executions/<uuid:execution_id>/parts/calls/", tab_pages.list_part, name="part-execution-calls"),
+    path("executions/<uuid:execution_id>/parts/said/", brief_pages.said, name="part-execution-said"),
     path("executions/<uuid:execution_id>/parts/header/", frame.header_part, name="part-execution-header"),
     path("executions/<uuid:execution_id>/cancel/", acts.cancel, name="execution-cancel"),
     path("executions/<uuid:execution_id>/retry/", retry_pages.retry, name="execution-retry"),

@@ -1,4 +1,4 @@
-"""What the timeline and the log of an execution show. Permissions are not checked: callers have read the execution."""
+"""What the timeline, the log and the answers of an execution show. Rights are not checked: callers have read it."""
 
 from __future__ import annotations
 
@@ -72,6 +72,17 @@ class NamedStep:
     label: str  # of its item; empty: it has none, or it was erased
     document_id: UUID | None
     document_version: int | None
+
+    @classmethod
+    def of(cls, row: models.ExecutionStep) -> NamedStep:
+        """Return what names a step, from its row."""
+        return cls(
+            step_id=row.step_id,
+            name=row.name,
+            label=row.label,
+            document_id=row.document_id,
+            document_version=row.document_version,
+        )
 
 
 def newest_events(
@@ -250,3 +261,12 @@ def _bucket(moment: Any, grid: Grid) -> Any:
     seconds = Func(moment, template="extract(epoch from %(expressions)s)::float8", output_field=FloatField())
     number = Func(seconds, *bounds, Value(grid.buckets), function="width_bucket", output_field=IntegerField())
     return Least(Greatest(number - 1, 0), grid.buckets - 1)
+
+
+# --- what people said -------------------------------------------------------------------------------------------------
+
+
+def steps_with_people(execution_id: UUID, *, start: int, limit: int) -> list[models.ExecutionStep]:
+    """Return the steps with questions or decisions, in the order of definition and items, from one on."""
+    rows = models.ExecutionStep.objects.filter(execution_id=execution_id).exclude(rounds=[], decisions=[])
+    return list(rows.order_by("position", "item_order", "id")[start : start + limit])

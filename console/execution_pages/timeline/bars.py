@@ -71,8 +71,8 @@ class Segment:
     kind: Kind
     start: datetime
     end: datetime
-    attempt: int | None = None  # of a call
-    model: str = ""  # of a call
+    attempt: int | None = None  # a call's; None: it is no call
+    model: str = ""  # a call's
 
     @property
     def seconds(self) -> float:
@@ -149,7 +149,7 @@ def _gap(step: StepTimes, gap: Span, course: Course, *, is_last: bool = False) -
 
 
 def _without(whole: Span, others: Sequence[Span]) -> Iterator[Span]:
-    """Yield the parts of a span that lie in none of the others."""
+    """Yield the parts of a span that lie outside all others."""
     at = whole.start
     for each in sorted(others, key=lambda one: one.start):
         if each.start > at and min(each.start, whole.end) > at:
@@ -178,7 +178,7 @@ _STEPS = tuple(
     )
 )
 _MAX_TICKS = 5
-_EDGE = 4.0  # percent on each side, where a label has no room
+_EDGE = 9.0  # percent on each side, where a label has no room
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +283,7 @@ def stacked(runs: Iterable[Run]) -> list[Bar]:
             if items := column.get(kind, 0):
                 tall = items / highest * HEIGHT
                 base -= tall
-                size = {"y": number_of(base), "height": number_of(tall)}
-                found.append(Bar(kind, number_of(x), number_of(width), **size))
+                found.append(Bar(kind, number_of(x), number_of(width), number_of(base), number_of(tall)))
     return found
 
 

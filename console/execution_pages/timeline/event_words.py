@@ -15,8 +15,9 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
 
-from console.execution_pages.timeline.links import difference_path, step_path, version_path
+from console.execution_pages.timeline.links import difference_path, version_path
 from console.execution_pages.timeline.words import DECIDED, WAITS, limits_in_words, name_of, quoted
+from console.execution_pages.words import step_address
 from console.templatetags.console import thousands, usd, when
 from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction
 from executions.engine.domain.clarification import BY_DEADLINE
@@ -51,7 +52,7 @@ class Told:
         """Return a step as a link."""
         known = self.steps.get(step_id)
         name = step_id if known is None else name_of(known.name, known.label, step_id)
-        return format_html('<a href="{}"><bdi>{}</bdi></a>', step_path(self.execution_id, step_id), name)
+        return format_html('<a href="{}"><bdi>{}</bdi></a>', step_address(self.execution_id, step_id), name)
 
     def who(self, field: str) -> SafeString:
         """Return the person whose name is in a field."""

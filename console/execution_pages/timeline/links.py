@@ -1,4 +1,4 @@
-"""Addresses of what an execution has: its steps, and versions of documents."""
+"""Addresses of versions of documents, and of the parts of the tab with the times."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import QueryDict
-from django.urls import NoReverseMatch, reverse
-
-
-def step_path(execution_id: UUID, step_id: str) -> str:
-    """Return the address of a step; that of its execution as long as steps have no pages."""
-    try:
-        return reverse("console:execution-step", args=[execution_id, step_id])
-    except NoReverseMatch:
-        return reverse("console:execution", args=[execution_id])
+from django.urls import reverse
 
 
 def version_path(document_id: UUID | str, version: int) -> str:
@@ -28,7 +20,7 @@ def difference_path(document_id: UUID | str, before: int, after: int) -> str:
     return f"{reverse('console:compare-versions', args=[document_id])}?{urlencode({'a': before, 'b': after})}"
 
 
-#: What an address of the tab can say: the step whose items are shown, a page of them, events of the log, a page of it.
+#: What an address of the tab can say: the step whose items are shown, their page, events of the log, their page.
 _NAMES = ("items", "page", "log", "before")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from console.execution_pages.timeline.links import query_with
 from console.shell import number_in
 from executions.engine.domain.events import ProgressEvent
 from executions.selectors import timeline
-from executions.selectors.timeline import LogFilter
+from executions.selectors.timeline import LogFilter, NamedStep
 
 PAGE_SIZE = 50
 FILTERS = (
@@ -53,8 +53,8 @@ class LogPage:
     filters: Sequence[tuple[str, Any, LogFilter]]  # query, label, key
 
     @classmethod
-    def read(cls, request: HttpRequest, execution: Any) -> LogPage:
-        """Read the page that an address names. `execution` is the row that the reader may see.
+    def read(cls, request: HttpRequest, execution: Any, known: Mapping[str, NamedStep] | None = None) -> LogPage:
+        """Read the page that an address names. `execution` is the row that the reader may see, `known` are some steps.
 
         Raises:
             NotFound: there is no such filter or page.
@@ -66,7 +66,7 @@ class LogPage:
         return cls(
             which=which,
             before=before,
-            lines=_lines(execution, shown),
+            lines=_lines(execution, shown, known or {}),
             query=query_with(request.GET),
             next=query_with(request.GET, before=shown[-1].sequence) if more else "",
             newest="" if before is None else query_with(request.GET, before=None),
@@ -90,9 +90,10 @@ def _before(asked: QueryDict) -> int | None:
     return number
 
 
-def _lines(execution: Any, events: Sequence[ProgressEvent]) -> list[Line]:
+def _lines(execution: Any, events: Sequence[ProgressEvent], known: Mapping[str, NamedStep]) -> list[Line]:
     named = {each.step_id for each in events} | {each.data.get("from_step") for each in events}
-    steps = timeline.named_steps(execution.id, {each for each in named if isinstance(each, str)})
+    unknown = {each for each in named if isinstance(each, str)} - known.keys()
+    steps = {**known, **timeline.named_steps(execution.id, unknown)}
     return [_line(execution.id, each, steps, begun=execution.created_at) for each in events]
 
 

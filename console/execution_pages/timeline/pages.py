@@ -12,20 +12,17 @@ from console.execution_pages.frame import Header, show_tab
 from console.execution_pages.timeline.log import LogPage
 from console.execution_pages.timeline.rows import Times
 from console.shell import page_view, part_view
-from executions.selectors import executions, inbox
+from executions.selectors import executions
 
 
 @page_view
 def timeline(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     """Render the tab."""
     now = database_now()
-    within = inbox.reach(request.user, now)
-    header = Header.read(request, execution_id, within=within)
-    shown = {
-        "times": Times.read(request, header.execution, now=now),
-        "log": LogPage.read(request, header.execution),
-    }
-    return show_tab(request, header, "console/execution_pages/timeline/tab.html", tab="timeline", **shown)
+    header = Header.read(request, execution_id)
+    times = Times.read(request, header.execution, now=now)
+    log = LogPage.read(request, header.execution, times.steps)
+    return show_tab(request, header, "console/execution_pages/timeline/tab.html", tab="timeline", times=times, log=log)
 
 
 @part_view

@@ -16,14 +16,15 @@ from django.utils.translation import gettext, ngettext
 from common.errors import NotFound
 from console.execution_pages.timeline import bars, step_times
 from console.execution_pages.timeline.bars import Bar, Course, Kind, Run, Scale, Segment, Tick
-from console.execution_pages.timeline.links import query_with, step_path
-from console.execution_pages.timeline.words import KINDS, STATUSES, name_of
+from console.execution_pages.timeline.links import query_with
+from console.execution_pages.timeline.words import KINDS, name_of
+from console.execution_pages.words import status_words, step_address
 from console.shell import number_in
 from console.templatetags.console import seconds
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.states import ENDED, StepStatus
 from executions.selectors import timeline
-from executions.selectors.timeline import CallRow, Grid, ItemSums
+from executions.selectors.timeline import CallRow, Grid, ItemSums, NamedStep
 from workflows.definitions.definition import StepDefinition
 
 PAGE_SIZE = 50  # items
@@ -72,7 +73,7 @@ class Times:
     listed: Sequence[Listed]
     more: bool  # the table is longer than what is shown
     query: str
-    is_moving: bool
+    steps: Mapping[str, NamedStep]  # that are drawn, by id
     waited: float | None  # seconds, where the events that tell of waits are not kept any more
     kinds: Sequence[tuple[Kind, Any]]  # for the legend
 
@@ -81,7 +82,7 @@ class Times:
         """Read it. `execution` is the row that the reader may see.
 
         Raises:
-            NotFound: the address names no step over items, or no page of them.
+            NotFound: the address names no step over items, or no page of items.
         """
         drawing = _Drawing(request.GET, execution, _rounded(now, execution))
         rows = drawing.rows()
@@ -95,7 +96,7 @@ class Times:
             listed=listed[:MAX_LISTED],
             more=len(listed) > MAX_LISTED,
             query=query_with(request.GET),
-            is_moving=execution.status not in ENDED,
+            steps=drawing.named,
             waited=execution.waited.total_seconds() if drawing.is_pruned else None,
             kinds=[(kind, label) for kind, label in KINDS.items() if kind in seen],
         )
@@ -127,7 +128,7 @@ class _Drawing:
         self._read_times()
 
     def _open_items(self) -> tuple[int | None, int]:
-        """Return the position of the step whose items are shown, and the page of them."""
+        """Return the position of the step whose items are shown, and their page."""
         slug, page = self._asked.get("items"), number_in(self._asked.get("page", "1"))
         if slug is None:
             return None, 1
@@ -153,6 +154,7 @@ class _Drawing:
 
     def _read_times(self) -> None:
         drawn = [*self._singles, *(each for rows in self._items.values() for each in rows)]
+        self.named = {each.step_id: NamedStep.of(each) for each in drawn}
         self._calls: dict[str, list[CallRow]] = defaultdict(list)
         for call in timeline.calls_of_steps(self._execution.id, [each.step_id for each in drawn]):
             self._calls[call.step_id].append(call)
@@ -204,8 +206,8 @@ class _Drawing:
             key=step.step_id,
             name=name.removeprefix(f"{step.name} · ") if is_item else name,
             status=step.status,
-            status_words=str(STATUSES[StepStatus(step.status)]),
-            href=step_path(self._execution.id, step.step_id),
+            status_words=status_words(step.status),
+            href=step_address(self._execution.id, step.step_id),
             bars=bars.bars_of(segments, self.scale),
             segments=segments,
             words=_words(step, segments, self._calls[step.step_id]),
@@ -310,7 +312,7 @@ def _words(step: Any, segments: Sequence[Segment], calls: Sequence[CallRow]) -> 
     back = sum(each["decision"] == AcceptanceAction.REQUEST_CHANGES for each in step.decisions)
     if back:
         told.append(_counted(ngettext("sent back once", "sent back {number} times", back), back))
-    if step.status == StepStatus.COMPLETED and not calls:
+    if step.status == StepStatus.COMPLETED and not step.attempt:
         told.append(gettext("no call: the scope had the document"))
     return told
 
@@ -320,6 +322,8 @@ def _sum_words(sums: ItemSums, end: datetime) -> list[str]:
     if sums.begun_at is not None:
         last = end if sums.is_open or sums.finished_at is None else sums.finished_at
         told.append(seconds(max(last - sums.begun_at, timedelta(0)).total_seconds()))
+    else:
+        told.append(gettext("not begun"))
     told.append(gettext("{done} of {total} done").format(done=sums.done, total=sums.total))
     if sums.waiting:
         told.append(_counted(ngettext("{number} waits", "{number} wait", sums.waiting), sums.waiting))

@@ -37,9 +37,13 @@ def times_of(step: Any, calls: Sequence[CallRow], *, ready: datetime | None) -> 
         decided=decided,
         waits_since=_waits_since(step, calls),
         stopped_undecided=step.status in _STOPPED and undecided,
-        is_deferred=step.resume_at is not None and not step.blocked_by_limit,
+        is_deferred=_is_deferred(step),
         calls=[_call(each) for each in calls],
     )
+
+
+def _is_deferred(step: Any) -> bool:
+    return step.status == StepStatus.WAITING and step.resume_at is not None and not step.blocked_by_limit
 
 
 def _call(row: CallRow) -> CallTimes:
@@ -94,12 +98,17 @@ def moment_of(text: str) -> datetime:
 def course_of(turns: Sequence[ProgressEvent], now: datetime) -> Course:
     """Return what explains gaps in the steps of an execution: its ends before retries, and waits for a budget."""
     ends = [(each.timestamp, each.event_type == EventType.COMPLETE) for each in turns if _ends_or_retries(each)]
-    short = [(each.timestamp, WaitingOn.BUDGET in each.data.get("waiting_on", ())) for each in turns]
+    short = [(each.timestamp, WaitingOn.BUDGET in _waited_for(each)) for each in turns]
     return Course(now=now, over=spans_between(ends, until=now), short=spans_between(short, until=now))
 
 
 def _ends_or_retries(event: ProgressEvent) -> bool:
     return event.event_type in {EventType.COMPLETE, EventType.EXECUTION_RETRIED}
+
+
+def _waited_for(event: ProgressEvent) -> list[Any]:
+    found = event.data.get("waiting_on")
+    return found if isinstance(found, list) else []
 
 
 def course_segments(execution: Any, turns: Sequence[ProgressEvent], now: datetime) -> list[Segment]:
@@ -108,7 +117,7 @@ def course_segments(execution: Any, turns: Sequence[ProgressEvent], now: datetim
     marks = [(execution.created_at, Kind.QUEUE), (begun, Kind.WRITING)]
     for each in turns:
         if each.event_type == EventType.EXECUTION_WAITING:
-            people = not _FOR_PEOPLE.isdisjoint(each.data["waiting_on"])
+            people = not _FOR_PEOPLE.isdisjoint(_waited_for(each))
             marks.append((each.timestamp, Kind.PEOPLE if people else Kind.PROVIDER))
         else:
             marks.append((each.timestamp, Kind.OPEN if each.event_type == EventType.COMPLETE else Kind.WRITING))

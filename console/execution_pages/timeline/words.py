@@ -14,7 +14,7 @@ from console.execution_pages.timeline.bars import Kind
 from console.templatetags.console import seconds, thousands, usd
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.execution import keys_of
-from executions.engine.domain.states import Limit, StepStatus, WaitingOn
+from executions.engine.domain.states import Limit, WaitingOn
 
 DECIDED = {
     AcceptanceAction.ACCEPT: gettext_lazy("accepted"),
@@ -28,16 +28,6 @@ WAITS = {
     WaitingOn.RATE_LIMIT: gettext_lazy("a provider"),
 }
 
-STATUSES = {
-    StepStatus.PENDING: gettext_lazy("not started"),
-    StepStatus.RUNNING: gettext_lazy("running"),
-    StepStatus.WAITING: gettext_lazy("waiting"),
-    StepStatus.REMEDIATING: gettext_lazy("correcting"),
-    StepStatus.COMPLETED: gettext_lazy("completed"),
-    StepStatus.FAILED: gettext_lazy("failed"),
-    StepStatus.CANCELLED: gettext_lazy("cancelled"),
-    StepStatus.SKIPPED: gettext_lazy("skipped"),
-}
 KINDS = {
     Kind.QUEUE: gettext_lazy("queue"),
     Kind.WRITING: gettext_lazy("writing"),
@@ -61,8 +51,7 @@ def quoted(text: str) -> SafeString:
 
 def limits_in_words(limits: Mapping[str, Any]) -> list[str]:
     """Return the limits of a budget that are set."""
-    given = {name: value for name, value in limits.items() if value is not None}
-    return [_limit(Limit(name), value) for name, value in given.items()]
+    return [_limit(each, limits[each.value]) for each in Limit if limits.get(each.value) is not None]
 
 
 def _limit(limit: Limit, value: Any) -> str:

@@ -75,3 +75,40 @@ def test_a_person_sees_what_took_long_and_what_people_said(shared: Machine, page
     expect(log.get_by_role("listitem").last).to_contain_text(f"{OWNER} started software-delivery version 1")
     log.get_by_role("link", name="What changed from 1 to 2").press("Enter")
     page.wait_for_url("**/compare/?a=1&b=2")
+
+    page.goto(f"{shared.url}/executions/{execution_id}/brief/")
+    said = page.get_by_role("article", name="Epics")
+    expect(said.get_by_role("listitem").first).to_contain_text(f"{OWNER} sent back version 1")
+    expect(said.get_by_text("Counter first.")).to_be_visible()
+    check(page, f"decisions-{width}")
+
+
+@WIDTHS
+def test_answers_come_to_the_brief_without_a_reload(shared: Machine, page: Page, width: int, brief: str) -> None:
+    resize(page, width)
+    with shared.client(OWNER) as client:
+        execution_id = start_execution(client, brief, key=f"answers-{width}")
+        wait_for_status(client, execution_id, "waiting")
+        page.goto(f"{shared.url}/executions/{execution_id}/brief/")
+        said = page.get_by_role("region", name="Answers and decisions")
+        expect(said.get_by_text("no answer yet").first).to_be_visible()
+        check(page, f"questions-{width}")
+        steps = client.get(f"/executions/{execution_id}/steps").json()["data"]
+        asking = next(each for each in steps if each["clarification"])
+        answers = {each["id"]: _answer(each) for each in asking["clarification"]["questions"]}
+        path = f"/executions/{execution_id}/steps/{asking['step_id']}/clarification"
+        assert client.post(path, json={"answers": answers}).status_code == 200
+    expect(said.get_by_text(f"{OWNER} answered")).to_be_visible()
+    expect(said.get_by_text("no answer yet")).to_have_count(0)
+    check(page, f"answers-{width}")
+    page.get_by_role("link", name="Start again with changes").focus()
+    expect(page.get_by_role("link", name="Start again with changes")).to_be_focused()
+
+
+def _answer(question: dict[str, Any]) -> Any:
+    if question["choices"]:
+        chosen = question["choices"][0]["value"]
+        return [chosen] if question["answer_type"] == "multi_choice" else chosen
+    return {"yes_no": True, "number": question["minimum"] or 3, "date": "2026-12-24"}.get(
+        question["answer_type"], "The city council decides.\nIt meets in March."
+    )

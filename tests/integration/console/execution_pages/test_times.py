@@ -1,4 +1,4 @@
-"""The timeline of an execution: a row for each step of its definition, items folded, and nothing that grows with them."""
+"""The timeline of an execution: a row for each step of its definition, items folded, no query more for many items."""
 
 from __future__ import annotations
 
@@ -93,6 +93,7 @@ def _item(template: Any, execution: Execution, each: int, number: int, *, begun:
         status="waiting" if is_last else "completed",
         started_at=moment,
         finished_at=None if is_last else moment + timedelta(seconds=10),
+        attempt=1,
         document_id=uuid7(),
         document_version=1,
     )
@@ -154,6 +155,14 @@ def test_an_execution_that_has_ended_waits_for_nothing(ada: User, browser: Clien
     assert "Research failed" in found["research"]
 
 
+def test_a_step_that_made_no_attempt_says_so(ada: User, browser: Client) -> None:
+    reports.publish()
+    done = reports.finish(reports.start(ada))
+    ExecutionStep.objects.filter(execution_id=done.id, step_id="summary").update(attempt=0)
+    found = rows_of(browser.get(path_of(done)))
+    assert ("had the document" in found["summary"], "had the document" in found["research"]) == (True, False)
+
+
 def test_the_table_says_the_same_as_the_bars(ada: User, browser: Client) -> None:
     reports.publish()
     done = reports.finish(reports.start(ada))
@@ -175,7 +184,7 @@ def test_pruned_events_are_told_of(ada: User, browser: Client) -> None:
 def test_items_are_one_row_that_opens(ada: User, browser: Client) -> None:
     execution = over_items(ada, 4, calls=2)
     folded = browser.get(path_of(execution))
-    assert rows_of(folded)["design"].startswith("Design ×4")
+    assert rows_of(folded)["design"].startswith("Design \u00d74")
     assert "3 of 4 done · 1 waits" in rows_of(folded)["design"]
     assert {"writing", "review"} <= set(bars_of(folded, "design"))
     assert "Its items are not known yet." in rows_of(folded)["stories"]
@@ -229,6 +238,19 @@ def test_three_thousand_items_cost_no_more_than_a_few(ada: User, browser: Client
         assert len([key for key in rows_of(page) if "@" in key]) == rows.PAGE_SIZE
     assert queries[0] == queries[1]
     assert sizes[1] < sizes[0] * 1.5
+
+
+@pytest.mark.parametrize(
+    ("page", "most"), [("timeline/", 17), ("parts/times/", 12), ("parts/log/", 12), ("brief/", 12)]
+)
+def test_a_page_takes_few_queries(ada: User, browser: Client, page: str, most: int) -> None:
+    """Ten are those of the header and the navigation. Each list of the tab takes one, however long it is."""
+    execution = over_items(ada, 300)
+    path = f"/executions/{execution.id}/{page}"
+    browser.get(path)
+    with CaptureQueriesContext(connection) as asked:
+        assert browser.get(path).status_code == 200
+    assert len(asked) <= most, "\n".join(each["sql"][:150] for each in asked)
 
 
 def test_the_times_are_a_part_with_an_entity_tag(ada: User, browser: Client) -> None:

@@ -42,7 +42,7 @@ def call(start: float, end: float | None, *, attempt: int = 1, review: bool = Fa
 
 
 def told(step: StepTimes, *, now: float = 100, over: tuple[Span, ...] = (), short: tuple[Span, ...] = ()) -> list[str]:
-    """Return the segments of a step as `kind from-to`; they follow each other without gaps, but for what is over."""
+    """Return the segments of a step as `kind from-to`; only before a retry is there a gap."""
     segments = segments_of(step, Course(now=at(now), over=over, short=short))
     for one, other in pairwise(segments):
         assert one.end <= other.start

@@ -221,7 +221,7 @@ def test_links_lead_to_the_step_the_version_and_the_difference() -> None:
     html = sentence(told(decided(AcceptanceAction.REQUEST_CHANGES)))
     assert f'href="/documents/{DOCUMENT}/?v=1"' in html
     assert f'href="/documents/{DOCUMENT}/compare/?a=1&amp;b=2"' in html
-    assert f'href="/executions/{EXECUTION}/' in sentence(told(events.StepCancelled(**STEP)))
+    assert f'href="/executions/{EXECUTION}/steps/epics/"' in sentence(told(events.StepCancelled(**STEP)))
 
 
 def test_without_the_next_version_there_is_no_difference() -> None:
