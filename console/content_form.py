@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from django.utils.translation import gettext
+
 from common.errors import FieldError
 from common.json_pointer import pointer
 from common.limits import limits
@@ -102,14 +104,14 @@ class FormBuilder:
         self.left -= 1
         self.is_full = not self.unread and _size(content, self.left) > self.left
         if not self.is_full:
-            tree = self.field(content, SchemaView.of(schema, content), _Place(label="Content"))
+            tree = self.field(content, SchemaView.of(schema, content), _Place(label=gettext("Content")))
         if self.unread or not self.is_full:
             return tree
         return self.whole_as_json("" if content is MISSING else json_text(content))
 
     def whole_as_json(self, text: str) -> ContentField:
         """Return a form with one field, for the whole document as JSON."""
-        return self._made(Kind.JSON, _Place(label="The whole document as JSON"), value=text, is_long=True)
+        return self._made(Kind.JSON, _Place(label=gettext("The whole document as JSON")), value=text, is_long=True)
 
     def field(self, value: Any, view: SchemaView, place: _Place) -> ContentField:
         """Return the field of a value; `MISSING` where the document has none."""
@@ -364,7 +366,7 @@ def _without_null(view: SchemaView) -> SchemaView:
 def _choices(kind: Kind, shown: str, view: SchemaView, *, empty: Empty) -> tuple[tuple[str, str], ...]:
     """Return the values of a list of choices, with their labels. What the document has stays in the list."""
     if kind is Kind.BOOLEAN:
-        found = [("true", "Yes"), ("false", "No")]
+        found = [("true", gettext("Yes")), ("false", gettext("No"))]
     elif kind is Kind.CHOICE:
         found = [(json_text(each), title or _choice_label(each, view)) for each, title in _options(view)]
     else:
@@ -372,7 +374,7 @@ def _choices(kind: Kind, shown: str, view: SchemaView, *, empty: Empty) -> tuple
     if shown and shown not in dict(found):
         found.insert(0, (shown, shown))
     if empty is not Empty.KEEP or not shown:
-        found.insert(0, ("", "—" if empty is not Empty.KEEP else "Choose …"))
+        found.insert(0, ("", "—" if empty is not Empty.KEEP else gettext("Choose …")))
     return tuple(found)
 
 

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext, gettext_lazy
 
 from access.idempotency import run_form_once
 from access.permissions import Role, allows
@@ -35,11 +36,11 @@ from executions.services.documents import replace_with
 
 _MAX_PASSAGES = 100
 _ABOUT_PASSAGE = re.compile(r"/comments/([0-9]+)/")  # the pointer of a fault
-_NO_ROLE = "Your role in this scope does not allow decisions."
-_DONE = {
-    AcceptanceAction.ACCEPT: "accepted version {}",
-    AcceptanceAction.REJECT: "rejected version {}",
-    AcceptanceAction.REQUEST_CHANGES: "asked for changes of version {}",
+_NO_ROLE = gettext_lazy("Your role in this scope does not allow decisions.")
+_SAID = {
+    AcceptanceAction.ACCEPT: gettext_lazy("%(name)s accepted version %(version)s"),
+    AcceptanceAction.REJECT: gettext_lazy("%(name)s rejected version %(version)s"),
+    AcceptanceAction.REQUEST_CHANGES: gettext_lazy("%(name)s asked for changes of version %(version)s"),
 }
 
 
@@ -71,7 +72,7 @@ class Waiting:
         if row.version != row.document.version:
             head = documents.version(user=request.user, document_id=document_id)
         has_role = allows(role_of(request.user, row.document.scope), Role.REVIEWER)
-        refusal = refusal_of_vote(found[0].step, request.user) if has_role else _NO_ROLE
+        refusal = refusal_of_vote(found[0].step, request.user) if has_role else str(_NO_ROLE)
         return cls(found[0], row, head, request.user, has_role, refusal)
 
     @property
@@ -103,7 +104,10 @@ class Waiting:
     def decided(self) -> list[dict[str, Any]]:
         """The decisions so far, newest first."""
         return [
-            {"made": each, "did": _DONE[each.decision].format(each.document_version)}
+            {
+                "made": each,
+                "said": _SAID[each.decision] % {"name": each.decided_by, "version": each.document_version},
+            }
             for each in reversed(self.details.decisions)
         ]
 
@@ -121,19 +125,27 @@ class Waiting:
     def differences(self) -> list[tuple[str, Any]]:
         """Return what the person compares: titles, and differences as HTML."""
         if self.is_proposed:
-            found = [(f"Changes to version {self.head.version}, which counts now", difference_of(self.head, self.row))]
-            base = self.base()
-            if base is not None:
-                found.append((f"Changes to version {base.version}, which the step knew", difference_of(base, self.row)))
-                found.append((f"What people have changed since version {base.version}", difference_of(base, self.head)))
-            return found
+            return self._differences_of_proposed()
         sent_back = [each for each in self.details.decisions if each.decision is AcceptanceAction.REQUEST_CHANGES]
         earlier = sent_back[-1].document_version if sent_back else self.row.version - 1
         if not 0 < earlier < self.row.version:
             return []
         before = documents.version(user=self.user, document_id=self.row.document_id, number=earlier)
-        title = f"Changes since version {earlier}" + (", which was sent back" if sent_back else "")
-        return [(title, difference_of(before, self.row))]
+        title = gettext("Changes since version %(version)s")
+        if sent_back:
+            title = gettext("Changes since version %(version)s, which was sent back")
+        return [(title % {"version": earlier}, difference_of(before, self.row))]
+
+    def _differences_of_proposed(self) -> list[tuple[str, Any]]:
+        title = gettext("Changes to version %(version)s, which counts now") % {"version": self.head.version}
+        found, base = [(title, difference_of(self.head, self.row))], self.base()
+        if base is not None:
+            number = {"version": base.version}
+            title = gettext("Changes to version %(version)s, which the step knew") % number
+            found.append((title, difference_of(base, self.row)))
+            title = gettext("What people have changed since version %(version)s") % number
+            found.append((title, difference_of(base, self.head)))
+        return found
 
 
 @form_view
@@ -164,13 +176,15 @@ def _said(form: DecisionForm, passages: list[PassageForm]) -> PersonsDecision | 
     action = AcceptanceAction(values["decision"])
     asks = action is AcceptanceAction.REQUEST_CHANGES
     if passages and not asks:
-        form.add_error(None, "Remarks at passages are for requesting changes. Remove them, or request changes.")
+        refusal = gettext("Remarks at passages are for requesting changes. Remove them, or request changes.")
+        form.add_error(None, refusal)
     if len(passages) > _MAX_PASSAGES:
-        form.add_error(None, f"At most {_MAX_PASSAGES} passages can be named at once. Remove some.")
+        refusal = gettext("At most %(number)s passages can be named at once. Remove some.")
+        form.add_error(None, refusal % {"number": _MAX_PASSAGES})
     if asks and not passages and values["only_commented"]:
-        form.add_error("only_commented", "Comment on the passages that may change.")
+        form.add_error("only_commented", gettext("Comment on the passages that may change."))
     if asks and not passages and not values["comment"].strip():
-        form.add_error("comment", "Describe the changes, here or at passages.")
+        form.add_error("comment", gettext("Describe the changes, here or at passages."))
     if form.errors:
         return None
     return PersonsDecision(
@@ -197,9 +211,9 @@ def _refusal(request: HttpRequest, waiting: Waiting, said: PersonsDecision) -> D
     except Invalid as error:
         return error
     except PreconditionFailed:
-        return Conflict("This was not sent: a person has edited the document meanwhile.")
+        return Conflict(gettext("This was not sent: a person has edited the document meanwhile."))
     except Conflict as error:
-        return Conflict(f"This was not sent. {error}")
+        return Conflict(gettext("This was not sent. %(reason)s") % {"reason": error})
     return None
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy
 
 from common.database.connections import give_back
 from documents.rendering.errors import RenderingBusy, RenderingError
@@ -16,8 +18,8 @@ from documents.rendering.sources import DocumentSource
 
 ANCHORS = "document"  # stands before the anchors of a document on a page
 _ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)  # a fragment shows no time
-_BUSY = "The server is busy with other large documents. Reload the page in a moment."
-_TOO_LARGE = "This document is too large to be shown here. Download it as a file or as JSON."
+_BUSY = gettext_lazy("The server is busy with other large documents. Reload the page in a moment.")
+_TOO_LARGE = gettext_lazy("This document is too large to be shown here. Download it as a file or as JSON.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +51,5 @@ def render_document(content: Any, schema: Any, *, title: str) -> RenderedDocumen
     )
 
 
-def _notice(text: str) -> RenderedDocument:
+def _notice(text: str | Promise) -> RenderedDocument:
     return RenderedDocument(format_html('<p class="notice" role="status">{}</p>', text), SafeString(""))

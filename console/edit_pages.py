@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 
 from access.errors import ScopeForbidden
 from access.idempotency import run_form_once
@@ -130,7 +131,8 @@ def restore(request: HttpRequest, document_id: UUID) -> HttpResponse:
     try:
         run_form_once(request, restore_version)
     except PreconditionFailed:
-        faults = [f"{head.author_name or 'A model'} has made version {head.version} meanwhile. Nothing was restored."]
+        told = gettext("%(name)s has made version %(version)s meanwhile. Nothing was restored.")
+        faults = [told % {"name": head.author_name or gettext("A model"), "version": head.version}]
     except Invalid as error:
         faults = [_told(each) for each in error.errors]
     else:

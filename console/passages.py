@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from common.json_pointer import pointer
 from documents.comparison.labels import SchemaView, item_label
 from documents.comparison.values import ABSENT, INDEX, parts_of, resolve, texts_of
@@ -56,7 +58,7 @@ def find_passage(content: Any, *, near: str, quote: str) -> Passage:
 
 def places(content: Any, schema: Any) -> list[tuple[str, str]]:
     """Return the places of a document for a list of choices: pointer and label, in order."""
-    found = [("", "The whole document")]
+    found = [("", gettext("The whole document"))]
     waiting: list[tuple[Any, SchemaView, tuple[str, ...], tuple[str, ...]]] = [(content, SchemaView.of(schema), (), ())]
     while waiting and len(found) < MAX_PLACES:
         value, view, parts, labels = waiting.pop()

@@ -9,15 +9,23 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext, gettext_lazy
 
+from console.templatetags.console import words
 from documents import selectors as documents
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
 from executions.selectors import executions
 
-_DONE = {
-    AcceptanceAction.ACCEPT: "accepted it",
-    AcceptanceAction.REJECT: "rejected it",
-    AcceptanceAction.REQUEST_CHANGES: "asked for changes",
+_SAID = {
+    AcceptanceAction.ACCEPT: gettext_lazy("%(name)s accepted it"),
+    AcceptanceAction.REJECT: gettext_lazy("%(name)s rejected it"),
+    AcceptanceAction.REQUEST_CHANGES: gettext_lazy("%(name)s asked for changes"),
+}
+
+_REVIEWS = {
+    "satisfied": gettext_lazy("Another model reviewed it: satisfied."),
+    "needs_revision": gettext_lazy("Another model reviewed it: needs revision."),
+    "failed": gettext_lazy("Another model reviewed it: failed."),
 }
 
 
@@ -44,9 +52,8 @@ class Answers:
 class Decided:
     """A decision about a version."""
 
-    by: str
     at: Any  # datetime
-    did: str
+    said: str  # who decided what
     comment: str
     version: int
 
@@ -64,11 +71,32 @@ class Provenance:
     model: str
     attempt: int
     item: str
-    verdict: str  # of a review by another model
+    review: str  # by another model, as a sentence; empty: there was none
     is_condensed: bool
     inputs: tuple[Input, ...]
     answers: tuple[Answers, ...]
     decisions: tuple[Decided, ...]
+
+    @property
+    def made(self) -> str:
+        """Who wrote a version that no person wrote, and how, as a sentence."""
+        told = self._written_by()
+        if self.model and not self.is_rehearsal and not self.is_prepared:
+            told = gettext("%(written)s, with %(model)s") % {"written": told, "model": self.model}
+        if self.attempt > 1:
+            told = gettext("%(written)s, in attempt %(number)s") % {"written": told, "number": self.attempt}
+        if self.is_prepared:
+            told = gettext("%(written)s: an example that was prepared; no model was asked") % {"written": told}
+        return f"{told}."
+
+    def _written_by(self) -> str:
+        version = f" (v{self.workflow_version})" if self.workflow_version else ""
+        names = {"role": words(self.role).lower(), "workflow": f"{words(self.workflow_id)}{version}"}
+        if self.role and self.workflow_id:
+            return gettext("Written by the %(role)s of the workflow %(workflow)s") % names
+        if self.workflow_id:
+            return gettext("Written in the workflow %(workflow)s") % names
+        return gettext("Written by the %(role)s") % names if self.role else gettext("Written")
 
 
 def describe(row: Any) -> Provenance:
@@ -85,12 +113,16 @@ def describe(row: Any) -> Provenance:
         model=str(origin.get("model", "")),
         attempt=int(origin.get("attempt", 1)),
         item=" / ".join([*map(str, item.get("keys", [])), str(item.get("label", ""))]).strip(" /"),
-        verdict=str(review.get("verdict", "")).replace("_", " "),
+        review=_review(str(review.get("verdict", ""))),
         is_condensed=bool(origin.get("condensed")),
         inputs=_inputs(origin.get("inputs", [])),
         answers=_answers(origin.get("answers", [])),
         decisions=_decisions(row),
     )
+
+
+def _review(verdict: str) -> str:
+    return str(_REVIEWS[verdict]) if verdict in _REVIEWS else ""
 
 
 def _inputs(pins: list[dict[str, Any]]) -> tuple[Input, ...]:
@@ -115,7 +147,7 @@ def _answers(given: list[dict[str, Any]]) -> tuple[Answers, ...]:
 def _text(answer: Any) -> str:
     """Return an answer as people read it."""
     if isinstance(answer, bool):
-        return "Yes" if answer else "No"
+        return gettext("Yes") if answer else gettext("No")
     if isinstance(answer, list):
         return ", ".join(map(_text, answer))
     return "—" if answer is None else str(answer)
@@ -127,6 +159,5 @@ def _decisions(row: Any) -> tuple[Decided, ...]:
 
 
 def _decided(made: AcceptanceDecision) -> Decided:
-    return Decided(
-        made.decided_by, made.decided_at, _DONE[made.decision], made.comment, made.accepted or made.document_version
-    )
+    said = _SAID[made.decision] % {"name": made.decided_by}
+    return Decided(made.decided_at, said, made.comment, made.accepted or made.document_version)

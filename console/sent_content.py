@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy
 from rest_framework.exceptions import APIException
 
 from common.api.parsers import StrictJSONParser
@@ -82,8 +83,8 @@ def read_content(pairs: Iterable[tuple[str, str]]) -> SentContent:
     return reader.result()
 
 
-_FALSE_NUMBER, _FALSE_JSON = "Enter a number, such as 12 or 0.5.", "This is not JSON: {reason}"
-_MISSING = {Kind.NUMBER: "Enter a number.", Kind.BOOLEAN: "Choose a value.", Kind.CHOICE: "Choose a value."}
+_CHOOSE = gettext_lazy("Choose a value.")
+_MISSING = {Kind.NUMBER: gettext_lazy("Enter a number."), Kind.BOOLEAN: _CHOOSE, Kind.CHOICE: _CHOOSE}
 _NOTHING = object()
 
 
@@ -149,7 +150,7 @@ class _Reader:
     def _empty(self, kind: Kind, empty: Empty, pointer: str) -> Any:
         if empty is not Empty.KEEP:
             return _NOTHING if empty is Empty.OMIT else None
-        return self._refused(Unread(kind, empty, ""), pointer, _MISSING.get(kind, "Enter JSON."))
+        return self._refused(Unread(kind, empty, ""), pointer, str(_MISSING.get(kind) or gettext("Enter JSON.")))
 
     def _refused(self, unread: Unread, pointer: str, detail: str) -> str:
         self._sent.unread[pointer] = unread
@@ -171,17 +172,22 @@ def _parsed(kind: Kind, text: str) -> Any:
         ValueError: the text is no such value; its message tells people.
     """
     if kind is Kind.NUMBER:
-        try:
-            value = parse_json(text)
-        except ValueError as error:
-            raise ValueError(_FALSE_NUMBER) from error
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(_FALSE_NUMBER)
-        return value
+        return _number(text)
     try:
         return parse_json(text)
     except ValueError as error:
-        raise ValueError(_FALSE_JSON.format(reason=error)) from error
+        raise ValueError(gettext("This is not JSON: %(reason)s") % {"reason": error}) from error
+
+
+def _number(text: str) -> int | float:
+    refusal = gettext("Enter a number, such as 12 or 0.5.")
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        raise ValueError(refusal) from error
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(refusal)
+    return value
 
 
 def parse_json(text: str) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from access.idempotency import run_form_once
 from access.selectors import require_author
@@ -72,7 +73,8 @@ def _act(
     try:
         run_form_once(request, lambda: act({expected}))
     except PreconditionFailed:
-        fault = f"Version {row.version} has become the current one meanwhile. Nothing was changed."
-        shown = {"row": row, "version": version, "fault": fault, "current": row.version}
+        fault = gettext("Version %(version)s has become the current one meanwhile. Nothing was changed.")
+        told = fault % {"version": row.version}
+        shown = {"row": row, "version": version, "fault": told, "current": row.version}
         return render(request, f"console/workflows/{template}.html", shown, status=422)
     return stored(request, f"{reverse('console:workflow', args=[workflow_id])}?done={done}")

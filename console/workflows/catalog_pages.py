@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy
 
 from access.selectors import is_author
 from console.shell import number_in, page_view, part_view, show_page, version_in_address
@@ -24,12 +25,14 @@ MAX_LISTED = 50  # workflows of a page
 MAX_VERSIONS = 50  # beside a workflow
 #: What a page says after an act, by the outcome that its address names.
 _DONE = {
-    "published": "Version {version} is published, and the current one.",
-    "current again": "This text is version {version}, which is the current one again.",
-    "unchanged": "This text is version {version}, which is the current one already. Nothing has changed.",
-    "switched": "Version {version} is the current one now.",
-    "retired": "The workflow is retired.",
-    "restored": "The workflow is back.",
+    "published": gettext_lazy("Version %(version)s is published, and the current one."),
+    "current again": gettext_lazy("This text is version %(version)s, which is the current one again."),
+    "unchanged": gettext_lazy(
+        "This text is version %(version)s, which is the current one already. Nothing has changed."
+    ),
+    "switched": gettext_lazy("Version %(version)s is the current one now."),
+    "retired": gettext_lazy("The workflow is retired."),
+    "restored": gettext_lazy("The workflow is back."),
 }
 
 
@@ -68,7 +71,7 @@ def workflow(request: HttpRequest, workflow_id: str) -> HttpResponse:
     """Render one version of a workflow, the current one by default: `?v=3` is the third."""
     row = selectors.version(workflow_id, version_in_address(request))
     definition = WorkflowDefinition.model_validate(row.definition)
-    done = _DONE.get(request.GET.get("done", ""), "")
+    done = _DONE.get(request.GET.get("done", ""))
     return show_page(
         request,
         "console/workflows/workflow.html",
@@ -80,7 +83,7 @@ def workflow(request: HttpRequest, workflow_id: str) -> HttpResponse:
             ShownStep(step, definition.roles[step.role].name, rows_of(step.output_schema)) for step in definition.steps
         ],
         text=write_text(definition),
-        done=done.format(version=row.workflow.version),
+        done=done % {"version": row.workflow.version} if done else "",
         stays=what_stays(user=request.user, workflow_id=workflow_id) if done else None,
         is_current=row.version == row.workflow.version,
         is_author=is_author(request.user),

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+from django.utils.translation import gettext_lazy
+
 from common.errors import DomainError, FieldError
 from console.workflows.drawing import Drawing, draw
 from console.workflows.forms import DefinitionForm
@@ -19,7 +21,8 @@ _MAX_EXCERPT = 120  # characters of a line
 _DEFINITION = "/definition"
 
 #: What a new workflow begins with: it is valid, and can be tried at once.
-BEGINNING = """\
+BEGINNING = gettext_lazy(
+    """\
 id: my-workflow
 name: My workflow
 description: What it makes, from which brief.
@@ -48,6 +51,7 @@ steps:
         type: string
         description: The summary.
 """
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext
+
 from workflows.definitions.definition import WorkflowDefinition
 from workflows.definitions.graph import Edge, Graph, Node, graph_of
 
@@ -13,7 +15,6 @@ _WIDTH, _HEIGHT = 196, 66  # of a step
 _ACROSS, _DOWN = 52, 18  # between steps
 _MARGIN = 6
 _NAME, _LINE = 22, 31  # characters that have room in a step
-_DECIDES = "a person decides"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ def _box(node: Node, place: tuple[int, int], roles: Mapping[str, str]) -> Box:
         y=y,
         name=_cut(node.name, _NAME),
         role=_cut(roles[node.role], _LINE),
-        marks=_cut(" · ".join(_marks(node)).replace(_DECIDES, "decision"), _LINE),
+        marks=_cut(" · ".join(_marks(node, decides=gettext("decision"))), _LINE),
     )
 
 
@@ -131,12 +132,12 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _marks(node: Node) -> list[str]:
+def _marks(node: Node, *, decides: str) -> list[str]:
     found = {
-        f"per item of {node.for_each}": node.for_each is not None,
-        "asks": node.asks,
-        "reviewed": node.reviewed,
-        _DECIDES: node.accepted,
+        gettext("per item of %(documents)s") % {"documents": node.for_each}: node.for_each is not None,
+        gettext("asks"): node.asks,
+        gettext("reviewed"): node.reviewed,
+        decides: node.accepted,
     }
     return [mark for mark, applies in found.items() if applies]
 
@@ -160,7 +161,7 @@ def _lines(definition: WorkflowDefinition, graph: Graph, roles: Mapping[str, str
             role=roles[node.role],
             reads=definition.reads(definition.step(node.id)),
             makes=node.produces,
-            marks=", ".join(_marks(node)),
+            marks=", ".join(_marks(node, decides=gettext("a person decides"))),
         )
         for node in ordered
     ]

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 
 from access.idempotency import run_form_once
 from access.selectors import require_author
@@ -82,7 +83,7 @@ def add(request: HttpRequest) -> HttpResponse:
         draft=f"workflow-new/{copied or '-'}/0",
         copied=copied,
     )
-    return _answer(request, place, lambda: _copy_of(copied) if copied else BEGINNING)
+    return _answer(request, place, lambda: _copy_of(copied) if copied else str(BEGINNING))
 
 
 def _text_of(row: Any) -> str:
@@ -98,7 +99,7 @@ def _copy_of(workflow_id: str) -> str:
     while copy in taken:
         number += 1
         copy = f"{known}-{number}"
-    name = f"Copy of {definition.name}"[:120]
+    name = (gettext("Copy of %(name)s") % {"name": definition.name})[:120]
     return write_text(definition.model_copy(update={"id": copy, "name": name}))
 
 
@@ -133,8 +134,8 @@ def _refuse_taken_id(place: Place, writing: Writing, definition: WorkflowDefinit
         selectors.current(definition.id)
     except NotFound:
         return
-    detail = f"There is a workflow '{definition.id}' already. Choose another id, or edit that workflow."
-    writing.refuse_id(detail)
+    detail = gettext("There is a workflow '%(id)s' already. Choose another id, or edit that workflow.")
+    writing.refuse_id(detail % {"id": definition.id})
 
 
 def _try(request: HttpRequest, place: Place, writing: Writing, *, definition: WorkflowDefinition) -> HttpResponse:
@@ -181,7 +182,8 @@ def _publish(request: HttpRequest, place: Place, writing: Writing, *, definition
         outcome = run_form_once(request, publish)
     except PreconditionFailed:
         if is_new:
-            writing.refuse_id(f"Another author has published '{definition.id}' meanwhile. Choose another id.")
+            detail = gettext("Another author has published '%(id)s' meanwhile. Choose another id.")
+            writing.refuse_id(detail % {"id": definition.id})
         else:
             place = replace(place, head=selectors.current(definition.id))
         return _page(request, place, writing, status=422)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import forms
+from django.utils.translation import gettext_lazy
 
 from console.forms import SLUG, SLUG_ONLY, clean_key
 
@@ -10,7 +11,7 @@ from console.forms import SLUG, SLUG_ONLY, clean_key
 class WorkflowFilterForm(forms.Form):
     """Filter of the list of workflows."""
 
-    retired = forms.BooleanField(label="Show retired workflows, too", required=False)
+    retired = forms.BooleanField(label=gettext_lazy("Show retired workflows, too"), required=False)
 
 
 class VersionForm(forms.Form):
@@ -22,16 +23,22 @@ class VersionForm(forms.Form):
 class DefinitionForm(forms.Form):
     """A definition as text, and what a try of it needs."""
 
-    definition = forms.CharField(label="Definition (YAML or JSON)", strip=False, required=False, widget=forms.Textarea)
-    input = forms.CharField(label="Brief", required=False, max_length=100_000, widget=forms.Textarea(attrs={"rows": 4}))
+    definition = forms.CharField(
+        label=gettext_lazy("Definition (YAML or JSON)"), strip=False, required=False, widget=forms.Textarea
+    )
+    input = forms.CharField(
+        label=gettext_lazy("Brief"), required=False, max_length=100_000, widget=forms.Textarea(attrs={"rows": 4})
+    )
     scope_type = forms.RegexField(
         SLUG,
-        label="Scope type",
+        label=gettext_lazy("Scope type"),
         max_length=63,
         error_messages=SLUG_ONLY,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    scope_id = forms.CharField(label="Scope key", max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    scope_id = forms.CharField(
+        label=gettext_lazy("Scope key"), max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
 
     def clean_scope_id(self) -> str:
         """Return the normalized key.

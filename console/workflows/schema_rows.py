@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from itertools import islice
 from typing import Any
+
+from django.utils.translation import gettext
 
 _MAX_ROWS = 150
 _MAX_DEPTH = 6
@@ -43,10 +46,11 @@ def _rows(schema: Any, depth: int) -> Iterator[Row]:
 def _type(schema: dict[str, Any]) -> str:
     kind = schema.get("type")
     if isinstance(schema.get("enum"), list):
-        return "one of " + ", ".join(str(each) for each in schema["enum"][:12])
+        return gettext("one of %(values)s") % {"values": ", ".join(str(each) for each in schema["enum"][:12])}
     if kind == "array":
         items = schema.get("items")
-        return f"list of {_type(items)}" if isinstance(items, dict) and items.get("type") else "list"
-    if isinstance(kind, list):
-        return " or ".join(map(str, kind))
-    return str(kind or schema.get("$ref") or "any value")
+        is_typed = isinstance(items, dict) and items.get("type")
+        return gettext("list of %(type)s") % {"type": _type(items)} if is_typed else gettext("list")
+    if isinstance(kind, list) and kind:
+        return reduce(lambda some, more: gettext("%(some)s or %(more)s") % {"some": some, "more": more}, map(str, kind))
+    return str(kind or schema.get("$ref") or gettext("any value"))
