@@ -83,7 +83,7 @@ def pretty(value: object) -> str:
 def readable(value: Any) -> SafeString | str:
     """Return a JSON value as people read it: names with their values, lists as lists; escaped for HTML."""
     if isinstance(value, dict) and value:
-        parts = ((words(name), readable(inner)) for name, inner in value.items())
+        parts = ((in_words(name), readable(inner)) for name, inner in value.items())
         pair = '<dt class="font-semibold mt-2">{}</dt><dd class="ml-4">{}</dd>'
         return format_html("<dl>{}</dl>", format_html_join("", pair, parts))
     if isinstance(value, list) and value:
@@ -100,12 +100,6 @@ def with_json(value: Any) -> SafeString:
     """Return a JSON value as people read it, and below it as indented JSON that can be opened."""
     folded = '{}<details class="mt-4"><summary class="cursor-pointer">JSON</summary>{}</details>'
     return format_html(folded, readable(value), pretty(value))
-
-
-def words(name: str) -> str:
-    """Return an identifier in words: `open_questions` is `Open questions`."""
-    text = str(name).replace("_", " ")
-    return text[:1].upper() + text[1:]
 
 
 def link(address: str, text: object) -> SafeString:

@@ -22,6 +22,12 @@ def normalize_name(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip()).strip()
 
 
+def in_words(identifier: object) -> str:
+    """Return an identifier in words: `meeting-minutes` is `Meeting minutes`."""
+    text = str(identifier).replace("_", " ").replace("-", " ")
+    return text[:1].upper() + text[1:]
+
+
 def has_hidden_characters(name: str) -> bool:
     """Return whether a name has invisible characters, which make different names look equal."""
     if name.isascii():

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext, gettext_lazy
 
-from console.templatetags.console import words
+from common.names import in_words
 from documents import selectors as documents
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
 from executions.selectors import executions
@@ -91,7 +91,7 @@ class Provenance:
 
     def _written_by(self) -> str:
         version = f" (v{self.workflow_version})" if self.workflow_version else ""
-        names = {"role": words(self.role).lower(), "workflow": f"{words(self.workflow_id)}{version}"}
+        names = {"role": in_words(self.role).lower(), "workflow": f"{in_words(self.workflow_id)}{version}"}
         if self.role and self.workflow_id:
             return gettext("Written by the %(role)s of the workflow %(workflow)s") % names
         if self.workflow_id:

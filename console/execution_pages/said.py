@@ -11,11 +11,11 @@ from django.http import HttpRequest
 from django.utils.translation import gettext, gettext_lazy
 
 from common.errors import NotFound
+from common.names import in_words
 from console.execution_pages.timeline.links import difference_path, version_path
 from console.execution_pages.timeline.words import DECIDED, name_of
 from console.execution_pages.words import step_address
 from console.shell import number_in
-from console.templatetags.console import words
 from documents.files import storage
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.clarification import BY_DEADLINE, AnswerType, ClarificationRound, Question
@@ -183,5 +183,5 @@ def place_in_words(pointer: str) -> str:
         if part.isdigit() and told:
             told[-1] += f" {int(part) + 1}"
         else:
-            told.append(words(part.replace("~1", "/").replace("~0", "~")))
+            told.append(in_words(part.replace("~1", "/").replace("~0", "~")))
     return ", ".join(told) or gettext("the whole document")

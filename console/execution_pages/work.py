@@ -10,9 +10,9 @@ from typing import Any
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 
+from common.names import in_words
 from console.execution_pages.waits import MAX_SHOWN, Waits, waits_of
 from console.execution_pages.words import LIMITS, items_address, status_words, step_address
-from console.templatetags.console import words
 from console.workflows.drawing import Drawing, draw
 from executions.engine.domain.states import StepStatus
 from executions.selectors.steps.counts import StepCounts, counts_of
@@ -210,7 +210,7 @@ def _line(
     return Line(
         **shown,
         row=row,
-        title=row.title or words(step.produces),
+        title=row.title or in_words(step.produces),
         inputs=[_input(pin) for pin in row.input_versions[:MAX_INPUTS]],
         more_inputs=max(len(row.input_versions) - MAX_INPUTS, 0),
     )
@@ -218,7 +218,7 @@ def _line(
 
 def _input(pin: Mapping[str, Any]) -> Input:
     href = f"{reverse('console:document', args=[pin['document_id']])}?v={pin['version']}"
-    return Input(href=href, name=words(pin["type"]), version=pin["version"])
+    return Input(href=href, name=in_words(pin["type"]), version=pin["version"])
 
 
 def _why(row: Any | None, counts: StepCounts) -> tuple[str, datetime | None]:

@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse
 
 from access.selectors import Person
 from common.errors import NotFound
+from common.names import in_words
 from console.shell import page_view, show_page, stream_of
-from console.templatetags.console import words
 from executions.selectors import executions
 from executions.selectors.comparison import ComparedStep, compare_executions
 from executions.selectors.lists import ExecutionQuery
@@ -51,7 +51,7 @@ def _is_same(step: ComparedStep) -> bool:
 
 
 def _title(chosen: Sequence[Any]) -> str:
-    first, *others = dict.fromkeys(words(each.workflow_id) for each in chosen)
+    first, *others = dict.fromkeys(in_words(each.workflow_id) for each in chosen)
     return f"Executions of {first} and {others[0]}" if others else f"Two executions of {first}"
 
 

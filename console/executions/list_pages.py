@@ -16,10 +16,10 @@ from access.selectors import root_scope
 from common.database.server import database_now
 from common.errors import DomainError, NotFound
 from common.limits import limits
+from common.names import in_words
 from console.edit_pages import person
 from console.executions.lists import ExecutionList
 from console.shell import form_view, page_view, part_view, show_page, stream_of
-from console.templatetags.console import words
 from executions.selectors import executions, inbox
 from executions.services.bulk_actions import BulkAction, act_on_many
 from workflows.selectors import workflows
@@ -123,6 +123,6 @@ def _told(request: HttpRequest, action: BulkAction, outcomes: list[list[str]]) -
 
 def _names(workflow_ids: set[str]) -> dict[str, str]:
     """Return the names of workflows; one that was only tried has the words of its id."""
-    return {each: words(each) for each in workflow_ids} | {
+    return {each: in_words(each) for each in workflow_ids} | {
         row.id: row.name for row in workflows(retired=True).filter(id__in=workflow_ids)
     }

@@ -19,12 +19,14 @@ from django.utils.translation import gettext, ngettext, pgettext
 
 from access.idempotency import HEADER
 from common.database.counts import count_text
+from common.names import in_words
 from common.time import format_rfc3339
 from console.document_text import RenderedDocument, render_document
 from console.language import formats
 from console.language.names import name_of
 
 register = template.Library()
+register.filter("words", in_words)
 
 #: Settings of htmx. Error responses never replace a part; `shell.js` shows them.
 HTMX = {
@@ -69,13 +71,6 @@ def form_key(context: Context, is_sent: object = False) -> SafeString:
     """
     key = context["request"].POST.get(HEADER) if is_sent else None
     return format_html('<input type="hidden" name="{}" value="{}">', HEADER, key or uuid4().hex)
-
-
-@register.filter
-def words(name: Any) -> str:
-    """Return an identifier in words: `meeting-minutes` is `Meeting minutes`."""
-    text = str(name).replace("_", " ").replace("-", " ")
-    return text[:1].upper() + text[1:]
 
 
 @register.filter

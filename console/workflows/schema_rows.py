@@ -49,8 +49,9 @@ def _type(schema: dict[str, Any]) -> str:
         return gettext("one of %(values)s") % {"values": ", ".join(str(each) for each in schema["enum"][:12])}
     if kind == "array":
         items = schema.get("items")
-        is_typed = isinstance(items, dict) and items.get("type")
-        return gettext("list of %(type)s") % {"type": _type(items)} if is_typed else gettext("list")
+        if isinstance(items, dict) and items.get("type"):
+            return gettext("list of %(type)s") % {"type": _type(items)}
+        return gettext("list")
     if isinstance(kind, list) and kind:
         return reduce(lambda some, more: gettext("%(some)s or %(more)s") % {"some": some, "more": more}, map(str, kind))
     return str(kind or schema.get("$ref") or gettext("any value"))

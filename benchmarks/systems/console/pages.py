@@ -60,7 +60,9 @@ def time_pages(executions: int, *, tries: int) -> list[dict[str, object]]:
     results: list[dict[str, object]] = []
     for name in ("all", "many", "few"):
         client = Client(SERVER_NAME="localhost")
-        client.force_login(find_user(name))
+        user = find_user(name)
+        assert user is not None
+        client.force_login(user)
         for page, path in paths_of(executions).items():
             took, status = [], 0
             for _ in range(tries + 1):
