@@ -17,6 +17,8 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.paginator import InfinitePaginator
 
+from common.names import in_words
+
 ROWS_OF_TABLE = 25
 Page = TypeVar("Page")
 Row = TypeVar("Row", bound=Model)
