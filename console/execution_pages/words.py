@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy
 
 from executions.engine.domain.states import StepStatus
@@ -35,11 +35,8 @@ def status_words(status: str) -> str:
 
 
 def step_address(execution_id: UUID, step_id: str) -> str:
-    """Return the address of the page of a step; empty as long as there is no such page."""
-    try:
-        return reverse("console:execution-step", args=[execution_id, step_id])
-    except NoReverseMatch:
-        return ""
+    """Return the address of the page of a step."""
+    return reverse("console:execution-step", args=[execution_id, step_id])
 
 
 def items_address(execution_id: UUID, slug: str) -> str:

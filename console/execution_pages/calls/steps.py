@@ -9,13 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext, gettext_lazy
 
 from access.permissions import Action
 from common.errors import NotFound
 from console.execution_pages.calls.lists import CallRow, call_rows
 from console.execution_pages.calls.words import KINDS, LIMITS
+from console.execution_pages.words import items_address, status_words
 from console.templatetags.console import usd
 from documents import selectors as documents
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
@@ -27,16 +28,6 @@ from executions.selectors.executions import StepDetails
 from executions.selectors.workflows import definition_of
 from telemetry.selectors import Totals, add_totals, total_of_call
 
-STEP_STATUSES = {
-    StepStatus.PENDING: gettext_lazy("not started"),
-    StepStatus.RUNNING: gettext_lazy("running"),
-    StepStatus.WAITING: gettext_lazy("waiting"),
-    StepStatus.REMEDIATING: gettext_lazy("correcting"),
-    StepStatus.COMPLETED: gettext_lazy("completed"),
-    StepStatus.FAILED: gettext_lazy("failed"),
-    StepStatus.CANCELLED: gettext_lazy("cancelled"),
-    StepStatus.SKIPPED: gettext_lazy("skipped"),
-}
 DECIDED = {
     AcceptanceAction.ACCEPT: gettext_lazy("accepted"),
     AcceptanceAction.REJECT: gettext_lazy("rejected"),
@@ -158,7 +149,7 @@ class StepView:
     @property
     def status(self) -> str:
         """The status in words."""
-        return str(STEP_STATUSES[StepStatus(self.row.status)])
+        return status_words(self.row.status)
 
     @property
     def item(self) -> str:
@@ -168,12 +159,8 @@ class StepView:
     @property
     def items_address(self) -> str:
         """The address of the page of all items; empty for a step that runs once."""
-        if not keys_of(self.row.step_id):
-            return ""
-        try:
-            return reverse("console:execution-items", args=[self.execution.id, slug_of(self.row.step_id)])
-        except NoReverseMatch:
-            return ""
+        is_item = bool(keys_of(self.row.step_id))
+        return items_address(self.execution.id, slug_of(self.row.step_id)) if is_item else ""
 
     @property
     def seconds(self) -> float | None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.console.accessibility import faults_of, too_wide
+from tests.e2e.console.accessibility import faults_of
 from tests.e2e.console.browser import EXECUTION_PAGE, WIDTHS, browsing, resize
 from tests.e2e.console.test_journeys import Clicks, take_picture
 from tests.e2e.processes import CLOSED_BRIEF, Machine, wait_for_status
@@ -39,12 +39,13 @@ def start(machine: Machine, key: str, status: str, **changes: Any) -> str:
     return execution_id
 
 
-def check(page: Page, name: str) -> None:
-    """Check a page in both schemes."""
+def check(page: Page, name: str = "") -> None:
+    """Check a page in both schemes. A picture leaves a style behind, which the policy blocks in a form that is sent."""
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         assert faults_of(page) == []
-        take_picture(page, f"{name}-{scheme}")
+        if name:
+            take_picture(page, f"{name}-{scheme}")
 
 
 def tab_to(page: Page, element_id: str) -> None:
@@ -127,7 +128,7 @@ def test_the_budget_is_raised_with_the_keyboard_alone(shared: Machine, page: Pag
     execution_id = start(shared, f"budget-{width}", "waiting", budget={"max_calls": 0})
     page.goto(f"{shared.url}/executions/{execution_id}/calls/")
     expect(page.locator("#blocked")).to_contain_text("The next call is not made")
-    check(page, f"budget-{width}")
+    check(page)
     calls = page.locator("#limit-max_calls")
     tab_to(page, "limit-max_calls")
     expect(calls).to_be_focused()
@@ -140,7 +141,7 @@ def test_the_budget_is_raised_with_the_keyboard_alone(shared: Machine, page: Pag
     page.keyboard.type("5")
     page.reload()  # what was typed is kept
     expect(calls).to_have_value("5")
-    check(page, f"budget-kept-{width}")
+    check(page)
     calls.focus()
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/executions/{execution_id}/calls/")
@@ -148,4 +149,4 @@ def test_the_budget_is_raised_with_the_keyboard_alone(shared: Machine, page: Pag
         assert wait_for_status(client, execution_id, "completed")["budget"]["max_calls"] == 5
     expect(page.locator("#line-max_calls")).to_contain_text("of 5")
     expect(page.locator("#call-list tbody tr").first).to_contain_text("committed")  # it follows events
-    assert too_wide(page) == []
+    check(page, f"budget-{width}")
