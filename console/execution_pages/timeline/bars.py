@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -201,11 +201,11 @@ class Scale:
         whole = (self.end - self.begin).total_seconds()
         return min(max((moment - self.begin).total_seconds() / whole * 100, 0.0), 100.0) if whole > 0 else 0.0
 
-    def ticks(self, zone: datetime) -> list[Tick]:
-        """Return round times of day, or days, in the time zone of a moment."""
+    def ticks(self, zone: datetime, *, day: Callable[[datetime], str]) -> list[Tick]:
+        """Return round times of day, or days, in the time zone of a moment; `day` returns the label of a day."""
         whole = self.end - self.begin
         step = next((each for each in _STEPS if whole <= each * _MAX_TICKS), _STEPS[-1])
-        shape = "%H:%M:%S" if step < timedelta(minutes=1) else "%H:%M" if step < timedelta(days=1) else "%d %b"
+        shape = "%H:%M:%S" if step < timedelta(minutes=1) else "%H:%M"
         local = self.begin.astimezone(zone.tzinfo)
         midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
         first = midnight + step * -(-(local - midnight) // step)
@@ -213,7 +213,7 @@ class Scale:
         for number in range(_MAX_TICKS + 1):
             moment = first + step * number
             if _EDGE <= (place := self.place(moment)) <= 100 - _EDGE and moment <= self.end:
-                found.append(Tick(number_of(place), f"{moment:{shape}}"))
+                found.append(Tick(number_of(place), f"{moment:{shape}}" if step < timedelta(days=1) else day(moment)))
         return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
@@ -92,7 +93,7 @@ class Times:
         return cls(
             whole=whole,
             rows=rows,
-            ticks=drawing.scale.ticks(timezone.localtime(now)),
+            ticks=drawing.scale.ticks(timezone.localtime(now), day=lambda each: date_format(each, "j M")),
             listed=listed[:MAX_LISTED],
             more=len(listed) > MAX_LISTED,
             query=query_with(request.GET),
