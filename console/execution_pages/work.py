@@ -47,7 +47,7 @@ class Line:
     href: str
     makes: str
     waits_for: Sequence[str]  # names of steps that it reads and that are not completed
-    row: Any | None = None  # of a step that runs once
+    row: Any | None = None  # the step, if it runs once
     title: str = ""  # of its document
     inputs: Sequence[Input] = ()
     more_inputs: int = 0
