@@ -31,7 +31,7 @@ def page(browser: Browser, shared: Machine) -> Iterator[Page]:
 def check(page: Page, name: str) -> None:
     """Check the page in both schemes."""
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         assert faults_of(page) == []
         take_picture(page, f"{name}-{scheme}")
 
