@@ -2,6 +2,7 @@
 
 import { restored, save, token } from "./drafts.js";
 import { attempt, tell } from "./faults.js";
+import { say } from "./texts.js";
 import { isUploading, removeFile, upload } from "./uploads.js";
 
 const TEXT = /\.(md|txt)$/i;
@@ -15,7 +16,7 @@ function changed() {
 }
 
 // A text goes below what is written already.
-const load = (file) => attempt("Loading the file", async () => {
+const load = (file) => attempt(say("Loading the file"), async () => {
   const field = form().elements.input;
   const text = (await file.text()).replace(/^\uFEFF/, "");
   field.value = field.value.trim() ? `${field.value.trimEnd()}\n\n${text}` : text;
@@ -64,7 +65,7 @@ document.addEventListener("submit", (event) => {
   if (event.target !== form() || !isUploading()) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  tell("A file is still being uploaded. Start when it is there.");
+  tell(say("A file is still being uploaded. Start when it is there."));
 }, true);
 
 // What was typed is kept by then: a reload shows it, and no longer what the address wants. A login in another tab

@@ -2,6 +2,7 @@
 
 import { Problem, uploadHeaders } from "./api.js";
 import { make } from "./dom.js";
+import { say } from "./texts.js";
 
 const PATH = "/api/v1/files";
 const csrf = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
@@ -16,8 +17,8 @@ function call(method, path, { body = null, headers = {}, onProgress = () => {} }
     request.responseType = "json";
     request.upload.onprogress = (event) => { if (event.lengthComputable) onProgress(event.loaded / event.total); };
     request.onload = () => (request.status < 300 ? resolve(request.response)
-      : reject(new Problem({ status: request.status, detail: `The server responded with ${request.status}.`, ...request.response })));
-    request.onerror = () => reject(new Problem({ status: 0, detail: "The server is not reachable. Try again when the connection is back." }));
+      : reject(new Problem({ status: request.status, detail: say("The server responded with {status}.", { status: request.status }), ...request.response })));
+    request.onerror = () => reject(new Problem({ status: 0, detail: say("The server is not reachable. Try again when the connection is back.") }));
     request.onabort = () => resolve(null);
     request.send(body);
   });
@@ -37,9 +38,9 @@ const aborts = new WeakMap(); // by row
 export const isUploading = () => running.size > 0;
 
 function rowOf(file) {
-  const remove = make("button", { type: "button", class: "quiet", "data-remove-file": "", "aria-label": `Remove ${file.name}` }, "✕");
+  const remove = make("button", { type: "button", class: "quiet", "data-remove-file": "", "aria-label": say("Remove {name}", { name: file.name }) }, "✕");
   const text = make("span", { class: "hint", role: "status" });
-  const progress = make("progress", { max: 1, value: 0, "aria-label": `Upload of ${file.name}` });
+  const progress = make("progress", { max: 1, value: 0, "aria-label": say("Upload of {name}", { name: file.name }) });
   return { row: make("li", {}, make("strong", { dir: "auto" }, file.name), " ", text, progress, remove), text, progress };
 }
 
@@ -62,7 +63,7 @@ export async function upload(file, { list, changed }) {
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     text.className = "fault";
-    text.textContent = `Not added. ${error.errors.map((each) => each.detail).join(" ") || error.message}`;
+    text.textContent = say("Not added. {reason}", { reason: error.errors.map((each) => each.detail).join(" ") || error.message });
   } finally {
     running.delete(row);
     progress.remove();
