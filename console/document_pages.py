@@ -10,6 +10,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import translation
 from django.utils.safestring import mark_safe
 from rest_framework.exceptions import ValidationError
 
@@ -174,7 +175,7 @@ def compare_versions(request: HttpRequest, document_id: UUID) -> HttpResponse:
         document=later,
         earlier=earlier,
         scope=later.document.scope,
-        difference=mark_safe(render_html(found, heading_level=2)),  # noqa: S308 - it escapes every text
+        difference=mark_safe(render_html(found, heading_level=2, speech=translation)),  # noqa: S308 - it escapes every text
         **_versions(later),
     )
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import translation
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 
@@ -246,7 +247,8 @@ def has_own_title(content: Any) -> bool:
 def difference_of(earlier: Any, later: Any) -> SafeString:
     """Return the difference of two versions as HTML."""
     schemas = {"schema": later.schema.content, "schema_before": earlier.schema.content}
-    return mark_safe(render_html(compare(earlier.content, later.content, **schemas), heading_level=3))  # noqa: S308
+    found = compare(earlier.content, later.content, **schemas)
+    return mark_safe(render_html(found, heading_level=3, speech=translation))  # noqa: S308 - it escapes every text
 
 
 def _head(request: HttpRequest, document_id: UUID) -> Any:

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 
 from access.idempotency import run_form_once
 from access.permissions import NEEDED_ROLE, Action
@@ -24,8 +25,10 @@ from executions.engine.domain.states import Reuse
 from executions.selectors.staleness import maker_of
 from executions.services.executions import start_execution
 
-_OTHER_STATE = "Since you opened this page, the document has become current, or waits for a decision."
-_OTHER_PLAN = "Since you opened this page, what an execution would do has changed. It is shown as it is now."
+_OTHER_STATE = gettext_lazy("Since you opened this page, the document has become current, or waits for a decision.")
+_OTHER_PLAN = gettext_lazy(
+    "Since you opened this page, what an execution would do has changed. It is shown as it is now."
+)
 #: Why a start is refused although the role permits it.
 _REFUSALS = (Invalid, Conflict, Gone, BudgetExceeded)
 
@@ -56,9 +59,9 @@ def _start(request: HttpRequest, asked: Any, maker: Any, *, version: int) -> str
         Conflict: it would do something else now.
     """
     if not staleness_of(request.user, asked).can_be_made_again:
-        raise Conflict(_OTHER_STATE)
+        raise Conflict(str(_OTHER_STATE))
     if plan_again(person(request), maker).key != request.POST.get("plan"):
-        raise Conflict(_OTHER_PLAN)
+        raise Conflict(str(_OTHER_PLAN))
     row = maker.execution
     started = start_execution(
         user=person(request),

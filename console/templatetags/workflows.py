@@ -6,24 +6,11 @@ import json
 from typing import Any
 
 from django import template
-from django.utils.translation import pgettext_lazy
 
 register = template.Library()
 
 _CONTEXT = 160  # characters of unchanged text beside a change
 _MAX_VALUE = 4_000  # characters of a value
-
-_KINDS = {
-    "added": pgettext_lazy("kind of a change", "added"),
-    "removed": pgettext_lazy("kind of a change", "removed"),
-    "changed": pgettext_lazy("kind of a change", "changed"),
-}
-
-
-@register.filter
-def of_change(kind: str) -> str:
-    """Return the kind of a change in words."""
-    return str(_KINDS[kind])
 
 
 @register.filter

@@ -23,6 +23,7 @@ from django.utils.translation.template import templatize
 
 CONSOLE = Path(__file__).resolve().parents[2] / "console"
 LANGUAGES = [path.name for path in sorted((CONSOLE / "locale").iterdir())]
+_MORE = ("access/oidc/faults.py", "documents/comparison/html.py")  # beside the console, modules with texts of it
 _BELOW = ("access", "common", "documents", "executions", "workflows")  # whose sentences the console shows
 _KEYWORDS = {
     **dict.fromkeys(("_", "gettext", "gettext_lazy", "gettext_noop"), None),
@@ -60,7 +61,7 @@ def texts_of_scripts() -> set[str]:
 
 
 def _of_modules() -> Iterator[Text]:
-    for path in [*CONSOLE.rglob("*.py"), CONSOLE.parent / "access" / "oidc" / "faults.py"]:
+    for path in [*CONSOLE.rglob("*.py"), *(CONSOLE.parent / name for name in _MORE)]:
         yield from _found(path.read_bytes())
 
 

@@ -13,12 +13,9 @@ TEMPLATES = CONSOLE / "templates" / "console"
 #: Templates that are still in English alone: folders, and beginnings of names.
 LATER = (
     "account/",
-    "decision",
-    "documents/",
     "execution",
     "inbox/",
     "scopes/",
-    "workflows/",
 )
 
 

@@ -2,6 +2,7 @@
 
 import { save } from "./drafts.js";
 import { tell } from "./faults.js";
+import { say } from "./texts.js";
 
 let added = 0; // new items of this page
 
@@ -26,7 +27,7 @@ function add(button) {
   const fresh = made(parts.querySelector(":scope > template"), parts.dataset.token);
   const sent = [...new FormData(button.form)].length + fresh.querySelectorAll("[name]").length;
   if (sent > Number(button.form.dataset.most)) {
-    tell("This form has as many fields as it can send. Edit the document as JSON to add more.");
+    tell(say("This form has as many fields as it can send. Edit the document as JSON to add more."));
     return;
   }
   if (parts.dataset.token) button.before(fresh);

@@ -1,6 +1,7 @@
 // Remarks at passages: selected text becomes a form, which the server makes, and comments are shown at their text.
 
 import { forgetOwn, save } from "./drafts.js";
+import { say } from "./texts.js";
 
 const page = document.querySelector("[data-passages]");
 const content = document.querySelector(".doc-content");
@@ -35,7 +36,7 @@ async function addPassage(given) {
 const button = document.createElement("button");
 button.type = "button";
 button.id = "quote";
-button.textContent = "Comment";
+button.textContent = say("Comment");
 button.hidden = true;
 
 function selected() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gettext import NullTranslations
 from html.parser import HTMLParser
 from typing import Any
 
@@ -59,6 +60,32 @@ def test_words_are_marked_for_eyes_and_for_readers_of_screens() -> None:
         f'{DELETED}<span class="visually-hidden">[deleted: </span>people{END}</del>'
         f'{INSERTED}<span class="visually-hidden">[inserted: </span>all{END}</ins></p></section></div>'
     )
+
+
+class Marking(NullTranslations):
+    """Puts marks around every text that it is asked for."""
+
+    def gettext(self, message: str) -> str:
+        return f"<{message}>"
+
+    def ngettext(self, singular: str, plural: str, number: int) -> str:
+        return f"<{singular if number == 1 else plural}>"
+
+    def pgettext(self, context: str, message: str) -> str:
+        return "." if message == "," else f"<{message}>"
+
+
+def test_words_around_the_texts_are_in_the_language_of_the_reader() -> None:
+    long = "same " * 600
+    before: Any = {"goal": "Count people", "items": [{"id": "a"}, {"id": "b"}], "text": f"one {long}two"}
+    after: Any = {"goal": "Count all", "items": [{"id": "b"}, {"id": "a"}], "text": f"ones {long}twos"}
+    text = Outline(render_html(compare(before, after), speech=Marking())).text
+    assert text.startswith("<3 changes: 2 <changed>, 1 <moved>.>")
+    assert "<changed>Count [<deleted:> people]" in text
+    assert "<Moved from 2 to 1>" in text
+    assert "<[… 2.401 unchanged characters …]>" in text
+    assert "<The two versions are the same.>" in Outline(render_html(compare(1, 1), speech=Marking())).text
+    assert "<The whole document>" in Outline(render_html(compare(1, 2), speech=Marking())).text
 
 
 def test_moves_are_sentences_that_count_from_one() -> None:
