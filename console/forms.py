@@ -8,13 +8,14 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from common.names import DOTS, HIDDEN_CHARACTER, has_dots, has_hidden_characters, normalize_name
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 POINTER = r"^(/([^~/]|~[01])*)*$"
-SLUG_ONLY = {"invalid": "Use lower case letters, digits and hyphens."}
-STALE = (("", "Any"), ("true", "Stale"), ("false", "Not stale"))
+SLUG_ONLY = {"invalid": gettext_lazy("Use lower case letters, digits and hyphens.")}
+STALE = (("", gettext_lazy("Any")), ("true", gettext_lazy("Stale")), ("false", gettext_lazy("Not stale")))
 
 
 def visible(text: str) -> str:
@@ -24,7 +25,7 @@ def visible(text: str) -> str:
         ValidationError: it has some.
     """
     if has_hidden_characters(text):
-        raise forms.ValidationError(HIDDEN_CHARACTER)
+        raise forms.ValidationError(gettext(HIDDEN_CHARACTER))
     return text
 
 
@@ -36,7 +37,7 @@ def clean_key(text: str) -> str:
     """
     key = visible(normalize_name(text))
     if has_dots(key):
-        raise forms.ValidationError(DOTS)
+        raise forms.ValidationError(gettext(DOTS))
     return key
 
 
@@ -92,16 +93,20 @@ class NamedForm(forms.Form):
 class DocumentFilterForm(forms.Form):
     """Filters of the library; each field but `q` is a filter of `documents.search.lists.DocumentQuery`."""
 
-    q = forms.CharField(label="Search", required=False, max_length=500)
-    type = forms.CharField(label="Type", required=False, max_length=63)
-    scope_type = forms.CharField(label="Scope type", required=False, max_length=63)
-    scope_id = forms.CharField(label="Scope key", required=False, max_length=200)
-    workflow_id = forms.CharField(label="Workflow", required=False, max_length=63)
-    author = forms.CharField(label="Written by (user)", required=False, max_length=150)
-    updated_after = DayField(label="Changed from")
-    updated_before = DayField(label="Changed until", is_end=True)
+    q = forms.CharField(label=gettext_lazy("Search"), required=False, max_length=500)
+    type = forms.CharField(label=gettext_lazy("Type"), required=False, max_length=63)
+    scope_type = forms.CharField(label=gettext_lazy("Scope type"), required=False, max_length=63)
+    scope_id = forms.CharField(label=gettext_lazy("Scope key"), required=False, max_length=200)
+    workflow_id = forms.CharField(label=gettext_lazy("Workflow"), required=False, max_length=63)
+    author = forms.CharField(label=gettext_lazy("Written by (user)"), required=False, max_length=150)
+    updated_after = DayField(label=gettext_lazy("Changed from"))
+    updated_before = DayField(label=gettext_lazy("Changed until"), is_end=True)
     stale = forms.TypedChoiceField(
-        label="Stale", required=False, choices=STALE, coerce=lambda value: value == "true", empty_value=None
+        label=gettext_lazy("Stale"),
+        required=False,
+        choices=STALE,
+        coerce=lambda value: value == "true",
+        empty_value=None,
     )
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -125,8 +130,8 @@ class DocumentFilterForm(forms.Form):
 class NoteForm(forms.Form):
     """What an edit has beside the content. A content with a title of its own needs no title here."""
 
-    title = forms.CharField(label="Title", required=False, max_length=500)
-    note = forms.CharField(label="Why you changed it (optional)", required=False, max_length=2_000)
+    title = forms.CharField(label=gettext_lazy("Title"), required=False, max_length=500)
+    note = forms.CharField(label=gettext_lazy("Why you changed it (optional)"), required=False, max_length=2_000)
 
     def __init__(self, *arguments: Any, has_title: bool = True, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -144,18 +149,18 @@ class NewDocumentForm(NoteForm):
 
     scope_type = forms.RegexField(
         SLUG,
-        label="Scope type",
+        label=gettext_lazy("Scope type"),
         max_length=63,
         error_messages=SLUG_ONLY,
     )
-    scope_id = forms.CharField(label="Scope key", max_length=200)
-    type = forms.RegexField(SLUG, label="Type", max_length=63, error_messages=SLUG_ONLY)
+    scope_id = forms.CharField(label=gettext_lazy("Scope key"), max_length=200)
+    type = forms.RegexField(SLUG, label=gettext_lazy("Type"), max_length=63, error_messages=SLUG_ONLY)
     field_order = ("scope_type", "scope_id", "type", "title", "note")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Name the lists of suggestions."""
         super().__init__(*arguments, **options)
-        self.fields["note"].label = "Note (optional)"
+        self.fields["note"].label = gettext("Note (optional)")
         for name in ("scope_type", "scope_id", "type"):
             self.fields[name].widget.attrs |= {"list": f"known-{name}", "autocomplete": "off"}
 
@@ -179,7 +184,7 @@ class PassageForm(forms.Form):
 
     pointer = forms.RegexField(POINTER, required=False, max_length=1_000, strip=False, widget=forms.HiddenInput)
     quote = forms.CharField(required=False, max_length=10_000, strip=False, widget=forms.HiddenInput)
-    text = forms.CharField(label="Comment", max_length=10_000, widget=forms.Textarea(attrs={"rows": 3}))
+    text = forms.CharField(label=gettext_lazy("Comment"), max_length=10_000, widget=forms.Textarea(attrs={"rows": 3}))
 
     def add_prefix(self, field_name: str) -> str:
         """Return the name of a field as the place in the request that the API has: `comments.0.text`."""
@@ -200,8 +205,8 @@ class DecisionForm(forms.Form):
     document_version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
     head_version = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
     comment = forms.CharField(
-        label="Comment", required=False, max_length=10_000, widget=forms.Textarea(attrs={"rows": 4})
+        label=gettext_lazy("Comment"), required=False, max_length=10_000, widget=forms.Textarea(attrs={"rows": 4})
     )
     only_commented = forms.BooleanField(
-        label="Only these passages: everything else has to stay as it is, to the letter", required=False
+        label=gettext_lazy("Only these passages: everything else has to stay as it is, to the letter"), required=False
     )

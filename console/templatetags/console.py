@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -76,6 +76,18 @@ def words(name: Any) -> str:
     """Return an identifier in words: `meeting-minutes` is `Meeting minutes`."""
     text = str(name).replace("_", " ").replace("-", " ")
     return text[:1].upper() + text[1:]
+
+
+@register.filter
+def day(local: date) -> str:
+    """Return a day: `30 November 2026`."""
+    return formats.day(local)
+
+
+@register.filter
+def short_day(local: date) -> str:
+    """Return a day in few characters: `30 Nov 2026`."""
+    return formats.short_day(local)
 
 
 @register.filter

@@ -24,6 +24,7 @@ from django.utils.translation.template import templatize
 CONSOLE = Path(__file__).resolve().parents[2] / "console"
 LANGUAGES = [path.name for path in sorted((CONSOLE / "locale").iterdir())]
 _BELOW = ("access", "common", "documents", "executions", "workflows")  # whose sentences the console shows
+_MODULES = ("access/oidc/faults.py", "common/names.py")  # more of these
 _KEYWORDS = {
     **dict.fromkeys(("_", "gettext", "gettext_lazy", "gettext_noop"), None),
     **dict.fromkeys(("ngettext", "ngettext_lazy"), (1, 2)),
@@ -60,7 +61,7 @@ def texts_of_scripts() -> set[str]:
 
 
 def _of_modules() -> Iterator[Text]:
-    for path in [*CONSOLE.rglob("*.py"), CONSOLE.parent / "access" / "oidc" / "faults.py"]:
+    for path in [*CONSOLE.rglob("*.py"), *(CONSOLE.parent / name for name in _MODULES)]:
         yield from _found(path.read_bytes())
 
 

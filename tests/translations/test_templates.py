@@ -12,12 +12,9 @@ from tests.translations.template_texts import bare_texts
 TEMPLATES = CONSOLE / "templates" / "console"
 #: Templates that are still in English alone: folders, and beginnings of names.
 LATER = (
-    "account/",
     "decision",
     "documents/",
     "execution",
-    "inbox/",
-    "scopes/",
     "workflows/",
 )
 
