@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext_noop
 from rest_framework import serializers
 
 #: Control and format characters (zero width, direction), line separators, surrogates, private use.
@@ -13,8 +14,8 @@ _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 #: Characters of other categories that Unicode displays as nothing (Default_Ignorable_Code_Point).
 _IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
 
-HIDDEN_CHARACTER = "Control, zero-width and text-direction characters are not allowed."
-DOTS = "No part between slashes may be `.` or `..`: browsers leave these out of addresses."
+HIDDEN_CHARACTER = gettext_noop("Control, zero-width and text-direction characters are not allowed.")
+DOTS = gettext_noop("No part between slashes may be `.` or `..`: browsers leave these out of addresses.")
 
 
 def normalize_name(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from common.names import DOTS, HIDDEN_CHARACTER, has_dots, has_hidden_characters, normalize_name
 
@@ -25,7 +25,7 @@ def visible(text: str) -> str:
         ValidationError: it has some.
     """
     if has_hidden_characters(text):
-        raise forms.ValidationError(HIDDEN_CHARACTER)
+        raise forms.ValidationError(gettext(HIDDEN_CHARACTER))
     return text
 
 
@@ -37,7 +37,7 @@ def clean_key(text: str) -> str:
     """
     key = visible(normalize_name(text))
     if has_dots(key):
-        raise forms.ValidationError(DOTS)
+        raise forms.ValidationError(gettext(DOTS))
     return key
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from access.permissions import Right
 from common.names import normalize_name
@@ -15,11 +16,11 @@ from console.forms import DayField, NamedForm, visible
 
 #: What a token may do with each right.
 RIGHTS = (
-    (Right.READ.value, "Read: executions, documents, costs and streams"),
-    (Right.ANSWER.value, "Answer: questions, decisions, comments, edits and files"),
-    (Right.OPERATE.value, "Operate: start, cancel and retry executions"),
-    (Right.AUTHOR.value, "Author: publish, retire and try workflows"),
-    (Right.MANAGE.value, "Manage: roles, invitations and budgets of scopes"),
+    (Right.READ.value, gettext_lazy("Read: executions, documents, costs and streams")),
+    (Right.ANSWER.value, gettext_lazy("Answer: questions, decisions, comments, edits and files")),
+    (Right.OPERATE.value, gettext_lazy("Operate: start, cancel and retry executions")),
+    (Right.AUTHOR.value, gettext_lazy("Author: publish, retire and try workflows")),
+    (Right.MANAGE.value, gettext_lazy("Manage: roles, invitations and budgets of scopes")),
 )
 _SEPARATOR = "/"  # no type of a scope has one
 
@@ -35,17 +36,17 @@ class ProfileForm(NamedForm):
     ids = "profile_%s"
 
     name = forms.CharField(
-        label="Name", required=False, max_length=150, widget=forms.TextInput({"autocomplete": "name"})
+        label=gettext_lazy("Name"), required=False, max_length=150, widget=forms.TextInput({"autocomplete": "name"})
     )
     language = forms.CharField(
-        label="Language",
+        label=gettext_lazy("Language"),
         max_length=35,
-        help_text="A language tag, such as en or pt-BR.",
+        help_text=gettext_lazy("A language tag, such as en or pt-BR."),
     )
     time_zone = forms.CharField(
-        label="Time zone",
+        label=gettext_lazy("Time zone"),
         max_length=64,
-        help_text="Such as Europe/Berlin. Pages show times in it.",
+        help_text=gettext_lazy("Such as Europe/Berlin. Pages show times in it."),
         widget=forms.TextInput({"list": "known-zones", "autocomplete": "off"}),
     )
 
@@ -64,16 +65,19 @@ class PasswordForm(NamedForm):
     ids = "password_%s"
 
     old_password = forms.CharField(
-        label="Present password",
+        label=gettext_lazy("Present password"),
         max_length=4096,
         strip=False,
         widget=forms.PasswordInput({"autocomplete": "current-password"}),
     )
     new_password = forms.CharField(
-        label="New password", max_length=4096, strip=False, widget=forms.PasswordInput({"autocomplete": "new-password"})
+        label=gettext_lazy("New password"),
+        max_length=4096,
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
     )
     new_password_again = forms.CharField(
-        label="New password again",
+        label=gettext_lazy("New password again"),
         max_length=4096,
         strip=False,
         widget=forms.PasswordInput({"autocomplete": "new-password"}),
@@ -87,7 +91,7 @@ class PasswordForm(NamedForm):
         """
         again = str(self.cleaned_data["new_password_again"])
         if "new_password" in self.cleaned_data and again != self.cleaned_data["new_password"]:
-            raise forms.ValidationError("The two passwords differ.")
+            raise forms.ValidationError(gettext("The two passwords differ."))
         return again
 
 
@@ -96,33 +100,37 @@ class TokenForm(NamedForm):
 
     ids = "token_%s"
 
-    name = forms.CharField(label="Name", max_length=100, help_text="Such as the program that uses the token.")
+    name = forms.CharField(
+        label=gettext_lazy("Name"), max_length=100, help_text=gettext_lazy("Such as the program that uses the token.")
+    )
     rights = forms.TypedMultipleChoiceField(
-        label="Rights",
+        label=gettext_lazy("Rights"),
         choices=RIGHTS,
         coerce=Right,
         initial=[Right.READ.value],
         widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": "A token needs at least one right."},
-        help_text="No right includes another one. A token never may more than you.",
+        error_messages={"required": gettext_lazy("A token needs at least one right.")},
+        help_text=gettext_lazy("No right includes another one. A token never may more than you."),
     )
     scope = forms.ChoiceField(
-        label="Scope",
+        label=gettext_lazy("Scope"),
         required=False,
-        help_text="A token for one scope reaches nothing else, and cannot author workflows.",
+        help_text=gettext_lazy("A token for one scope reaches nothing else, and cannot author workflows."),
     )
-    expires_at = DayField(label="Valid until", is_end=True)
+    expires_at = DayField(label=gettext_lazy("Valid until"), is_end=True)
 
     def __init__(self, *arguments: Any, scopes: list[Any], lifetime: timedelta, **options: Any) -> None:
         """Offer the scopes of the user, and the days on which a token may expire."""
         super().__init__(*arguments, **options)
         named = [(value_of_scope(each), f"{each.type} {each.key}") for each in scopes]
-        self.fields["scope"].choices = [("", "All of my scopes"), *named]  # type: ignore[attr-defined]
+        self.fields["scope"].choices = [("", gettext("All of my scopes")), *named]  # type: ignore[attr-defined]
         today = timezone.localdate()
         last = today + lifetime - timedelta(days=1)
         days = self.fields["expires_at"]
         days.widget.attrs |= {"min": today.isoformat(), "max": last.isoformat()}
-        days.help_text = f"That day included. Empty: {lifetime.days} days from now, which is the longest."
+        days.help_text = gettext("That day included. Empty: %(days)s days from now, which is the longest.") % {
+            "days": lifetime.days
+        }
 
     def clean_name(self) -> str:
         """Return the name in its normal form.

@@ -10,6 +10,7 @@ from uuid import UUID
 from django import forms
 from django.contrib.auth import authenticate, update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 
 from access.account import selectors, services
 from access.errors import Busy, TooManyTries
@@ -52,7 +53,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 
     def change() -> str:
         request.user = services.change_profile(user=person(request), **form.cleaned_data)
-        return "Stored."
+        return gettext("Stored.")
 
     _act(request, shown, change)
     return _show(request, shown)
@@ -66,7 +67,7 @@ def password(request: HttpRequest) -> HttpResponse:
 
     def change() -> str:
         _change_password(request, **form.cleaned_data)
-        return "The password was changed. Your tokens and your other sessions have ended."
+        return gettext("The password was changed. Your tokens and your other sessions have ended.")
 
     _act(request, shown, change, is_kept=False)
     return _show(request, shown)
@@ -83,13 +84,13 @@ def _change_password(request: HttpRequest, *, old_password: str, new_password: s
     try:
         user = authenticate(request, username=person(request).get_username(), password=old_password)
     except (TooManyTries, Busy) as error:
-        raise _Refused("old_password", str(error)) from error
+        raise _Refused("old_password", gettext(str(error))) from error
     if not isinstance(user, User):
-        raise _Refused("old_password", "This is not your password.")
+        raise _Refused("old_password", gettext("This is not your password."))
     try:
         services.change_password(user=user, password=new_password, session_key=request.session.session_key)
     except Conflict as error:
-        raise _Refused("old_password", str(error)) from error
+        raise _Refused("old_password", gettext(str(error))) from error
     update_session_auth_hash(request, user)
 
 
@@ -109,11 +110,11 @@ def make_token(request: HttpRequest) -> HttpResponse:
 
     def make() -> str:
         _, shown.secret = services.make_token(user=person(request), now=database_now(), **form.given)
-        return "The token was made."
+        return gettext("The token was made.")
 
     _act(request, shown, make)
     if shown.told and not shown.secret:
-        shown.told = "This token was made already. Its text was shown once. Revoke it, and make a new one."
+        shown.told = gettext("This token was made already. Its text was shown once. Revoke it, and make a new one.")
     return _show(request, shown)
 
 
@@ -124,9 +125,9 @@ def revoke_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
 
     def revoke() -> str:
         services.revoke_own_token(user=person(request), token_id=token_id, now=database_now())
-        return "The token was revoked."
+        return gettext("The token was revoked.")
 
-    _act(request, shown, revoke, gone="This token had ended already.")
+    _act(request, shown, revoke, gone=gettext("This token had ended already."))
     return _show(request, shown)
 
 
@@ -137,15 +138,13 @@ def end_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
     def end() -> str:
         services.end_own_session(user=person(request), session_id=session_id, now=database_now())
-        return "The session was ended."
+        return gettext("The session was ended.")
 
-    _act(request, shown, end, gone="This session had ended already.")
+    _act(request, shown, end, gone=gettext("This session had ended already."))
     return _show(request, shown)
 
 
-def _act(
-    request: HttpRequest, shown: Shown, act: Callable[[], str], *, is_kept: bool = True, gone: str = "Not found."
-) -> None:
+def _act(request: HttpRequest, shown: Shown, act: Callable[[], str], *, is_kept: bool = True, gone: str = "") -> None:
     """Do what a form asks for, and note what came of it. Refusals are said beside the field."""
     form = shown.form
     if request.method != "POST" or (form is not None and not form.is_valid()):
@@ -157,11 +156,11 @@ def _act(
         shown.told = str(run_form_once(request, act) if is_kept else act())
     except Invalid as error:
         for each in error.errors:
-            _refuse(form, each.pointer.removeprefix("/"), each.detail)
+            _refuse(form, each.pointer.removeprefix("/"), gettext(each.detail))
     except _Refused as error:
         _refuse(form, error.field, str(error))
     except NotFound:
-        shown.told = gone
+        shown.told = gone or gettext("Not found.")
     if form is not None and form.errors:
         shown.code = 422
     else:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from math import ceil
 
+from console.language import formats
+
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 8, 18, 24  # room for labels
 _MAX_LINES = 5
 _GAP = 0.24  # share of a column that is left free
@@ -120,7 +122,7 @@ def scale(most: Decimal) -> tuple[Decimal, Decimal]:
 def amount_label(amount: Decimal, step: Decimal) -> str:
     """Return US dollars with as many decimals as the step has."""
     decimals = max(0, -int(step.normalize().as_tuple().exponent))
-    return f"${amount:,.{decimals}f}"
+    return formats.in_dollars(f"{amount:,.{decimals}f}")
 
 
 def _number(value: float) -> str:

@@ -9,13 +9,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from django.utils import formats
 from django.utils.translation import gettext
 
 from console.costs.addresses import Address
 from console.costs.chart import Chart, Column, draw
 from console.costs.groups import GROUPS, Named
 from console.costs.period import Period
+from console.language import formats
 from console.templatetags.console import usd
 from telemetry.selectors import Group, Summary, Totals, add_totals, ranked_groups, summary, summary_of_scopes
 
@@ -185,8 +185,8 @@ def _part(part: date, address: Address, *, sums: Sequence[Totals], whole: Totals
 def name_of(part: date, period: Period) -> str:
     """Return the name of a day or a month in a table."""
     if period.by_month:
-        return formats.date_format(part, "F Y")
-    return formats.date_format(part, "D j M" if period.first.year == period.last.year else "D j M Y")
+        return formats.month(part)
+    return formats.weekday(part, with_year=period.first.year != period.last.year)
 
 
 def _row(group: Group, address: Address, *, number: int, whole: Totals) -> Row:
@@ -230,5 +230,5 @@ def _charts(
 
 def _axis_label(part: date, period: Period) -> str:
     if period.by_month:
-        return formats.date_format(part, "M y")
-    return str(part.day) if period.is_month else formats.date_format(part, "j M")
+        return formats.short_month(part)
+    return str(part.day) if period.is_month else formats.day_of_year(part)

@@ -15,7 +15,7 @@ from access.selectors import reading_roles_once
 from common.database.server import database_now
 from console.costs.budgets import budgets_of_month
 from console.costs.period import Period, first_of_month, last_of_month, start_of
-from console.scopes.words import WAITING
+from console.scopes.words import waiting
 from console.shell import count_text, page_view, part_view, show_page, zone_of
 from documents.search.lists import DocumentQuery
 from documents.search.pages import newest_page
@@ -59,7 +59,7 @@ def _found(request: HttpRequest, now: datetime, within: inbox.Reach) -> dict[str
     return {
         "waiting": count_text(sum(counts.values())),
         "kinds": [
-            (count_text(number), WAITING[kind][number != 1], f"{reverse('console:inbox')}?kind={kind.value}")
+            (count_text(number), waiting(kind, number), f"{reverse('console:inbox')}?kind={kind.value}")
             for kind, number in counts.items()
             if number
         ],

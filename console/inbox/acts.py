@@ -8,6 +8,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_POST
 
 from access.idempotency import run_form_once
@@ -29,8 +30,8 @@ from executions.services.budgets import change_budget
 from executions.services.executions import retry_execution, submit_clarification
 from executions.services.inbox import Assignment, WaitingVersion
 
-_OVERTAKEN = "This was not sent."
-_NO_DECISION = "You may not decide about it any more."
+_OVERTAKEN = gettext_lazy("This was not sent.")
+_NO_DECISION = gettext_lazy("You may not decide about it any more.")
 
 
 @form_view
@@ -64,7 +65,7 @@ def _answer(request: HttpRequest, board: Board) -> HttpResponse:
     refusal = _refusal(request, answer)
     if refusal is None:
         return stored(request, board.back(request))
-    form.refuse(refusal.errors, f"{_OVERTAKEN} {refusal}")
+    form.refuse(refusal.errors, f"{_OVERTAKEN} {gettext(str(refusal))}")
     return _again(request, Board.read(request, current.place), answer_form=form)
 
 
@@ -87,7 +88,7 @@ def _raise_budget(request: HttpRequest, board: Board) -> HttpResponse:
         refusal = _refusal(request, lambda: act().version)
         if refusal is None:
             return stored(request, board.back(request))
-        form.add_error(None, f"{_OVERTAKEN} {refusal}")
+        form.add_error(None, f"{_OVERTAKEN} {gettext(str(refusal))}")
     return _again(request, board, budget_form=form)
 
 
@@ -145,7 +146,7 @@ def _settle(request: HttpRequest, execution_id: UUID, act: Callable[[], Any]) ->
     refusal = _refusal(request, act)
     if refusal is None:
         return stored(request, board.back(request))
-    return _again(request, Board.read(request, place), refusal=str(refusal))
+    return _again(request, Board.read(request, place), refusal=gettext(str(refusal)))
 
 
 @form_view
@@ -156,7 +157,7 @@ def assign(request: HttpRequest, execution_id: UUID, *, kind: str, step_id: str)
     board = Board.read(request, place)
     item = None if board.thing is None else board.thing.item
     if item is None:
-        return _again(request, board, refusal="This does not wait any more.")
+        return _again(request, board, refusal=gettext("This does not wait any more."))
     form = AssignForm(request.POST, initial=assign_initial(item))
     if form.is_valid():
         said = Assignment(
@@ -182,9 +183,9 @@ def assign(request: HttpRequest, execution_id: UUID, *, kind: str, step_id: str)
 def _place_errors(form: AssignForm, refusal: Invalid | Conflict) -> None:
     for each in refusal.errors:
         name = each.pointer.strip("/").partition("/")[0]
-        form.add_error(name if name in form.fields else None, each.detail)
+        form.add_error(name if name in form.fields else None, gettext(each.detail))
     if not refusal.errors:
-        form.add_error(None, str(refusal))
+        form.add_error(None, gettext(str(refusal)))
 
 
 @form_view
@@ -200,7 +201,7 @@ def accept_chosen(request: HttpRequest) -> list[str]:
     chosen = [each for value in request.POST.getlist("items") if (each := _version_in(value)) is not None]
     most = limits().bulk_steps
     if not chosen or len(chosen) > most:
-        return [f"Choose 1 to {most} documents."]
+        return [gettext("Choose 1 to %(most)s documents.") % {"most": most}]
 
     def act() -> list[Any]:
         outcomes = services.accept_many(user=person(request), items=chosen, now=database_now())
@@ -218,14 +219,14 @@ def accept_chosen(request: HttpRequest) -> list[str]:
         if why or execution_id in barred
     ]
     accepted = len(chosen) - len(refused)
-    sentences = [f"{accepted} of {len(chosen)} documents are accepted."] if refused and accepted else []
-    return sentences + refused
+    told = gettext("%(number)s of %(all)s documents are accepted.") % {"number": accepted, "all": len(chosen)}
+    return [told, *refused] if refused and accepted else refused
 
 
 def _why(error: DomainError) -> str:
     if isinstance(error, PreconditionFailed):
-        return "Another version waits now."
-    return error.explanation
+        return gettext("Another version waits now.")
+    return gettext(error.explanation)
 
 
 def _version_in(value: str) -> WaitingVersion | None:

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any
 
 from django.http import QueryDict
+from django.utils.translation import gettext, gettext_lazy
 
 from common.errors import FieldError
 from common.json_pointer import pointer
@@ -17,11 +18,23 @@ from workflows.definitions.definition import OnDeadline
 PREFIX = "answers."
 #: What happens at the deadline of questions.
 AFTER_DEADLINE = {
-    OnDeadline.DEFAULTS: "then the default answers apply",
-    OnDeadline.FAIL: "then the step fails",
-    OnDeadline.WAIT: "later answers are accepted, too",
+    OnDeadline.DEFAULTS: gettext_lazy("then the default answers apply"),
+    OnDeadline.FAIL: gettext_lazy("then the step fails"),
+    OnDeadline.WAIT: gettext_lazy("later answers are accepted, too"),
 }
-_YES_NO = (("true", "Yes"), ("false", "No"))
+#: Bounds of an answer: both, the lower, the upper.
+_CHARACTERS = (
+    gettext_lazy("%(low)s to %(high)s characters"),
+    gettext_lazy("at least %(low)s characters"),
+    gettext_lazy("at most %(high)s characters"),
+)
+_CHOICES = (
+    gettext_lazy("%(low)s to %(high)s choices"),
+    gettext_lazy("at least %(low)s choices"),
+    gettext_lazy("at most %(high)s choices"),
+)
+_VALUES = (gettext_lazy("%(low)s to %(high)s"), gettext_lazy("at least %(low)s"), gettext_lazy("at most %(high)s"))
+_YES_NO = (("true", gettext_lazy("Yes")), ("false", gettext_lazy("No")))
 
 
 @dataclass(slots=True)
@@ -67,7 +80,7 @@ class AnswerField:
     def options(self) -> list[tuple[str, str, bool]]:
         """The options: value, label, and whether it is chosen."""
         if self.question.answer_type is AnswerType.YES_NO:
-            pairs: Iterable[tuple[str, str]] = _YES_NO
+            pairs: Iterable[tuple[str, str]] = ((value, str(label)) for value, label in _YES_NO)
         else:
             pairs = ((each.value, each.label) for each in self.question.choices)
         return [(value, label, value in self.values) for value, label in pairs]
@@ -76,17 +89,17 @@ class AnswerField:
     def bounds(self) -> str:
         """The bounds of an answer in words; empty without bounds."""
         asked = self.question
-        low, high, unit = {
-            AnswerType.FREE_TEXT: (asked.min_length, asked.max_length, " characters"),
-            AnswerType.MULTI_CHOICE: (asked.min_choices, asked.max_choices, " choices"),
-            AnswerType.NUMBER: (asked.minimum, asked.maximum, ""),
-            AnswerType.DATE: (asked.earliest, asked.latest, ""),
-        }.get(asked.answer_type, (None, None, ""))
-        words = ["whole numbers"] if asked.integer else []
+        low, high, (between, least, most) = {
+            AnswerType.FREE_TEXT: (asked.min_length, asked.max_length, _CHARACTERS),
+            AnswerType.MULTI_CHOICE: (asked.min_choices, asked.max_choices, _CHOICES),
+            AnswerType.NUMBER: (asked.minimum, asked.maximum, _VALUES),
+            AnswerType.DATE: (asked.earliest, asked.latest, _VALUES),
+        }.get(asked.answer_type, (None, None, _VALUES))
+        words = [gettext("whole numbers")] if asked.integer else []
         if low is not None and high is not None:
-            words.append(f"{low} to {high}{unit}")
+            words.append(between % {"low": low, "high": high})
         elif low is not None or high is not None:
-            words.append(f"at least {low}{unit}" if high is None else f"at most {high}{unit}")
+            words.append(least % {"low": low} if high is None else most % {"high": high})
         return ", ".join(words)
 
 
@@ -118,7 +131,7 @@ class AnswerForm:
     @property
     def deadline(self) -> str:
         """What happens at the deadline; empty without one."""
-        return AFTER_DEADLINE[self.round.on_deadline] if self.round.on_deadline else ""
+        return str(AFTER_DEADLINE[self.round.on_deadline]) if self.round.on_deadline else ""
 
     @property
     def has_faults(self) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext, gettext_lazy
 
 from common.names import normalize_name
 from console.forms import plain_number
@@ -18,12 +19,12 @@ from workflows.definitions.policies import MAX_ASSIGNEES
 
 #: Kinds of entries, and their names for people: one, several.
 KINDS = {
-    InboxKind.QUESTION: ("Question", "Questions"),
-    InboxKind.ACCEPTANCE: ("Decision", "Decisions"),
-    InboxKind.BUDGET: ("Budget", "Budgets"),
-    InboxKind.FAILURE: ("Failure", "Failures"),
+    InboxKind.QUESTION: (gettext_lazy("Question"), gettext_lazy("Questions")),
+    InboxKind.ACCEPTANCE: (gettext_lazy("Decision"), gettext_lazy("Decisions")),
+    InboxKind.BUDGET: (gettext_lazy("Budget"), gettext_lazy("Budgets")),
+    InboxKind.FAILURE: (gettext_lazy("Failure"), gettext_lazy("Failures")),
 }
-_DRY_RUNS = (("", "Left out"), ("true", "Only dry runs"))
+_DRY_RUNS = (("", gettext_lazy("Left out")), ("true", gettext_lazy("Only dry runs")))
 _LOCAL_FORMAT = "%Y-%m-%dT%H:%M"
 
 
@@ -33,12 +34,12 @@ class FilterForm(forms.Form):
     kind = forms.ChoiceField(
         required=False, choices=[("", ""), *((each.value, each.value) for each in KINDS)], widget=forms.HiddenInput
     )
-    scope_type = forms.CharField(label="Scope type", required=False, max_length=63)
-    scope_id = forms.CharField(label="Scope key", required=False, max_length=200)
-    workflow_id = forms.CharField(label="Workflow", required=False, max_length=63)
-    dry_run = forms.ChoiceField(label="Dry runs", required=False, choices=_DRY_RUNS)
-    assigned_to = forms.BooleanField(label="Assigned to me", required=False, widget=forms.CheckboxInput())
-    overdue = forms.BooleanField(label="Overdue", required=False)
+    scope_type = forms.CharField(label=gettext_lazy("Scope type"), required=False, max_length=63)
+    scope_id = forms.CharField(label=gettext_lazy("Scope key"), required=False, max_length=200)
+    workflow_id = forms.CharField(label=gettext_lazy("Workflow"), required=False, max_length=63)
+    dry_run = forms.ChoiceField(label=gettext_lazy("Dry runs"), required=False, choices=_DRY_RUNS)
+    assigned_to = forms.BooleanField(label=gettext_lazy("Assigned to me"), required=False, widget=forms.CheckboxInput())
+    overdue = forms.BooleanField(label=gettext_lazy("Overdue"), required=False)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -88,10 +89,12 @@ class FilterForm(forms.Form):
 class BudgetForm(forms.Form):
     """The limits of an execution that are set. A field without a number is refused: the limit would be removed."""
 
-    max_cost_usd = forms.DecimalField(label="US dollars", min_value=Decimal(0), max_digits=20, decimal_places=10)
-    max_tokens = forms.IntegerField(label="Tokens", min_value=0, max_value=MAX_INTEGER)
-    max_calls = forms.IntegerField(label="Calls", min_value=0, max_value=MAX_INTEGER)
-    max_seconds = forms.FloatField(label="Seconds of work", min_value=0, max_value=MAX_INTEGER)
+    max_cost_usd = forms.DecimalField(
+        label=gettext_lazy("US dollars"), min_value=Decimal(0), max_digits=20, decimal_places=10
+    )
+    max_tokens = forms.IntegerField(label=gettext_lazy("Tokens"), min_value=0, max_value=MAX_INTEGER)
+    max_calls = forms.IntegerField(label=gettext_lazy("Calls"), min_value=0, max_value=MAX_INTEGER)
+    max_seconds = forms.FloatField(label=gettext_lazy("Seconds of work"), min_value=0, max_value=MAX_INTEGER)
 
     def __init__(self, sent: QueryDict | None = None, *, limits: Mapping[str, Any]) -> None:
         initial = {name: plain_number(value) for name, value in limits.items() if value is not None}
@@ -107,10 +110,12 @@ class AssignForm(forms.Form):
     """Who acts on a step, and until when."""
 
     assignees = forms.CharField(
-        label="Assignees (user names, separated by commas; empty: all reviewers)", required=False, max_length=20_000
+        label=gettext_lazy("Assignees (user names, separated by commas; empty: all reviewers)"),
+        required=False,
+        max_length=20_000,
     )
     due_at = forms.DateTimeField(
-        label="Due date (optional)",
+        label=gettext_lazy("Due date (optional)"),
         required=False,
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=_LOCAL_FORMAT),
     )
@@ -124,5 +129,5 @@ class AssignForm(forms.Form):
         names = [each.strip() for each in self.cleaned_data["assignees"].split(",")]
         found = list(dict.fromkeys(filter(None, names)))
         if len(found) > MAX_ASSIGNEES:
-            raise forms.ValidationError(f"At most {MAX_ASSIGNEES} users can be named.")
+            raise forms.ValidationError(gettext("At most %(most)s users can be named.") % {"most": MAX_ASSIGNEES})
         return found

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
 
 from common.api.pagination import keyset_page
@@ -124,7 +125,7 @@ class Row:
     @property
     def kind(self) -> str:
         """The kind in words."""
-        return KINDS[self.place.kind][0]
+        return str(KINDS[self.place.kind][0])
 
 
 def title_of(item: InboxItem) -> str:
@@ -132,12 +133,16 @@ def title_of(item: InboxItem) -> str:
     match item.entry.kind:
         case InboxKind.QUESTION if item.round is not None:
             first, count = item.round.questions[0].text, len(item.round.questions)
-            return first if count == 1 else f"{first} (and {count - 1} more)"
+            return first if count == 1 else _and_more(first, count - 1)
         case InboxKind.ACCEPTANCE:
-            return item.heading.title or "Untitled"
+            return item.heading.title or gettext("Untitled")
         case InboxKind.BUDGET:
-            return "A higher budget is needed"
-    return item.entry.execution.failure_message or "The execution has failed"
+            return gettext("A higher budget is needed")
+    return item.entry.execution.failure_message or gettext("The execution has failed")
+
+
+def _and_more(first: str, more: int) -> str:
+    return gettext("%(first)s (and %(more)s more)") % {"first": first, "more": more}
 
 
 def _choice(item: InboxItem) -> str:
@@ -235,14 +240,14 @@ def _kinds(form: FilterForm, counts: dict[InboxKind, int]) -> list[dict[str, Any
     """Return the kinds with their counts, and with the queries that select them."""
     chosen = form.given.get("kind", "")
     everything = {
-        "name": "All",
+        "name": gettext("All"),
         "count": count_text(sum(counts.values())),
         "query": form.query_with(kind=""),
         "key": "",
     }
     named = [
         {
-            "name": KINDS[kind][1],
+            "name": str(KINDS[kind][1]),
             "count": count_text(count),
             "query": form.query_with(kind=kind.value),
             "key": kind.value,

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-_UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
+from django.utils.translation import gettext, ngettext
 
 
 def span(length: timedelta) -> str:
     """Return a span in its largest unit: `3 hours`."""
-    for name, unit in _UNITS:
-        if count := length // unit:
-            return f"{count} {name}" if count == 1 else f"{count} {name}s"
-    return "less than a minute"
+    if days := length // timedelta(days=1):
+        return ngettext("%(count)s day", "%(count)s days", days) % {"count": days}
+    if hours := length // timedelta(hours=1):
+        return ngettext("%(count)s hour", "%(count)s hours", hours) % {"count": hours}
+    if minutes := length // timedelta(minutes=1):
+        return ngettext("%(count)s minute", "%(count)s minutes", minutes) % {"count": minutes}
+    return gettext("less than a minute")
 
 
 def due_words(due_at: datetime | None, now: datetime) -> str:
     """Return how long it is to a due date, or how long ago it was; empty without one."""
     if due_at is None:
         return ""
-    return f"overdue by {span(now - due_at)}" if due_at <= now else f"due in {span(due_at - now)}"
+    if due_at <= now:
+        return gettext("overdue by %(span)s") % {"span": span(now - due_at)}
+    return gettext("due in %(span)s") % {"span": span(due_at - now)}

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from access.permissions import Role, allows
 from access.selectors import role_of
@@ -19,6 +20,8 @@ from console.inbox.answers import AnswerForm
 from console.inbox.forms import AssignForm, BudgetForm
 from console.inbox.lists import Place, Row, place_of
 from console.inbox.spans import due_words
+from console.language import formats
+from console.language.names import name_of
 from executions.engine.domain.clarification import BY_DEADLINE, ClarificationRound
 from executions.engine.domain.execution import keys_of
 from executions.engine.domain.states import InboxKind
@@ -27,11 +30,11 @@ from executions.selectors.inbox import InboxItem
 
 #: Names of limits for people.
 LIMITS = {
-    "max_cost_usd": "US dollars",
-    "max_tokens": "tokens",
-    "max_calls": "calls",
-    "max_seconds": "seconds of work",
-    "scope_month": "the monthly budget of the scope",
+    "max_cost_usd": gettext_lazy("US dollars"),
+    "max_tokens": gettext_lazy("tokens"),
+    "max_calls": gettext_lazy("calls"),
+    "max_seconds": gettext_lazy("seconds of work"),
+    "scope_month": gettext_lazy("the monthly budget of the scope"),
 }
 
 
@@ -85,14 +88,15 @@ class Thing:
     def settled_by(self) -> tuple[str, datetime | None]:
         """What has settled it, in words, and when."""
         if self.place.kind is InboxKind.BUDGET:
-            return "The budget was raised, or the execution waits for something else", None
+            return gettext("The budget was raised, or the execution waits for something else"), None
         if self.place.kind is InboxKind.FAILURE:
-            return f"The failure was dismissed or retried: the execution is {self.execution.status}", None
+            return _settled_failure(self.execution.status), None
         asked = self.round
         if asked is None or asked.answered_at is None:
-            return "This does not wait for you", None
-        who = "The deadline has" if asked.answered_by == BY_DEADLINE else f"{asked.answered_by} has"
-        return f"{who} answered", asked.answered_at
+            return gettext("This does not wait for you"), None
+        if asked.answered_by == BY_DEADLINE:
+            return gettext("The deadline has answered"), asked.answered_at
+        return gettext("%(name)s has answered") % {"name": asked.answered_by}, asked.answered_at
 
     @property
     def keys(self) -> str:
@@ -106,8 +110,13 @@ class Thing:
         asked = self.round if self.place.kind is InboxKind.QUESTION else None
         title = asked.questions[0].text if asked else self.settled_by[0]
         if self.place.kind is InboxKind.ACCEPTANCE:
-            title = "Decided, or waits for others"
+            title = gettext("Decided, or waits for others")
         return Row(place=self.place, title=title, facts=facts, is_settled=True)
+
+
+def _settled_failure(status: str) -> str:
+    sentence = gettext("The failure was dismissed or retried: the execution is %(status)s")
+    return sentence % {"status": name_of(status)}
 
 
 def find_item(request: HttpRequest, place: Place, *, now: datetime, within: Any) -> InboxItem | None:
@@ -140,7 +149,7 @@ def people_of(request: HttpRequest, thing: Thing) -> dict[str, Any]:
             "required": wait.required,
             "voted_by": ", ".join(cast),
             "vote_count": len(cast),
-            "may_vote": ", ".join(missing) or "all other reviewers",
+            "may_vote": ", ".join(missing) or gettext("all other reviewers"),
             "has_four_eyes": wait.has_four_eyes,
         }
     return found
@@ -176,14 +185,14 @@ def budget_of(request: HttpRequest, thing: Thing) -> dict[str, Any]:
     used: dict[str, Any] = {}
     if use is not None:
         used = {
-            "max_cost_usd": f"${plain_number(use.spent.cost_usd)}",
-            "max_tokens": f"{use.tokens:,}",
-            "max_calls": f"{use.calls:,}",
+            "max_cost_usd": formats.in_dollars(plain_number(use.spent.cost_usd)),
+            "max_tokens": formats.thousands(use.tokens),
+            "max_calls": formats.thousands(use.calls),
             "max_seconds": f"{use.seconds:.0f}",
         }
     return {
         "used": used,
-        "blocking": [LIMITS[each] for each in blocking],
+        "blocking": [str(LIMITS[each]) for each in blocking],
         "is_month": "scope_month" in blocking,
         "budget_form": BudgetForm(limits=limits),
     }

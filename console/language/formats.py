@@ -42,3 +42,24 @@ def day(local: date) -> str:
 def short_day(local: date) -> str:
     """Return a day in few characters: `30 Nov 2026`."""
     return date_format(local, pgettext("format of a short date", "j M Y"))
+
+
+def month(local: date) -> str:
+    """Return a month: `November 2026`."""
+    return date_format(local, pgettext("format of a month", "F Y"))
+
+
+def weekday(local: date, *, with_year: bool) -> str:
+    """Return a day with its day of the week: `Mon 30 Nov`, `Mon 30 Nov 2026`."""
+    short = pgettext("format of a day of the week with a date", "D j M")
+    return date_format(local, pgettext("format of a day of the week with a year", "D j M Y") if with_year else short)
+
+
+def short_month(local: date) -> str:
+    """Return a month in few characters: `Nov 26`."""
+    return date_format(local, pgettext("format of a short month", "M y"))
+
+
+def day_of_year(local: date) -> str:
+    """Return a day without its year: `30 Nov`."""
+    return date_format(local, pgettext("format of a short date without a year", "j M"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from pydantic import JsonValue
 
 from access.idempotency import run_form_once
@@ -25,7 +26,7 @@ def act_once(request: HttpRequest, form: PlaceForm, *, action: Action, act: Call
         Forbidden: the user's role does not permit the action.
     """
     if request.method != "POST":
-        raise Malformed("Open the page of the scope, and use its form.")
+        raise Malformed(gettext("Open the page of the scope, and use its form."))
     is_valid = form.is_valid()
     if {"scope_type", "scope_id"} & form.errors.keys():
         raise Malformed

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from access.audit import selectors
 from access.audit.acts import Act, Via
@@ -89,8 +90,8 @@ def _who(found: selectors.NamedEntry) -> str:
     if found.user is not None:
         return found.user
     if found.entry.user_id is not None:
-        return f"user {found.entry.user_id} (erased)"
-    return "a command" if found.entry.via == Via.COMMAND else "unknown"
+        return gettext("user %(number)s (erased)") % {"number": found.entry.user_id}
+    return gettext("a command") if found.entry.via == Via.COMMAND else gettext("unknown")
 
 
 def _path_of(entry: Any) -> str:

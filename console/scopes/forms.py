@@ -5,29 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext, gettext_lazy
 
 from access.audit.acts import Act
 from access.permissions import Role
 from console.forms import DayField, NamedForm, visible
+from console.language.names import name_of
 from console.scopes.words import ACTS
+from console.templatetags.console import words
 
-ROLES = [(role.value, role.value.title()) for role in Role]
-_ROLE_HINT = (
+_ROLE_HINT = gettext_lazy(
     "Viewers read. Reviewers also answer, decide and edit documents. Operators also start and cancel executions. "
     "Owners also give roles, invite people and set the budget."
 )
 
 
+def role_choices() -> list[tuple[str, str]]:
+    """Return the roles with their names."""
+    return [(role.value, words(name_of(role))) for role in Role]
+
+
 def _role() -> forms.TypedChoiceField:
     return forms.TypedChoiceField(
-        label="Role", choices=ROLES, coerce=Role, initial=Role.REVIEWER.value, help_text=_ROLE_HINT
+        label=gettext_lazy("Role"), choices=role_choices, coerce=Role, initial=Role.REVIEWER.value, help_text=_ROLE_HINT
     )
 
 
 class ScopeSearchForm(forms.Form):
     """The search of the list of scopes."""
 
-    q = forms.CharField(label="Search scopes", required=False, max_length=200)
+    q = forms.CharField(label=gettext_lazy("Search scopes"), required=False, max_length=200)
 
     def clean_q(self) -> str:
         """Return the text.
@@ -53,7 +60,7 @@ class PlaceForm(NamedForm):
 class MemberForm(PlaceForm):
     """A user of a scope."""
 
-    username = forms.CharField(label="User name", max_length=150)
+    username = forms.CharField(label=gettext_lazy("User name"), max_length=150)
 
 
 class RoleForm(MemberForm):
@@ -71,9 +78,11 @@ class InvitationForm(PlaceForm):
 
     role = _role()
     email = forms.EmailField(
-        label="E-mail address (optional)",
+        label=gettext_lazy("E-mail address (optional)"),
         required=False,
-        help_text="If you enter one, only a user with this verified address can accept. The server sends no mail.",
+        help_text=gettext_lazy(
+            "If you enter one, only a user with this verified address can accept. The server sends no mail."
+        ),
     )
 
 
@@ -81,12 +90,14 @@ class BudgetForm(PlaceForm):
     """The budget of a scope for each calendar month."""
 
     max_cost_usd = forms.DecimalField(
-        label="Budget of each month in US dollars",
+        label=gettext_lazy("Budget of each month in US dollars"),
         required=False,
         min_value=0,
         max_digits=20,
         decimal_places=10,
-        help_text="The next model call waits for people when it might exceed the budget. Empty: no budget.",
+        help_text=gettext_lazy(
+            "The next model call waits for people when it might exceed the budget. Empty: no budget."
+        ),
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
     )
 
@@ -94,19 +105,21 @@ class BudgetForm(PlaceForm):
 class AuditFilterForm(forms.Form):
     """Filters of the audit log; names are those of the API."""
 
-    user = forms.CharField(label="User name", required=False, max_length=150)
+    user = forms.CharField(label=gettext_lazy("User name"), required=False, max_length=150)
     act = forms.ChoiceField(
-        label="Act", required=False, choices=[("", "Any"), *((act.value, ACTS[act]) for act in Act)]
+        label=gettext_lazy("Act"),
+        required=False,
+        choices=[("", gettext_lazy("Any")), *((act.value, ACTS[act]) for act in Act)],
     )
-    subject = forms.CharField(label="Id of what it is about", required=False, max_length=200)
-    scope_type = forms.CharField(label="Scope type", required=False, max_length=63)
-    scope_id = forms.CharField(label="Scope key", required=False, max_length=200)
+    subject = forms.CharField(label=gettext_lazy("Id of what it is about"), required=False, max_length=200)
+    scope_type = forms.CharField(label=gettext_lazy("Scope type"), required=False, max_length=63)
+    scope_id = forms.CharField(label=gettext_lazy("Scope key"), required=False, max_length=200)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Add the fields whose names are words of Python, or come in pairs."""
         super().__init__(*arguments, **options)
-        self.fields["from"] = DayField(label="From")
-        self.fields["to"] = DayField(label="Until", is_end=True)
+        self.fields["from"] = DayField(label=gettext("From"))
+        self.fields["to"] = DayField(label=gettext("Until"), is_end=True)
 
     def clean(self) -> dict[str, Any]:
         """Return the values.
@@ -117,7 +130,7 @@ class AuditFilterForm(forms.Form):
         values: dict[str, Any] = super().clean() or self.cleaned_data
         for name, other in (("scope_type", "scope_id"), ("scope_id", "scope_type")):
             if values.get(other) and not values.get(name) and name not in self.errors:
-                self.add_error(name, "A scope has a type and a key: fill in both.")
+                self.add_error(name, gettext("A scope has a type and a key: fill in both."))
         return values
 
     @property

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from access.permissions import Action
 from access.selectors import root_in_path
@@ -18,7 +19,7 @@ from console.forms import plain_number
 from console.scopes.acts import act_once
 from console.scopes.addresses import page_of, path_of_scope, query_of_scope
 from console.scopes.forms import BudgetForm, ScopeSearchForm
-from console.scopes.words import WAITING
+from console.scopes.words import waiting as waiting_words
 from console.shell import count_text, form_view, page_view, part_view, show_page, stream_of
 from executions.engine.domain.states import InboxKind
 from executions.selectors import inbox, scopes
@@ -79,13 +80,13 @@ def set_budget(request: HttpRequest) -> HttpResponse:
             now=database_now(),
             **form.place,
         )
-        return "The budget was stored."
+        return gettext("The budget was stored.")
 
     try:
         told = act_once(request, form, action=Action.SET_BUDGET, act=store)
     except PreconditionFailed:
         told = ""
-        form.add_error("max_cost_usd", "Another owner has changed the budget meanwhile. Nothing was stored.")
+        form.add_error("max_cost_usd", gettext("Another owner has changed the budget meanwhile. Nothing was stored."))
     return _show(request, form.data["scope_type"], form.data["scope_id"], budget_form=form, told=told)
 
 
@@ -165,14 +166,14 @@ def waiting(request: HttpRequest, scope_type: str, scope_id: str) -> HttpRespons
         {
             "scope": root,
             "scope_query": query_of_scope(root),
-            "counts": [(count_text(number), WAITING[kind][number != 1]) for kind, number in counts],
+            "counts": [(count_text(number), waiting_words(kind, number)) for kind, number in counts],
             "items": [{"item": each, "path": _path_of(each), "what": _kind_of(each)} for each in found],
         },
     )
 
 
 def _kind_of(item: inbox.InboxItem) -> str:
-    return WAITING[InboxKind(item.entry.kind)][0]
+    return waiting_words(InboxKind(item.entry.kind))
 
 
 def _path_of(item: inbox.InboxItem) -> str:

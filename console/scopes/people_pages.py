@@ -9,6 +9,7 @@ from uuid import UUID
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from access.errors import InvitationEnded, LastOwner, TooManyInvitations, UserUnknown
 from access.people import invitations, roles
@@ -17,9 +18,10 @@ from access.selectors import scope_for
 from common.database.server import database_now
 from common.errors import Forbidden, NotFound
 from console.edit_pages import person
+from console.language.names import name_of
 from console.scopes.acts import act_once
 from console.scopes.addresses import page_of, path_of_scope, query_of_scope
-from console.scopes.forms import ROLES, InvitationForm, MemberForm, PlaceForm, RoleForm
+from console.scopes.forms import InvitationForm, MemberForm, PlaceForm, RoleForm, role_choices
 from console.shell import STORED, form_view, show_page, stored
 
 PAGE_SIZE = 50
@@ -52,14 +54,15 @@ def give_role(request: HttpRequest) -> HttpResponse:
     def give() -> str:
         name, role = form.cleaned_data["username"], form.cleaned_data["role"]
         given = roles.give_role(user=person(request), username=name, role=role, **form.place)
-        return f"{given.row.user.get_username()} is {role.value} now."
+        said = {"name": given.row.user.get_username(), "role": name_of(role.value)}
+        return gettext("%(name)s is %(role)s now.") % said
 
     try:
         shown.told = act_once(request, form, action=Action.GIVE_ROLES, act=give)
     except LastOwner as error:
-        shown.username, shown.fault, shown.form = form.cleaned_data["username"], str(error), None
+        shown.username, shown.fault, shown.form = form.cleaned_data["username"], gettext(str(error)), None
     except UserUnknown as error:
-        form.add_error("username", str(error))
+        form.add_error("username", gettext(str(error)))
     return _answer(request, form, shown)
 
 
@@ -72,14 +75,14 @@ def take_role(request: HttpRequest) -> HttpResponse:
     def take() -> str:
         name = form.cleaned_data["username"]
         roles.take_role(user=person(request), username=name, **form.place)
-        return f"{name} has no role in this scope any more."
+        return gettext("%(name)s has no role in this scope any more.") % {"name": name}
 
     try:
         shown.told = act_once(request, form, action=Action.GIVE_ROLES, act=take)
     except LastOwner as error:
-        shown.username, shown.fault = form.cleaned_data["username"], str(error)
+        shown.username, shown.fault = form.cleaned_data["username"], gettext(str(error))
     except UserUnknown as error:
-        shown.told = str(error)
+        shown.told = gettext(str(error))
     return _answer(request, form, shown)
 
 
@@ -95,14 +98,16 @@ def invite(request: HttpRequest) -> HttpResponse:
         values: dict[str, Any] = {name: form.cleaned_data[name] for name in ("role", "email")}
         _, token = invitations.invite(user=person(request), now=database_now(), **values, **form.place)
         shown.link = request.build_absolute_uri(reverse("console:invitation-link", kwargs={"token": token}))
-        return "The invitation was made."
+        return gettext("The invitation was made.")
 
     try:
         shown.told = act_once(request, form, action=Action.INVITE, act=make)
     except TooManyInvitations as error:
-        form.add_error("role", str(error))
+        form.add_error("role", gettext(str(error)))
     if shown.told and not shown.link:
-        shown.told = "This invitation was made already. Its link was shown once. Withdraw it, and make a new one."
+        shown.told = gettext(
+            "This invitation was made already. Its link was shown once. Withdraw it, and make a new one."
+        )
     return _answer(request, form, shown)
 
 
@@ -114,12 +119,12 @@ def withdraw(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
 
     def end() -> str:
         invitations.withdraw(user=person(request), invitation_id=invitation_id, now=database_now(), **form.place)
-        return "The invitation was withdrawn. Its link no longer works."
+        return gettext("The invitation was withdrawn. Its link no longer works.")
 
     try:
         shown.told = act_once(request, form, action=Action.INVITE, act=end)
     except InvitationEnded as error:
-        shown.told = f"{error} It was not withdrawn."
+        shown.told = " ".join([gettext(str(error)), gettext("It was not withdrawn.")])
     return _answer(request, form, shown)
 
 
@@ -170,7 +175,7 @@ def _show(request: HttpRequest, scope_type: str, scope_id: str, *, shown: Shown)
         ended=[each for each in offers if each.status is not invitations.InvitationStatus.OPEN],
         more_invitations=more_invitations,
         is_first=not {"people", "invitations"} & request.GET.keys(),
-        roles=ROLES,
+        roles=role_choices(),
         invitation_form=form if isinstance(form, InvitationForm) and not shown.told else InvitationForm(initial=hidden),
         role_form=form if isinstance(form, RoleForm) else RoleForm(initial=hidden),
         shown=shown,

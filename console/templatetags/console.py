@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -71,6 +71,18 @@ def form_key(context: Context, is_sent: object = False) -> SafeString:
     """
     key = context["request"].POST.get(HEADER) if is_sent else None
     return format_html('<input type="hidden" name="{}" value="{}">', HEADER, key or uuid4().hex)
+
+
+@register.filter
+def day(local: date) -> str:
+    """Return a day: `30 November 2026`."""
+    return formats.day(local)
+
+
+@register.filter
+def short_day(local: date) -> str:
+    """Return a day in few characters: `30 Nov 2026`."""
+    return formats.short_day(local)
 
 
 @register.filter

@@ -31,7 +31,9 @@ def bare_texts(source: str) -> list[str]:
             markup.append(token.contents)
         else:
             found += _literals(token)
-    return [*found, *_Markup("".join(markup)).found]
+    written = "".join(markup)
+    is_part_of_a_tag = "<" not in written and '="' in written
+    return [*found, *_Markup(f"<p{written}>" if is_part_of_a_tag else written).found]
 
 
 def _literals(token: Token) -> list[str]:
