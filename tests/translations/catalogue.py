@@ -23,11 +23,8 @@ from django.utils.translation.template import templatize
 
 CONSOLE = Path(__file__).resolve().parents[2] / "console"
 LANGUAGES = [path.name for path in sorted((CONSOLE / "locale").iterdir())]
-_MORE = (
-    "access/oidc/faults.py",
-    "common/names.py",
-    "documents/comparison/html.py",
-)  # beside the console, modules with texts of it
+#: Modules with texts of the console beside it.
+_MORE = ("access/oidc/faults.py", "common/names.py", "documents/comparison/html.py")
 _BELOW = ("access", "common", "documents", "executions", "workflows")  # whose sentences the console shows
 _KEYWORDS = {
     **dict.fromkeys(("_", "gettext", "gettext_lazy", "gettext_noop"), None),
