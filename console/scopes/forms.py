@@ -9,10 +9,10 @@ from django.utils.translation import gettext, gettext_lazy
 
 from access.audit.acts import Act
 from access.permissions import Role
+from common.names import in_words
 from console.forms import DayField, NamedForm, visible
 from console.language.names import name_of
 from console.scopes.words import ACTS
-from console.templatetags.console import words
 
 _ROLE_HINT = gettext_lazy(
     "Viewers read. Reviewers also answer, decide and edit documents. Operators also start and cancel executions. "
@@ -22,7 +22,7 @@ _ROLE_HINT = gettext_lazy(
 
 def role_choices() -> list[tuple[str, str]]:
     """Return the roles with their names."""
-    return [(role.value, words(name_of(role))) for role in Role]
+    return [(role.value, in_words(name_of(role))) for role in Role]
 
 
 def _role() -> forms.TypedChoiceField:
