@@ -28,8 +28,10 @@ function call(method, path, { body = null, headers = {}, onProgress = () => {} }
 const size = (bytes) => (bytes < 1_000_000 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`);
 
 function facts({ size: bytes, pages, characters, notes }) {
-  const text = characters ? `${characters.toLocaleString()} characters` : "no text that can be read";
-  return [size(bytes), pages ? `${pages} ${pages === 1 ? "page" : "pages"}` : "", text, ...notes].filter(Boolean).join(" · ");
+  const text = characters ? say("{count} characters", { count: characters.toLocaleString(document.documentElement.lang) })
+    : say("no text that can be read");
+  const sheets = !pages ? "" : pages === 1 ? say("1 page") : say("{count} pages", { count: pages });
+  return [size(bytes), sheets, text, ...notes].filter(Boolean).join(" · ");
 }
 
 const running = new Set(); // uploads whose file is not there yet
