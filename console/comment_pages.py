@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 
 from access.idempotency import run_form_once
 from access.permissions import Role, allows
@@ -108,7 +109,7 @@ def add(request: HttpRequest, document_id: UUID) -> HttpResponse:
         except Invalid as error:
             form.add_error("text", " ".join(each.detail for each in error.errors))
         except Conflict as error:
-            form.add_error("text", str(error))
+            form.add_error("text", gettext(str(error)))
         else:
             return _list_again(request, row, "remarks")
     response = _comment_form(request, row, form, is_sent=True, status=422)

@@ -213,7 +213,7 @@ def _refusal(request: HttpRequest, waiting: Waiting, said: PersonsDecision) -> D
     except PreconditionFailed:
         return Conflict(gettext("This was not sent: a person has edited the document meanwhile."))
     except Conflict as error:
-        return Conflict(gettext("This was not sent. %(reason)s") % {"reason": error})
+        return Conflict(gettext("This was not sent. %(reason)s") % {"reason": gettext(str(error))})
     return None
 
 
@@ -227,7 +227,7 @@ def _tell(refusal: DomainError, form: DecisionForm, passages: list[PassageForm])
         else:
             passages[int(found[1])].add_error("text", each.detail)
     if others or not refusal.errors:
-        form.add_error(None, " ".join(others) or str(refusal))
+        form.add_error(None, " ".join(others) or gettext(str(refusal)))
 
 
 def _passages(sent: Mapping[str, Any]) -> list[PassageForm]:

@@ -162,7 +162,7 @@ def add(request: HttpRequest) -> HttpResponse:
         except Invalid as error:
             editing.refuse(error)
         except (services.DocumentExists, ScopeForbidden) as error:
-            form.add_error("type" if isinstance(error, services.DocumentExists) else "scope_id", str(error))
+            form.add_error("type" if isinstance(error, services.DocumentExists) else "scope_id", gettext(str(error)))
         else:
             return stored(request, reverse("console:document", args=[document_id]))
     return _adding(request, editing, status=422)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import QueryDict
+from django.utils.translation import gettext
 
 from common.errors import DomainError, FieldError
 from common.limits import limits
@@ -76,7 +77,7 @@ class Editing:
             else:
                 self.sentences.append(each.detail)
         if not error.errors:
-            self.sentences.append(str(error))
+            self.sentences.append(gettext(str(error)))
 
     def take(self, content: Any) -> None:
         """Show another content."""

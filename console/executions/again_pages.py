@@ -8,7 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from access.idempotency import run_form_once
 from access.permissions import NEEDED_ROLE, Action
@@ -48,7 +48,7 @@ def make_again(request: HttpRequest, document_id: UUID) -> HttpResponse:
     try:
         started = run_form_once(request, lambda: _start(request, row, maker, version=version))
     except _REFUSALS as error:
-        return _page(request, row, fault=error.explanation, status=422)
+        return _page(request, row, fault=gettext(error.explanation), status=422)
     return stored(request, reverse("console:execution", args=[started]))
 
 
@@ -85,7 +85,7 @@ def _page(request: HttpRequest, row: Any, *, fault: str = "", status: int = 200)
         try:
             plan = plan_again(person(request), found.maker)
         except _REFUSALS as error:
-            obstacle = error.explanation
+            obstacle = gettext(error.explanation)
     shown = {
         "document": row,
         "stale": found,

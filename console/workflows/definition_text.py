@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from common.errors import DomainError, FieldError
 from console.workflows.drawing import Drawing, draw
@@ -110,7 +110,7 @@ class Writing:
             else:
                 self.sentences.append(each.detail)
         if not error.errors:
-            self.sentences.append(str(error))
+            self.sentences.append(gettext(str(error)))
 
     def _take(self, errors: Sequence[FieldError]) -> None:
         lines = self.lines
