@@ -317,6 +317,7 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_MIMETYPES = {".webmanifest": "application/manifest+json"}
 LANGUAGE_CODE = "en"  # of the API, and of pages for people with another language than these
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "console" / "locale"]  # before those of libraries, which have some of the texts, too
 TIME_ZONE = "UTC"
 USE_TZ = True
 FORMAT_MODULE_PATH = ["orchestrator.formats"]

@@ -42,6 +42,7 @@ class ProfileForm(NamedForm):
         label=gettext_lazy("Language"),
         max_length=35,
         help_text=gettext_lazy("A language tag, such as en or pt-BR."),
+        widget=forms.TextInput({"list": "known-languages", "autocomplete": "off"}),
     )
     time_zone = forms.CharField(
         label=gettext_lazy("Time zone"),

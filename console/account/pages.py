@@ -8,9 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth import authenticate, update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext
+from django.urls import reverse
+from django.utils.translation import get_language, gettext
 
 from access.account import selectors, services
 from access.errors import Busy, TooManyTries
@@ -20,8 +22,9 @@ from common.database.server import database_now
 from common.errors import Conflict, Invalid, NotFound
 from console.account.forms import RIGHTS, PasswordForm, ProfileForm, TokenForm, zones
 from console.edit_pages import person
+from console.language.choice import language_of
 from console.scopes.addresses import path_of_scope
-from console.shell import STORED, form_view, show_page
+from console.shell import STORED, form_view, show_page, stored
 from executions.selectors import scopes
 
 MAX_LISTED = 100  # tokens and sessions that the page shows
@@ -56,6 +59,8 @@ def profile(request: HttpRequest) -> HttpResponse:
         return gettext("Stored.")
 
     _act(request, shown, change)
+    if shown.told and language_of(request) != get_language():
+        return stored(request, reverse("console:account"))  # the whole page is in another language now
     return _show(request, shown)
 
 
@@ -203,6 +208,7 @@ def _show(request: HttpRequest, shown: Shown) -> HttpResponse:
         sessions=[(each, each.session_id == key) for each in sessions],
         rights=dict(RIGHTS),
         zones=zones(),
+        languages=settings.LANGUAGES,
         profile_form=form if isinstance(form, ProfileForm) else ProfileForm(initial=present),
         password_form=form if isinstance(form, PasswordForm) else PasswordForm(),
         token_form=form if isinstance(form, TokenForm) else _token_form(request),

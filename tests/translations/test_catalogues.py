@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.utils import translation
+from django.utils.translation import gettext, pgettext
 
 from tests.translations.catalogue import (
     CONSOLE,
@@ -59,6 +61,15 @@ def test_a_translation_has_the_placeholders_of_its_text(language: str) -> None:
             given, known = placeholders(translated), placeholders(english)
             assert given == known or (message.pluralizable and given <= known | placeholders(message.id[-1])), english
             assert english.startswith("\n") == translated.startswith("\n"), english
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_catalogue_of_a_library_has_another_translation(language: str) -> None:
+    with translation.override(language):
+        for message in catalogue(language):
+            if isinstance(message.id, str) and message.id:
+                shown = pgettext(message.context, message.id) if message.context else gettext(message.id)
+                assert shown == message.string, message.id
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

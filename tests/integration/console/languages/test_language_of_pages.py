@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
 from threading import Barrier
 
 import pytest
@@ -12,6 +14,8 @@ from django.utils import translation
 
 from access.services import ensure_user
 from access.user import User
+from console.templatetags.console import seconds, thousands, usd, when
+from tests.factories.documents import scope_of
 
 GERMAN = {"Accept-Language": "de-AT, en;q=0.5"}
 
@@ -73,6 +77,35 @@ def test_the_api_speaks_english_and_passes_no_middleware_of_languages(ada: User)
     assert "Content-Language" not in before.headers
     assert not [name for name in settings.MIDDLEWARE if "locale" in name.lower() or "language" in name.lower()]
     assert translation.get_language() == settings.LANGUAGE_CODE
+
+
+def test_a_person_who_changes_the_language_reads_the_whole_page_in_it(ada: User, browser: Client) -> None:
+    given = {"name": "Ada", "time_zone": "UTC"}
+    same = browser.post("/account/profile/", {**given, "language": "en-GB"}, headers={"HX-Request": "true"})
+    assert "Stored." in same.content.decode()
+    german = browser.post("/account/profile/", {**given, "language": "de"}, headers={"HX-Request": "true"})
+    assert (german.status_code, german["HX-Redirect"]) == (204, "/account/")
+    assert "Konto von" in browser.get("/account/").content.decode()
+
+
+def test_numbers_dates_and_money_are_written_as_in_the_language() -> None:
+    moment = datetime(2026, 11, 30, 4, 12, tzinfo=UTC)
+    with translation.override("de"):
+        shown = when(moment), usd(Decimal("1234.5")), thousands(1234), seconds(0.4), usd(Decimal(0))
+    assert shown[0] == (
+        '<time datetime="2026-11-30T04:12:00.000Z" title="Montag 04:12:00 UTC">30. Nov 2026, 04:12 UTC</time>'
+    )
+    assert shown[1:] == ("1234,50\u00a0$", "1.234", "0,4 s", "0\u00a0$")
+    with translation.override("en"):
+        assert (usd(Decimal("1234.5")), thousands(1234), seconds(0.4)) == ("$1234.50", "1,234", "0.4 s")
+
+
+def test_errors_of_services_are_told_in_the_language_of_the_person(ada: User) -> None:
+    german = _speaks(ada, "de")
+    scope_of(ada)
+    place = {"scope_type": "project", "scope_id": "alpha", "username": "ada"}
+    page = german.post("/scopes/-/roles/take/", place).content.decode()
+    assert "Das ist die letzte Leitung des Bereichs" in page
 
 
 def test_two_people_at_once_do_not_see_each_others_language(db: None) -> None:
