@@ -1,6 +1,7 @@
 import { learn } from "../texts.js";
 
 learn({
+  "1 page": "",
   "A file is still being uploaded. Start when it is there.": "",
   "A part of this page is no longer available to you.": "Ein Teil dieser Seite ist nicht mehr zugänglich.",
   "Comment": "Kommentar",
@@ -31,6 +32,9 @@ learn({
   "Your session has ended.": "Die Sitzung ist beendet.",
   "Your text is selected: copy it with the keyboard.": "Der Text ist markiert: bitte mit der Tastatur kopieren.",
   "Your unsaved text could not be shown. It is kept in this browser.": "Der ungespeicherte Text ließ sich nicht zeigen. Dieser Browser bewahrt ihn auf.",
+  "no text that can be read": "",
+  "{count} characters": "",
+  "{count} pages": "",
   "{more} more errors.": "{more} weitere Fehler.",
   "{name} failed.": "{name} ist fehlgeschlagen.",
   "{name} is being uploaded …": "{name} wird hochgeladen …",
