@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 
 from access.selectors import Person
 from common.errors import NotFound
@@ -52,7 +53,9 @@ def _is_same(step: ComparedStep) -> bool:
 
 def _title(chosen: Sequence[Any]) -> str:
     first, *others = dict.fromkeys(in_words(each.workflow_id) for each in chosen)
-    return f"Executions of {first} and {others[0]}" if others else f"Two executions of {first}"
+    if others:
+        return gettext("Executions of %(first)s and %(second)s") % {"first": first, "second": others[0]}
+    return gettext("Two executions of %(workflow)s") % {"workflow": first}
 
 
 def _id(request: HttpRequest, name: str) -> UUID:

@@ -34,6 +34,11 @@ def moment(local: datetime) -> str:
     return date_format(local, pgettext("format of a date with a time", "j M Y, H:i"))
 
 
+def exact_moment(local: datetime) -> str:
+    """Return a local point in time to the second, without its zone: `30 Nov 2026, 05:12:07`."""
+    return date_format(local, pgettext("format of a date with seconds", "j M Y, H:i:s"))
+
+
 def day(local: date) -> str:
     """Return a day: `30 November 2026`."""
     return date_format(local, pgettext("format of a date", "j F Y"))

@@ -73,6 +73,12 @@ def form_key(context: Context, is_sent: object = False) -> SafeString:
     return format_html('<input type="hidden" name="{}" value="{}">', HEADER, key or uuid4().hex)
 
 
+@register.filter(expects_localtime=True)
+def to_the_second(local: datetime) -> str:
+    """Return a point in time without its zone: `30 Nov 2026, 05:12:07`."""
+    return formats.exact_moment(local)
+
+
 @register.filter
 def day(local: date) -> str:
     """Return a day: `30 November 2026`."""

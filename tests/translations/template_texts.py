@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 from django.template.base import Lexer, Token, TokenType
 
 #: Attributes that browsers show, or read aloud.
-READ = {"alt", "aria-label", "aria-description", "label", "placeholder", "title"}
+READ = {"alt", "aria-label", "aria-description", "data-label", "label", "placeholder", "title"}
 _WORD = re.compile(r"[A-Za-z]{2,}")
-_NAMES = re.compile(r"Scriptorium|\b(?:UTC|US\$)")  # the same in all languages
+_NAMES = re.compile(r"Scriptorium|SHA-256|\b(?:UTC|US\$)")  # the same in all languages
 _LITERAL = re.compile(r"(?<!_\()\"([^\"]*[A-Za-z]{2,}[^\"]*)\"")
 _FILTERS_WITH_TEXT = re.compile(r"\|(?:default|default_if_none|pluralize|yesno|add|join):(?P<given>\"[^\"]*\")")
 _ATTRIBUTE = re.compile(r"(?<![\w-])name=(\"[^\"]*\")")  # of an included template
