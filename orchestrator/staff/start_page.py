@@ -19,7 +19,7 @@ from common.admin import link, list_of, money, short
 from common.database.counts import count_text
 from common.database.server import database_now
 from console.costs.period import Period, first_of_month, last_of_month
-from console.scopes.words import WAITING
+from console.scopes.words import waiting
 from console.shell import zone_of
 from executions.engine.domain.states import ExecutionStatus
 from executions.selectors import executions, inbox
@@ -81,7 +81,7 @@ def _waiting(request: HttpRequest, now: datetime) -> Iterable[Tile]:
         if number:
             label = gettext("Waits for people")
             address = f"{reverse('console:inbox')}?{urlencode({'kind': kind.value})}"
-            yield Tile(label, count_text(number), address, note=str(WAITING[kind][number != 1]))
+            yield Tile(label, count_text(number), address, note=waiting(kind, number))
 
 
 def _costs(request: HttpRequest, now: datetime) -> Iterable[Tile]:
