@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
 
 from common.api.pagination import encode_cursor, page_start
@@ -120,7 +121,7 @@ def _executions(request: HttpRequest, address: Address, asked: dict[str, Any]) -
     try:
         after = page_start(request.GET, breakdown.BY_COST, of=first)
     except ValidationError as error:
-        raise Malformed("The address has a place of another list.") from error
+        raise Malformed(gettext("The address has a place of another list.")) from error
     page = breakdown.executions_of_sum(limit=PAGE_SIZE, after=after, only_unknown=only_unknown, **asked)
     known = _by_id(request, [each.execution_id for each in page.executions])
     path, _, fragment = first.partition("#")

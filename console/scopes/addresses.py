@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 from rest_framework.exceptions import ValidationError
 
 from common.api.pagination import keyset_page
@@ -45,7 +46,7 @@ def page_of(
     try:
         page, following = keyset_page(rows, given, of=f"{name} of {request.path}", ordering=ordering, limit=limit)
     except ValidationError as error:
-        raise Malformed("The address has a place of another list.") from error
+        raise Malformed(gettext("The address has a place of another list.")) from error
     if following is None:
         return page, ""
     kept = request.GET.copy()
