@@ -122,7 +122,7 @@ def test_the_admin_shows_workflows_and_changes_nothing(client: APIClient) -> Non
     assert "Second." in page
     row_id = repository.version_row_id("note", 2)
     version = client.get(f"/admin/workflows/workflowversion/{row_id}/change/").content.decode()
-    assert "&quot;instructions&quot;: &quot;You write.&quot;" in version
+    assert "You write." in version
     assert client.post("/admin/workflows/workflow/note/change/", {"name": "Stolen"}).status_code == 403
     assert client.get("/admin/workflows/workflow/add/").status_code == 403
     assert client.post("/admin/workflows/workflow/note/delete/", {"post": "yes"}).status_code == 403

@@ -113,7 +113,7 @@ def test_an_author_copies_checks_tries_publishes_and_starts(
     page.wait_for_url(f"**/workflows/{name}/?done=published")
     look_in_both(page, width)
     clicks.on(page.get_by_role("link", name="Start it"))
-    expect(page.get_by_label("Workflow")).to_have_value(name)
+    expect(page.locator(f'[name="workflow_id"][value="{name}"]')).to_be_checked()
     page.get_by_label("Scope key").fill(name)
     page.get_by_label("Brief", exact=True).fill("We met.")
     clicks.on(page.get_by_role("button", name="Start", exact=True))

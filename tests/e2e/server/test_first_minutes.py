@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.console.accessibility import faults_of
-from tests.e2e.console.browser import WIDTHS, browsing, resize
+from tests.e2e.console.browser import EXECUTION_PAGE, WIDTHS, browsing, resize
 from tests.e2e.processes import PASSWORD, Machine, machine, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -40,16 +40,17 @@ def _begin(empty: Machine, browser: Browser, width: int) -> None:
         assert faults_of(page) == []
         button.click()
         page.wait_for_url("**/executions/**")
-        expect(page.locator("form.questions")).to_be_visible()
+        page.get_by_role("link", name="waits for your answers").click()
         page.get_by_label("introduce a yearly membership fee").check()
         page.get_by_role("button", name="Answer").click()
+        page.wait_for_url(EXECUTION_PAGE)
         expect(page.locator("#status")).to_have_text("completed")
-        first = page.locator("details.document").first
-        expect(first).to_contain_text("340 in 2025")
-        expect(first).to_contain_text("prepared")
+        page.get_by_role("link", name="Documents").last.click()
+        expect(page.locator("main").get_by_text("prepared", exact=True).first).to_be_visible()
         page.goto(f"{empty.url}/documents/")
         page.get_by_role("link", name="Bergdorf tool library: discovery").click()
         expect(page.get_by_text("An example that was prepared; no model was asked.", exact=True)).to_be_visible()
+        expect(page.locator("main")).to_contain_text("340 in 2025")
     with browsing(browser) as another:
         page = another.new_page()
         page.goto(found[1])
