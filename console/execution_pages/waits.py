@@ -107,7 +107,9 @@ def _wait(entry: Any, step: Any | None, back: str) -> Wait:
 
 
 def _others(counts: Iterable[StepCounts], mine: Counter[str]) -> list[str]:
-    """Return what others have to do, in words."""
+    """Return what others have to do, in words; nothing if the reader has more entries than are read."""
+    if mine.total() >= MAX_COUNT:
+        return []
     every = list(counts)
     asked = sum(each.asking for each in every) - mine[InboxKind.QUESTION]
     undecided = sum(each.deciding for each in every) - mine[InboxKind.ACCEPTANCE]

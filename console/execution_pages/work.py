@@ -226,7 +226,7 @@ def _why(row: Any | None, counts: StepCounts) -> tuple[str, datetime | None]:
     if row is None or row.status != StepStatus.WAITING:
         return "", None
     if row.blocked_by_limit:
-        return gettext("waits for a higher budget: %(limit)s") % {"limit": LIMITS[row.blocked_by_limit]}, row.resume_at
+        return gettext("waits for a higher budget: %(limit)s") % {"limit": LIMITS[row.blocked_by_limit]}, None
     if row.asked_at is not None:
         return gettext("waits for answers"), None
     if row.resume_at is not None:

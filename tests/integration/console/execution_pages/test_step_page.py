@@ -25,7 +25,7 @@ from executions.engine.transitions import core
 from executions.models import ExecutionStep
 from executions.services.acceptance import PersonsDecision, decide_acceptance
 from executions.services.erasure.executions import erase_execution
-from executions.services.executions import submit_clarification
+from executions.services.executions import retry_execution, submit_clarification
 from telemetry.models import ModelCall
 from tests.factories import reports
 from tests.factories.documents import scope_of
@@ -223,3 +223,14 @@ def test_the_part_follows_events(browser: Client, failed: Execution) -> None:
     part = browser.get(path_of(failed, "parts/steps/research/"))
     again = browser.get(path_of(failed, "parts/steps/research/"), headers={"If-None-Match": part["ETag"]})
     assert (part.status_code, again.status_code) == (200, 304)
+
+
+def test_a_step_whose_document_was_rejected_can_be_read_after_a_retry(ada: User, browser: Client) -> None:
+    reports.publish(gated=True)
+    execution = reports.hand_in(reports.claim(reports.start(ada)))
+    said_no = PersonsDecision(decision=AcceptanceAction.REJECT, document_version=1, comment="Not what we need.")
+    decide_acceptance(user=ada, execution_id=execution.id, step_id="research", said=said_no, now=timezone.now())
+    retry_execution(user=ada, execution_id=execution.id, now=timezone.now())
+    page = browser.get(step_of(execution))
+    assert page.status_code == 200
+    assert "Not what we need." in text_of(page)
