@@ -35,15 +35,15 @@ _COPIES = f"""
 WITH own AS (
   SELECT DISTINCT scope_id FROM executions_execution WHERE requested_by_id = %s
 ), briefs AS MATERIALIZED (
-  SELECT id, scope_id, status, requested_by_id, created_at, input IS NOT NULL AS is_left,
+  SELECT id, scope_id, status, requested_by_id, created_at, erased_at IS NOT NULL AND erasing = '' AS is_erased,
     coalesce({BRIEF_HASH}, brief_hash) AS hash
   FROM executions_execution WHERE scope_id IN (SELECT scope_id FROM own) AND (input IS NOT NULL OR brief_hash <> '')
 ), first AS (
   SELECT DISTINCT ON (scope_id, hash) scope_id, hash, requested_by_id FROM briefs
   ORDER BY scope_id, hash, created_at, id
 )
-SELECT briefs.id, briefs.scope_id, briefs.status FROM briefs JOIN first USING (scope_id, hash)
-WHERE first.requested_by_id = %s AND briefs.requested_by_id IS DISTINCT FROM %s AND briefs.is_left
+SELECT briefs.id, briefs.scope_id, briefs.status, briefs.is_erased FROM briefs JOIN first USING (scope_id, hash)
+WHERE first.requested_by_id = %s AND briefs.requested_by_id IS DISTINCT FROM %s
 """  # noqa: S608 - no input in it
 #: By the same indexes as `erasure._FILES_NAMED`.
 _USING_FILES = """
@@ -161,14 +161,16 @@ class StoredEvent(NamedTuple):
 
 def started_by(user_id: int) -> list[tuple[Found, bool]]:
     """Return the executions that a user has started, and whether each is erased completely."""
-    rows = bulk.execute(_STARTED, [user_id])
+    return _found(bulk.execute(_STARTED, [user_id]))
+
+
+def copied_from(user_id: int) -> list[tuple[Found, bool]]:
+    """Return the executions of others that began later with a brief of a user, word by word, as `started_by` does."""
+    return _found(bulk.execute(_COPIES, [user_id] * 3))
+
+
+def _found(rows: Iterable[tuple[UUID, UUID, str, bool]]) -> list[tuple[Found, bool]]:
     return [(Found(key, root_id, status in ENDED), is_erased) for key, root_id, status, is_erased in rows]
-
-
-def copied_from(user_id: int) -> list[Found]:
-    """Return the executions of others that began later with a brief of a user, word by word."""
-    rows = bulk.execute(_COPIES, [user_id] * 3)
-    return [Found(key, root_id, status in ENDED) for key, root_id, status in rows]
 
 
 def names_of_starter(user_id: int) -> set[str]:

@@ -123,13 +123,14 @@ def find_traces(name: str, *, with_derived: bool) -> Traces:
     found.is_last_superuser = accounts.is_last_superuser(account.user_id)
     every = {each.id: (each, is_erased) for each, is_erased in traces.started_by(account.user_id)}
     found.started = {key: each for key, (each, is_erased) in every.items() if not is_erased}
-    found.copied = {each.id: each for each in traces.copied_from(account.user_id)}
+    copies = {each.id: (each, is_erased) for each, is_erased in traces.copied_from(account.user_id)}
+    found.copied = {key: each for key, (each, is_erased) in copies.items() if not is_erased}
     roots = {each.root_id for each, _ in every.values()} | documents.roots_of_author(account.user_id)
     roots |= {root_id for root_id in found.files.values() if root_id is not None}
     steps = ((each, one) for one in account.names for each in traces.steps_naming(one))
     named = (each.execution for each, one in steps if _has_written(each, one))
     used = traces.using_files(found.files.keys(), roots)
-    mine = every.keys() | found.whole.keys()
+    mine = every.keys() | copies.keys() if with_derived else every.keys()
     found.joined = {each.id: each for each in (*named, *used) if each.id not in mine}
     _find_versions(found, roots | {each.root_id for each in found.joined.values()}, mine=mine)
     return found

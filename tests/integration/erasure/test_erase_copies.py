@@ -110,3 +110,28 @@ def test_the_first_one_who_began_with_a_brief_has_written_it(ada: Caller, eve: C
     assert Execution.objects.get(id=last.id).input is not None
     erase("eve", derived=True)
     assert not Execution.objects.filter(input__isnull=False).exists()
+
+
+async def test_what_others_made_from_a_copy_goes_after_its_owner_has_erased_the_copy() -> None:
+    def begin() -> tuple[Caller, Caller, str]:
+        ada, bob, eve = make_caller("ada"), make_caller("bob"), make_caller("eve")
+        reports.publish()
+        first = start(ada, f"A {MARKER} brief.")
+        for each in (bob, eve):
+            grant(each.user, "alpha", Role.OWNER)
+        return bob, eve, first
+
+    bob, eve, first = await in_thread(begin)
+    await run(first, ScriptedModelClient(repeats))
+    copy = await in_thread(lambda: start(bob, f"A {MARKER} brief."))
+    await run(copy, ScriptedModelClient(repeats))
+
+    def check() -> None:
+        documents = {each["type"]: each["id"] for each in eve.get("/documents/").json()["data"]}
+        edited = {"content": {"title": "Eve", "points": [MARKER, "More."]}}
+        assert eve.put(f"/documents/{documents['summary']}", edited, If_Match="*").status_code == 200
+        assert bob.delete(f"/executions/{copy}").status_code == 204
+        erase("ada", derived=True)
+        assert not lines_with(MARKER)
+
+    await in_thread(check)
