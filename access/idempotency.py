@@ -33,6 +33,7 @@ HEADER = "Idempotency-Key"  # and the name of the hidden field in forms
 REPLAYED_HEADER = "Idempotency-Replayed"
 _GONE = "What this request made was erased."
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _FORM_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s::bigint)"
 _WAIT_FOR_LOCK = "SELECT pg_advisory_xact_lock(%s::bigint) IS NOT NULL"
@@ -119,8 +120,9 @@ _NOT_SENT_BY_PERSONS = frozenset({HEADER, "csrfmiddlewaretoken"})
 
 
 def _owner(request: Request | HttpRequest, key: str) -> dict[str, Any]:
-    """Return what a stored response belongs to."""
-    return {"user_id": request.user.pk, "method": request.method, "path": request.path.rstrip("/"), "key": key}
+    """Return what a stored response belongs to. Ids in its path are lower case, whatever the client has written."""
+    path = _ID.sub(lambda found: found[0].lower(), request.path.rstrip("/"))
+    return {"user_id": request.user.pk, "method": request.method, "path": path, "key": key}
 
 
 def _replay(

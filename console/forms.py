@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.formats import get_format
 from django.utils.translation import gettext, gettext_lazy
 
 from common.names import DOTS, HIDDEN_CHARACTER, has_dots, has_hidden_characters, normalize_name
@@ -16,6 +18,54 @@ SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 POINTER = r"^(/([^~/]|~[01])*)*$"
 SLUG_ONLY = {"invalid": gettext_lazy("Use lower case letters, digits and hyphens.")}
 STALE = (("", gettext_lazy("Any")), ("true", gettext_lazy("Stale")), ("false", gettext_lazy("Not stale")))
+
+
+class _Written:
+    """A number as people write it. The decimal separator is a point, or that of the language."""
+
+    def to_python(self, value: Any) -> Any:
+        """Return the number.
+
+        Raises:
+            ValidationError: it is no number, or has separators of thousands, so that it could be another one.
+        """
+        if isinstance(value, str):
+            value = value.strip()
+            if _has_thousands(value):
+                raise forms.ValidationError(gettext("Write the number without separators of thousands."))
+            if get_format("DECIMAL_SEPARATOR") == "," and "." not in value:
+                value = value.replace(",", ".")
+        return super().to_python(value)  # type: ignore[misc]  # of a field
+
+
+class AmountField(_Written, forms.DecimalField):
+    """An amount of money."""
+
+
+class SecondsField(_Written, forms.FloatField):
+    """A number of seconds."""
+
+
+class CountField(forms.IntegerField):
+    """A whole number in digits alone. Django's own field reads `10.000` as 10."""
+
+    def to_python(self, value: Any) -> int | None:
+        """Return the number.
+
+        Raises:
+            ValidationError: it is no whole number, or has separators.
+        """
+        if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?\d*\s*", value):
+            raise forms.ValidationError(gettext("Enter a whole number, in digits alone."))
+        found: int | None = super().to_python(value)
+        return found
+
+
+def _has_thousands(text: str) -> bool:
+    """Whether a number can be one with separators of thousands in the language of the page."""
+    separator = "." if get_format("DECIMAL_SEPARATOR") == "," else ","
+    whole, *groups = text.split(separator)
+    return bool(groups) and whole.strip("+-0") != "" and all(re.match(r"\d{3}(?!\d)", each) for each in groups)
 
 
 def visible(text: str) -> str:

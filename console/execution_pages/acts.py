@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from access.idempotency import run_form_once
@@ -34,6 +35,11 @@ def _act(request: HttpRequest, execution_id: UUID, act: Callable[[], Any]) -> Ht
     except (Invalid, Conflict) as error:
         header = Header.read(request, execution_id)
         return show_tab(
-            request, header, "console/execution_pages/refused.html", tab="", status=422, fault=error.explanation
+            request,
+            header,
+            "console/execution_pages/refused.html",
+            tab="",
+            status=422,
+            fault=gettext(error.explanation),
         )
     return stored(request, reverse("console:execution", args=[execution_id]))

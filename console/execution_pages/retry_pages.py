@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
 
 from access.idempotency import run_form_once
 from common.database.server import database_now
@@ -21,7 +22,7 @@ from console.shell import form_view, stored
 from executions.engine.domain.execution import keys_of, slug_of
 from executions.selectors.steps.counts import StepCounts, counts_of
 from executions.selectors.steps.rows import definition_of, named_steps
-from executions.services.executions import retry_execution
+from executions.services.executions import retry_execution, steps_run_again
 from telemetry import selectors as telemetry
 from workflows.definitions.definition import WorkflowDefinition
 
@@ -55,12 +56,14 @@ def retry(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     try:
         run_form_once(request, lambda: act().version)
     except (Invalid, Conflict) as error:
-        return _page(request, Header.read(request, execution_id), status=422, fault=error.explanation, is_sent=True)
+        return _page(
+            request, Header.read(request, execution_id), status=422, fault=gettext(error.explanation), is_sent=True
+        )
     return stored(request, path)
 
 
 def _page(request: HttpRequest, header: Header, **shown: Any) -> HttpResponse:
-    wanted = request.POST.get("from_step", request.GET.get("step", ""))
+    wanted = request.POST.get("from_step", request.GET.get("step", "")).replace("\0", "")
     choices = _choices(header.execution, wanted)
     chosen = wanted if any(each.value == wanted for each in choices) else ""
     return show_tab(
@@ -77,12 +80,18 @@ def _choices(execution: Any, wanted: str) -> list[Choice]:
     found = [Choice(value="", name="", again=_unfinished(definition, by_id), paid=None)]
     found += [_from_step(definition, each, by_id=by_id, paid=paid) for each in once]
     if "@" in wanted and named_steps(execution.id, [wanted]).exists():
-        slug = slug_of(wanted)
-        name = f"{definition.step(slug).name}: {' / '.join(keys_of(wanted))}"
-        totals = telemetry.totals_by_step(execution.id, [wanted]).get(wanted)
-        following = [definition.step(each).name for each in _dependents(definition, slug) if by_id[each].total]
-        found.append(Choice(value=wanted, name=name, again=[name, *following], paid=totals))
+        found.append(_from_item(definition, execution.id, wanted))
     return found
+
+
+def _from_item(definition: WorkflowDefinition, execution_id: UUID, step_id: str) -> Choice:
+    name = f"{definition.step(slug_of(step_id)).name}: {' / '.join(keys_of(step_id))}"
+    again = steps_run_again(execution_id, step_id)
+    numbers = Counter(slug_of(each) for each in again[1:])
+    following = [_numbered(definition, slug, number) for slug, number in numbers.items()]
+    totals = telemetry.totals_by_step(execution_id, again)
+    paid = telemetry.add_totals(totals.values()) if totals else None
+    return Choice(value=step_id, name=name, again=[name, *following], paid=paid)
 
 
 def _unfinished(definition: WorkflowDefinition, by_id: Mapping[str, StepCounts]) -> list[str]:
@@ -113,7 +122,11 @@ def _from_step(
 
 
 def _named(definition: WorkflowDefinition, step_id: str, by_id: Mapping[str, StepCounts]) -> str:
-    name, number = definition.step(step_id).name, by_id[step_id].total
+    return _numbered(definition, step_id, by_id[step_id].total)
+
+
+def _numbered(definition: WorkflowDefinition, step_id: str, number: int) -> str:
+    name = definition.step(step_id).name
     if not definition.loops[step_id] or not number:
         return name
     return ngettext("%(name)s (%(number)s item)", "%(name)s (%(number)s items)", number) % {

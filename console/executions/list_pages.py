@@ -116,7 +116,12 @@ def _told(request: HttpRequest, action: BulkAction, outcomes: list[list[str]]) -
     names = _names({row.workflow_id for row in known.values()})
     done = gettext("cancelled") if action is BulkAction.CANCEL else gettext("retried")
     return [
-        {"execution": row, "name": names[row.workflow_id] if row else "", "fault": fault, "done": done}
+        {
+            "execution": row,
+            "name": names[row.workflow_id] if row else "",
+            "fault": fault and gettext(fault),
+            "done": done,
+        }
         for row, fault in ((known.get(UUID(execution_id)), fault) for execution_id, fault in outcomes)
     ]
 

@@ -18,7 +18,7 @@ from common.json_pointer import pointer
 from common.limits import limits
 from common.names import has_dots, normalize_name
 from console.executions.start_script import PREFIX, ScriptForm
-from console.forms import SLUG, SLUG_ONLY, clean_key, plain_number, visible
+from console.forms import SLUG, SLUG_ONLY, AmountField, CountField, SecondsField, clean_key, plain_number, visible
 from executions.engine.domain.brief import FILES
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.execution import Brief
@@ -32,14 +32,12 @@ _MAX_TAG = 63
 _TEXT = {"autocomplete": "off"}
 #: Fields of the limits, by the name of the limit.
 _LIMITS: dict[str, forms.Field] = {
-    "max_cost_usd": forms.DecimalField(
+    "max_cost_usd": AmountField(
         label=gettext_lazy("US dollars"), required=False, min_value=Decimal(0), max_digits=20, decimal_places=10
     ),
-    "max_calls": forms.IntegerField(
-        label=gettext_lazy("Calls of models"), required=False, min_value=0, max_value=MAX_INTEGER
-    ),
-    "max_tokens": forms.IntegerField(label=gettext_lazy("Tokens"), required=False, min_value=0, max_value=MAX_INTEGER),
-    "max_seconds": forms.FloatField(
+    "max_calls": CountField(label=gettext_lazy("Calls of models"), required=False, min_value=0, max_value=MAX_INTEGER),
+    "max_tokens": CountField(label=gettext_lazy("Tokens"), required=False, min_value=0, max_value=MAX_INTEGER),
+    "max_seconds": SecondsField(
         label=gettext_lazy("Seconds of work"), required=False, min_value=0, max_value=MAX_INTEGER
     ),
 }

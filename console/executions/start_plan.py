@@ -168,4 +168,4 @@ def _expected(request: HttpRequest, filled: Filled, target: Target | None, *, re
 
 
 def _reason(error: DomainError) -> str:
-    return gettext("The cost is not known yet.") + " " + error.explanation
+    return gettext("The cost is not known yet.") + " " + gettext(error.explanation)

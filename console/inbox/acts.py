@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from typing import Any, cast
 from uuid import UUID
@@ -77,7 +78,7 @@ def _raise_budget(request: HttpRequest, board: Board) -> HttpResponse:
     form = BudgetForm(request.POST, limits=shown["budget_form"].initial)
     if request.POST.get("show"):
         return _again(request, board, budget_form=BudgetForm(limits=_typed(request, form)), status=200)
-    if form.is_valid():
+    if form.is_valid() and _only_raises(form):
         act = partial(
             change_budget,
             user=person(request),
@@ -90,6 +91,17 @@ def _raise_budget(request: HttpRequest, board: Board) -> HttpResponse:
             return stored(request, board.back(request))
         form.add_error(None, f"{_OVERTAKEN} {gettext(str(refusal))}")
     return _again(request, board, budget_form=form)
+
+
+def _only_raises(form: BudgetForm) -> bool:
+    """Refuse a limit that is lower than the present one: another person may have raised it meanwhile."""
+    for name, wanted in [*form.cleaned_data.items()]:
+        present = form.initial[name]
+        if wanted < Decimal(present):
+            form.add_error(
+                name, gettext("The limit is %(now)s now. It is lowered under “Calls & costs”.") % {"now": present}
+            )
+    return form.is_valid()
 
 
 def _typed(request: HttpRequest, form: BudgetForm) -> dict[str, str]:

@@ -12,7 +12,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext, gettext_lazy
 
 from common.names import normalize_name
-from console.forms import plain_number
+from console.forms import AmountField, CountField, SecondsField, plain_number
 from executions.engine.domain.states import InboxKind
 from workflows.definitions.budget import MAX_INTEGER
 from workflows.definitions.policies import MAX_ASSIGNEES
@@ -89,12 +89,10 @@ class FilterForm(forms.Form):
 class BudgetForm(forms.Form):
     """The limits of an execution that are set. A field without a number is refused: the limit would be removed."""
 
-    max_cost_usd = forms.DecimalField(
-        label=gettext_lazy("US dollars"), min_value=Decimal(0), max_digits=20, decimal_places=10
-    )
-    max_tokens = forms.IntegerField(label=gettext_lazy("Tokens"), min_value=0, max_value=MAX_INTEGER)
-    max_calls = forms.IntegerField(label=gettext_lazy("Calls"), min_value=0, max_value=MAX_INTEGER)
-    max_seconds = forms.FloatField(label=gettext_lazy("Seconds of work"), min_value=0, max_value=MAX_INTEGER)
+    max_cost_usd = AmountField(label=gettext_lazy("US dollars"), min_value=Decimal(0), max_digits=20, decimal_places=10)
+    max_tokens = CountField(label=gettext_lazy("Tokens"), min_value=0, max_value=MAX_INTEGER)
+    max_calls = CountField(label=gettext_lazy("Calls"), min_value=0, max_value=MAX_INTEGER)
+    max_seconds = SecondsField(label=gettext_lazy("Seconds of work"), min_value=0, max_value=MAX_INTEGER)
 
     def __init__(self, sent: QueryDict | None = None, *, limits: Mapping[str, Any]) -> None:
         initial = {name: plain_number(value) for name, value in limits.items() if value is not None}

@@ -10,7 +10,7 @@ from django.utils.translation import gettext, gettext_lazy
 from access.audit.acts import Act
 from access.permissions import Role
 from common.names import in_words
-from console.forms import DayField, NamedForm, visible
+from console.forms import AmountField, DayField, NamedForm, visible
 from console.language.names import name_of
 from console.scopes.words import ACTS
 
@@ -89,7 +89,7 @@ class InvitationForm(PlaceForm):
 class BudgetForm(PlaceForm):
     """The budget of a scope for each calendar month."""
 
-    max_cost_usd = forms.DecimalField(
+    max_cost_usd = AmountField(
         label=gettext_lazy("Budget of each month in US dollars"),
         required=False,
         min_value=0,

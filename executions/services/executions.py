@@ -23,7 +23,8 @@ from executions.engine.domain.execution import Brief, Execution, ScopeRef, Step
 from executions.engine.domain.states import ExecutionStatus, Reuse
 from executions.engine.transitions import clarification, core, retry
 from executions.engine.transitions.acceptance import WaitingDocument
-from executions.engine.transitions.planner import new_execution
+from executions.engine.transitions.planner import dependents, new_execution
+from executions.persistence import repositories
 from executions.persistence.journal import journal
 from executions.queue.jobs import enqueue_advance
 from executions.services.candidates import try_candidate
@@ -196,6 +197,15 @@ def retry_execution(
     record_act(Act.EXECUTION_RETRY, stored, part=from_step or "")
     enqueue_advance(execution_id)
     return stored
+
+
+def steps_run_again(execution_id: UUID, from_step: str) -> list[str]:
+    """Return the steps that a retry from a step would run again: this one, and all that depend on it.
+
+    The caller checks that the user may see the execution, and that it has the step.
+    """
+    execution = repositories.get(execution_id)
+    return [from_step, *(step.step_id for step in dependents(execution, from_step))]
 
 
 def waiting_documents(steps: Iterable[Step]) -> dict[UUID, WaitingDocument]:

@@ -13,7 +13,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext, gettext_lazy
 
 from console.execution_pages.calls.words import LIMITS
-from console.forms import plain_number
+from console.forms import AmountField, CountField, SecondsField, plain_number
 from console.templatetags.console import seconds, thousands, usd
 from executions.engine.domain.states import Limit
 from executions.selectors.costs import BlockedCalls
@@ -131,12 +131,12 @@ def _lines(details: ExecutionDetails, blocked: Mapping[Limit, BlockedCalls]) -> 
 class LimitsForm(forms.Form):
     """The limits of an execution. A limit goes only by an explicit choice, never by an empty field."""
 
-    max_cost_usd = forms.DecimalField(
+    max_cost_usd = AmountField(
         label=gettext_lazy("US dollars"), required=False, min_value=Decimal(0), max_digits=20, decimal_places=10
     )
-    max_tokens = forms.IntegerField(label=gettext_lazy("Tokens"), required=False, min_value=0, max_value=MAX_INTEGER)
-    max_calls = forms.IntegerField(label=gettext_lazy("Calls"), required=False, min_value=0, max_value=MAX_INTEGER)
-    max_seconds = forms.FloatField(
+    max_tokens = CountField(label=gettext_lazy("Tokens"), required=False, min_value=0, max_value=MAX_INTEGER)
+    max_calls = CountField(label=gettext_lazy("Calls"), required=False, min_value=0, max_value=MAX_INTEGER)
+    max_seconds = SecondsField(
         label=gettext_lazy("Running seconds"), required=False, min_value=0, max_value=MAX_INTEGER
     )
     remove = forms.MultipleChoiceField(required=False, choices=[(name, name) for name in NAMES])

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from access.idempotency import run_form_once
 from access.permissions import NEEDED_ROLE, Action
@@ -85,7 +86,7 @@ def change_limits(request: HttpRequest, execution_id: UUID) -> HttpResponse:
         run_form_once(request, act)
     except (Invalid, Conflict) as error:
         if form.is_valid():
-            form.add_error(None, error.explanation)
+            form.add_error(None, gettext(error.explanation))
     else:
         return stored(request, reverse("console:execution-calls", args=[execution_id]))
     form.show_current()

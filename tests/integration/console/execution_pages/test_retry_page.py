@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from access.user import User
 from executions.models import ExecutionStep
+from telemetry.models import ModelCall
 from tests.factories import reports
 from tests.integration.console.execution_pages.items import delivery, with_items
 from tests.integration.console.test_document_pages import text_of
@@ -70,3 +73,26 @@ def test_an_item_is_a_choice_when_the_address_names_it(ada: User, browser: Clien
     assert re.search(r'value="design@e-0" checked', page.content.decode())
     assert "e-0" in text_of(page)
     assert 'value="design@' not in browser.get(f"/executions/{execution.id}/retry/").content.decode()
+
+
+def test_what_depends_on_an_item_is_paid_again_with_it(ada: User, browser: Client) -> None:
+    execution = delivery(ada)
+    [item, _] = with_items(execution, "design", 2, completed=2)
+    for each in with_items(execution, "stories", 2, completed=2):
+        before = each.replace("stories", "design")
+        ExecutionStep.objects.filter(execution_id=execution.id, step_id=each).update(depends_on=["epics", before])
+    costs = {item: "0.10", "design@e-1": "7", "stories@e-0": "5", "stories@e-1": "9"}
+    same: dict[str, Any] = {
+        **{"execution_id": execution.id, "attempt": 1, "kind": "generate", "workflow_id": "delivery", "user": ada},
+        **{"scope_id": execution.scope.id, "status": "committed", "started_at": timezone.now()},
+    }
+    ModelCall.objects.bulk_create(ModelCall(step_id=each, cost_usd=cost, **same) for each, cost in costs.items())
+    reports.cancel(ada, execution.id)
+    text = text_of(browser.get(f"/executions/{execution.id}/retry/", {"step": item}))
+    assert "$5.10" in text
+
+
+def test_a_name_that_is_none_is_no_choice(ada: User, browser: Client) -> None:
+    execution = delivery(ada)
+    reports.cancel(ada, execution.id)
+    assert browser.get(f"/executions/{execution.id}/retry/", {"step": "design@\0"}).status_code == 200
