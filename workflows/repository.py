@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -292,7 +294,10 @@ def wanted_versions(workflow_id: str, version: int | None) -> QuerySet[Workflow,
     return rows.annotate(wanted=number, row_id=found).values_list("wanted", "row_id", "retired_at")
 
 
-_definitions: dict[tuple[str, int], WorkflowDefinition] = {}  # by workflow and version; immutable
+#: Definitions by workflow and version, and until when of the monotonic clock. A published one never changes. One that
+#: is only tried can be erased by another process.
+_definitions: dict[tuple[str, int], tuple[WorkflowDefinition, float]] = {}
+_CANDIDATE_SECONDS = 10.0
 
 
 def get_definition(workflow_id: str, version: int) -> WorkflowDefinition:
@@ -306,13 +311,16 @@ def get_definition(workflow_id: str, version: int) -> WorkflowDefinition:
     row = WorkflowVersion.objects.get(workflow_id=workflow_id, version=version)
     if len(_definitions) >= _MAX_DEFINITIONS:
         _definitions.clear()
-    read = _definitions[workflow_id, version] = WorkflowDefinition.model_validate(row.definition)
+    read = WorkflowDefinition.model_validate(row.definition)
+    until = math.inf if version <= LAST_PUBLISHED else time.monotonic() + _CANDIDATE_SECONDS
+    _definitions[workflow_id, version] = (read, until)
     return read
 
 
 def cached_definition(workflow_id: str, version: int) -> WorkflowDefinition | None:
-    """Return a published definition from the cache, without a query; None if it is not cached."""
-    return _definitions.get((workflow_id, version))
+    """Return a definition from the cache, without a query; None if it is not cached, or not any more."""
+    read, until = _definitions.get((workflow_id, version), (None, math.inf))
+    return read if time.monotonic() < until else None
 
 
 def clear_definitions() -> None:

@@ -127,8 +127,8 @@ def _erase_log(account: Account) -> None:
     """Delete the entries of the admin's log by the user and about the user, and empty others that name the person."""
     label = {"content_type__app_label": "access", "content_type__model": "user", "object_id": str(account.user_id)}
     LogEntry.objects.filter(Q(user=account.user_id) | Q(**label)).delete()
-    words = _any_of(account.texts)
-    named = Q(object_repr__iregex=words) | Q(change_message__iregex=words)
+    changed = _any_of(_json_forms(account.texts))  # Django writes what has changed as JSON
+    named = Q(object_repr__iregex=_any_of(account.texts)) | Q(change_message__iregex=changed)
     LogEntry.objects.filter(named).update(object_repr=_ERASED, change_message="")
 
 

@@ -39,6 +39,7 @@ class Command(migrate.Command):
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
+                self._set("statement_timeout", 0)  # an index of a large table takes longer than a request may
                 super().handle(*args, **options)
                 return
             except OperationalError as error:
@@ -46,7 +47,8 @@ class Command(migrate.Command):
                     raise
                 logger.warning("a long transaction is in the way of a migration; it begins again: %s", error.__cause__)
             finally:
-                self._limit_waits(None)
+                self._reset("lock_timeout")
+                self._reset("statement_timeout")
             time.sleep(pause)
             pause = min(2 * pause, LAST_PAUSE_SECONDS)
 
@@ -56,11 +58,16 @@ class Command(migrate.Command):
         Another one makes indexes while others write. It holds up nothing, and waits for all earlier transactions.
         """
         if action in {"apply_start", "unapply_start"} and migration is not None:
-            self._limit_waits(LOCK_MILLISECONDS if migration.atomic else None)
+            self._set("lock_timeout", LOCK_MILLISECONDS if migration.atomic else 0)
         elif action in {"apply_success", "unapply_success"}:
-            self._limit_waits(None)
+            self._reset("lock_timeout")
         super().migration_progress_callback(action, migration, fake)
 
-    def _limit_waits(self, milliseconds: int | None) -> None:
+    def _set(self, name: str, milliseconds: int) -> None:
+        """Set a limit of this session; 0: no limit, whatever the role or the URL says."""
         with self._connection.cursor() as cursor:
-            cursor.execute("RESET lock_timeout" if milliseconds is None else f"SET lock_timeout = {milliseconds:d}")
+            cursor.execute(f"SET {name} = {milliseconds:d}")
+
+    def _reset(self, name: str) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"RESET {name}")

@@ -54,3 +54,15 @@ def test_the_limit_is_gone_after_it(older: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")
         assert cursor.fetchone() == ("0",)
+
+
+def test_a_limit_of_the_role_does_not_end_a_migration(older: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('statement_timeout')")
+        [(before,)] = cursor.fetchall()
+        cursor.execute("SET statement_timeout = '1ms'")
+    migrate(TARGET)
+    assert is_applied()
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == (before,)
