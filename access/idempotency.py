@@ -24,7 +24,7 @@ from rest_framework.response import Response
 
 from access.errors import BadIdempotencyKey, IdempotencyKeyBusy, IdempotencyKeyReused, IdempotencySecret
 from access.selectors import kept_answers
-from access.services import ANSWER_RETENTION, keep_answer
+from access.services import ANSWER_RETENTION, FORM_RETENTION, keep_answer
 from common.database.bulk import SqlQuery, run_together
 from common.database.server import database_now
 from common.errors import Erased
@@ -149,7 +149,8 @@ def _locked(owner: dict[str, Any], *, statement: str) -> QuerySet[Any, Any]:
     Raises:
         IdempotencyKeyBusy: another transaction holds the lock, and the statement does not wait for it.
     """
-    stored = kept_answers(**owner, since=database_now() - ANSWER_RETENTION)
+    retention = ANSWER_RETENTION if owner["path"].startswith("/api/") else FORM_RETENTION
+    stored = kept_answers(**owner, since=database_now() - retention)
     number = int.from_bytes(_hash(list(owner.values())).digest()[:8], signed=True)
     lock = SqlQuery(statement, [number])
     run_together(lock, stored)

@@ -13,6 +13,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q
 from django.http import HttpRequest
 from knox.crypto import create_token_string, hash_token
 from knox.settings import knox_settings
@@ -31,6 +32,9 @@ from common.database.server import database_now
 from common.errors import Forbidden
 
 ANSWER_RETENTION = timedelta(hours=24)  # time in which a repeated `Idempotency-Key` gets the stored response
+#: The same for forms of pages: longer than a browser keeps an unsent form with its key, which are seven days.
+FORM_RETENTION = timedelta(days=8)
+_OF_FORMS = ~Q(path__startswith="/api/")
 #: FOR SHARE: a concurrent password change waits until the token is committed, and then deletes it.
 _LOCK_UNCHANGED_USER = "SELECT id FROM access_user WHERE id = %s AND password = %s AND is_active FOR SHARE"
 #: For the rest of the transaction; the trigger that deletes tokens reads it.
@@ -394,4 +398,5 @@ def remove_expired_sessions(*, now: datetime) -> None:
 
 def remove_old_answers(*, now: datetime) -> None:
     """Delete expired responses."""
-    KeptAnswer.objects.filter(kept_at__lte=now - ANSWER_RETENTION).delete()
+    KeptAnswer.objects.filter(~_OF_FORMS, kept_at__lte=now - ANSWER_RETENTION).delete()
+    KeptAnswer.objects.filter(_OF_FORMS, kept_at__lte=now - FORM_RETENTION).delete()

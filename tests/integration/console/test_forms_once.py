@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
 from access.models import KeptAnswer, ScopeRole
+from access.services import remove_old_answers
 from access.user import User
 from documents.models import Document, DocumentComment, DocumentVersion
 from executions.models import ExecutionEvent
@@ -139,3 +142,15 @@ def test_a_double_click_waits_for_the_first_one(ada: User, browser: Client) -> N
             second = clicks.enter_context(blocked(click))
         assert second.result(DEADLINE_SECONDS)["HX-Trigger"] == first["HX-Trigger"] == "stored"
     assert DocumentComment.objects.count() == 1
+
+
+@pytest.mark.parametrize(("days", "is_kept"), [(7.9, True), (8.1, False)])
+def test_a_form_acts_once_as_long_as_a_browser_keeps_it(browser: Client, ada: User, days: float, is_kept: bool) -> None:
+    path, sent = edited(browser, ada)
+    assert browser.post(path, sent, headers=HTMX).status_code == 204
+    KeptAnswer.objects.update(kept_at=timezone.now() - timedelta(days=days))
+    again = browser.post(path, sent, headers=HTMX)
+    assert (again.status_code == 204) is is_kept  # else the version that it began with is not the newest one
+    KeptAnswer.objects.update(kept_at=timezone.now() - timedelta(days=days))
+    remove_old_answers(now=timezone.now())
+    assert KeptAnswer.objects.exists() is is_kept

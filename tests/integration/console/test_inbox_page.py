@@ -21,6 +21,7 @@ from executions.engine.domain.execution import Execution
 from executions.models import Execution as Row
 from executions.models import InboxEntry
 from executions.services import executions as services
+from executions.services.budgets import change_budget
 from tests.factories import reports
 from tests.integration.console.test_edit_pages import fields, text_of
 from workflows.definitions.definition import ApproversPolicy, WaitPolicy
@@ -183,6 +184,15 @@ def test_a_budget_is_raised_and_never_removed(ada: User, browser: Client) -> Non
     assert reviewer("ben").post(path, {"max_calls": "9"}).status_code == 403
     assert browser.post(path, {"max_calls": "9"}, headers=HTMX).status_code == 204
     assert (Row.objects.get(id=execution.id).budget or {})["max_calls"] == 9
+
+
+def test_a_limit_that_another_person_has_raised_meanwhile_is_not_lowered(ada: User, browser: Client) -> None:
+    execution = short_of_budget(ada, "alpha")
+    change_budget(user=ada, execution_id=execution.id, limits={"max_calls": 20}, now=timezone.now())
+    refused = browser.post(path_of(execution, "budget", ""), {"max_calls": "7"}, headers=HTMX)
+    assert refused.status_code == 422
+    assert "The limit is 20 now." in text_of(refused)
+    assert (Row.objects.get(id=execution.id).budget or {})["max_calls"] == 20
 
 
 @pytest.mark.parametrize("act", ["retry", "dismiss"])
