@@ -37,7 +37,7 @@ from executions.admin.step_pages import COLOURS, ExecutionEventInline, Execution
 from executions.models import Execution
 from executions.services import executions
 from telemetry import selectors as telemetry
-from workflows.models import Workflow
+from workflows import selectors as workflows
 
 _DRY_RUN = {"dry run": "warning"}
 _IS_DRY_RUN = ExpressionWrapper(Q(script__isnull=False), output_field=BooleanField())
@@ -66,7 +66,7 @@ class WorkflowFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the options."""
-        return [(each, each) for each in Workflow.objects.order_by("id").values_list("id", flat=True)]
+        return [(each, each) for each in workflows.workflows().order_by("id").values_list("id", flat=True)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Execution]) -> QuerySet[Execution]:
         """Return the executions of the selected workflow."""
