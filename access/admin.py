@@ -291,7 +291,7 @@ class AuditEntryAdmin(LongList, ReadOnlyAdmin):
 
     list_display = ("at", "act", "who", "via", "subject", "part", "version", "address")
     list_filter = (ActFilter, "at")
-    search_fields = ("=subject_id",)
+    search_fields = ("subject_id__exact",)
     ordering = ("-at", "-id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import wraps
 from typing import Any, TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -52,6 +53,35 @@ class LongList:
     paginator = InfinitePaginator
     show_full_result_count = False
     list_per_page = 100
+
+
+class SearchById:
+    """A search by whole ids, which an index finds: the first word is a UUID, and the rest is of the next field."""
+
+    id_fields: tuple[str, ...] = ("execution_id", "step_id")
+    searches_words = False  # a search for other words reads the whole table
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Row], search_term: str
+    ) -> tuple[QuerySet[Row], bool]:
+        """Return the rows with the ids, and that none comes twice."""
+        words = search_term.strip().split(maxsplit=len(self.id_fields) - 1)
+        if words and _is_uuid(words[0]):
+            return queryset.filter(**dict(zip(self.id_fields, words, strict=False))), False
+        if words and not self.searches_words:
+            return queryset.none(), False
+        found: tuple[QuerySet[Row], bool] = super().get_search_results(  # type: ignore[misc]
+            request, queryset, search_term
+        )
+        return found
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 class ReadOnlyInline(_ReadOnly, TabularInline):

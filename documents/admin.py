@@ -13,6 +13,7 @@ from common.admin import (
     LongList,
     ReadOnlyAdmin,
     ReadOnlyInline,
+    SearchById,
     execution_link,
     links,
     list_of,
@@ -41,6 +42,11 @@ class DocumentVersionInline(_Made, ReadOnlyInline):
     ordering = ("-version",)
     show_change_link = True
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DocumentVersion]:
+        """Return the versions without their contents."""
+        rows: QuerySet[DocumentVersion] = super().get_queryset(request)
+        return rows.defer("content", "provenance")
+
 
 class DocumentCommentInline(ReadOnlyInline):
     """Comments on a document."""
@@ -51,12 +57,14 @@ class DocumentCommentInline(ReadOnlyInline):
 
 
 @admin.register(Document)
-class DocumentAdmin(_Made, LongList, ReadOnlyAdmin):
+class DocumentAdmin(_Made, SearchById, LongList, ReadOnlyAdmin):
     """Documents."""
 
     list_display = ("title", "type", "of_scope", "version", "of_execution", "author_name", "is_stale", "updated_at")
-    list_filter = ("type", "stale")
-    search_fields = ("title", "scope__key", "execution_id")
+    list_filter = ("stale",)
+    search_fields = ("title", "scope__key")
+    id_fields = ("execution_id",)
+    searches_words = True
     list_select_related = ("scope",)
     ordering = ("-updated_at", "-id")
     fieldsets = (
@@ -94,11 +102,13 @@ class DocumentAdmin(_Made, LongList, ReadOnlyAdmin):
 
 
 @admin.register(DocumentVersion)
-class DocumentVersionAdmin(_Made, LongList, ReadOnlyAdmin):
+class DocumentVersionAdmin(_Made, SearchById, LongList, ReadOnlyAdmin):
     """Versions of documents, with content and provenance."""
 
     list_display = ("title", "of_document", "version", "of_execution", "step_id", "author_name", "created_at")
-    search_fields = ("title", "execution_id")
+    search_fields = ("title",)
+    id_fields = ("execution_id",)
+    searches_words = True
     ordering = ("-created_at", "-id")
     fieldsets = (
         (None, {"fields": ("title", "of_document", "version", "created_at", "author_name", "note", "proposed")}),
@@ -108,9 +118,9 @@ class DocumentVersionAdmin(_Made, LongList, ReadOnlyAdmin):
     readonly_fields = ("of_document", "of_execution", "whole_content", "origin")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DocumentVersion]:
-        """Return all versions with their documents, without what the search reads."""
+        """Return all versions with their documents; a list does not read contents."""
         rows: QuerySet[DocumentVersion] = super().get_queryset(request)
-        return rows.select_related("document").defer("document__search")
+        return rows.select_related("document").defer("document__search", "content", "provenance")
 
     def view_on_site(self, row: DocumentVersion) -> str:
         """Return the address of the version in the console."""

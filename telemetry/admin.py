@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from common.admin import LongList, ReadOnlyAdmin, execution_link, in_line, money, once, row_link, with_json
+from common.admin import LongList, ReadOnlyAdmin, SearchById, execution_link, in_line, money, once, row_link, with_json
 from common.database.server import database_now
 from telemetry.models import ModelCall, ModelLimit, Price, ScopeBudget
 from telemetry.spending import with_spent
@@ -25,15 +25,16 @@ _TOKENS = ("input_tokens", "cache_read_input_tokens", "cache_write_input_tokens"
 
 
 @admin.register(ModelCall)
-class ModelCallAdmin(LongList, ReadOnlyAdmin):
+class ModelCallAdmin(SearchById, LongList, ReadOnlyAdmin):
     """Calls to models, as the ledger has them."""
 
     list_display = (
         *("step", "of_execution", "of_scope", "state", "requested_model", "total", "cost"),
         "started_at",
     )
-    list_filter = ("status", "kind", "dry_run", "requested_model", "workflow_id")
-    search_fields = ("execution_id", "step_id", "provider_request_id")
+    list_filter = ("status", "dry_run")  # others would read the whole ledger for their values
+    search_fields = ("execution_id", "step_id")
+    search_help_text = "The whole id of an execution; after it, if you like, the id of a step."
     ordering = ("-started_at", "-id")
     fieldsets = (
         (None, {"fields": ("step_id", "attempt", "kind", "ordinal", "status", "of_execution", "of_scope", "user")}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -16,6 +16,7 @@ from access.user import User
 from common.admin import (
     LongList,
     ReadOnlyAdmin,
+    SearchById,
     first_rows,
     in_line,
     link,
@@ -36,8 +37,10 @@ from executions.admin.step_pages import COLOURS, ExecutionEventInline, Execution
 from executions.models import Execution
 from executions.services import executions
 from telemetry import selectors as telemetry
+from workflows import selectors as workflows
 
 _DRY_RUN = {"dry run": "warning"}
+_IS_DRY_RUN = ExpressionWrapper(Q(script__isnull=False), output_field=BooleanField())
 
 
 class DryRunFilter(admin.SimpleListFilter):
@@ -55,14 +58,31 @@ class DryRunFilter(admin.SimpleListFilter):
         return queryset if self.value() is None else queryset.filter(script__isnull=self.value() == "no")
 
 
+class WorkflowFilter(admin.SimpleListFilter):
+    """Filters by workflow, without reading which workflows the executions have."""
+
+    title = "workflow"
+    parameter_name = "workflow_id"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the options."""
+        return [(each, each) for each in workflows.workflows().order_by("id").values_list("id", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Execution]) -> QuerySet[Execution]:
+        """Return the executions of the selected workflow."""
+        return queryset if self.value() is None else queryset.filter(workflow_id=self.value())
+
+
 @admin.register(Execution)
-class ExecutionAdmin(LongList, ReadOnlyAdmin):
+class ExecutionAdmin(SearchById, LongList, ReadOnlyAdmin):
     """Executions with their steps, events, documents and calls."""
 
     list_display = ("name", "state", "dry_run", "of_scope", "started_by", "created_at", "finished_at", "console_page")
     list_display_links = ("name",)
-    list_filter = ("status", DryRunFilter, "workflow_id", "scope__type", "created_at")
-    search_fields = ("id", "workflow_id", "scope__key", "requested_by_name")
+    list_filter = ("status", DryRunFilter, WorkflowFilter, "scope__type", "created_at")
+    search_fields = ("workflow_id", "scope__key", "requested_by_name")
+    id_fields = ("id",)
+    searches_words = True
     ordering = ("-created_at", "-id")
     actions = ("cancel",)
     inlines = (ExecutionStepInline, ExecutionEventInline)
@@ -72,9 +92,10 @@ class ExecutionAdmin(LongList, ReadOnlyAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
-        """Return all executions with their scopes, without the workflow definitions."""
+        """Return all executions with their scopes, without the workflow definitions; a list does not read briefs."""
         rows: QuerySet[Execution] = super().get_queryset(request)  # `list_select_related` would be ignored
-        return rows.select_related("workflow_version", "scope").defer("workflow_version__definition")
+        rows = rows.select_related("workflow_version", "scope").annotate(is_dry_run=_IS_DRY_RUN)
+        return rows.defer("workflow_version__definition", "input", "script")
 
     def get_fieldsets(self, request: HttpRequest, obj: Execution | None = None) -> list[tuple[str | None, Any]]:
         """Return the panels that the user has permission to view."""
@@ -100,9 +121,9 @@ class ExecutionAdmin(LongList, ReadOnlyAdmin):
         return str(row.status)
 
     @display(description="dry run", label=_DRY_RUN)
-    def dry_run(self, row: Execution) -> str:
+    def dry_run(self, row: Any) -> str:
         """Return a badge for dry runs."""
-        return "" if row.script is None else "dry run"
+        return "dry run" if row.is_dry_run else ""
 
     @admin.display(description="script")
     @once
@@ -184,7 +205,7 @@ class ExecutionAdmin(LongList, ReadOnlyAdmin):
     def made_documents(self, row: Execution) -> str:
         """Return a table of the first documents of the execution, with links."""
         everything = list_of("documents.documentversion", execution_id__exact=row.id)
-        found, more = first_rows(documents.made_by(row.id), all_at=everything)
+        found, more = first_rows(documents.made_by(row.id).defer("content", "provenance"), all_at=everything)
         made = [
             (each.document.type, row_link(each, each.title), each.version, each.step_id, each.created_at)
             for each in found
@@ -196,7 +217,7 @@ class ExecutionAdmin(LongList, ReadOnlyAdmin):
     def model_calls(self, row: Execution) -> str:
         """Return a table of the first calls to models with links, and the totals of all."""
         everything = list_of("telemetry.modelcall", execution_id__exact=row.id)
-        found, more = first_rows(telemetry.calls_of(row.id), all_at=everything)
+        found, more = first_rows(telemetry.calls_of(row.id).defer("reply"), all_at=everything)
         calls: list[tuple[object, ...]] = [
             (
                 row_link(call, call.step_id),

@@ -35,7 +35,7 @@ class JobAdmin(LongList, ReadOnlyAdmin):
 
     list_display = ("id", "task", "status", "queue_name", "of_execution", "scheduled_at", "attempts")
     list_filter = ("status", "queue_name")
-    search_fields = ("=lock", "=queueing_lock")
+    search_fields = ("lock__exact", "queueing_lock__exact")
     ordering = ("-id",)
     fields = (
         "task",

@@ -13,6 +13,7 @@ from common.admin import (
     LongList,
     ReadOnlyAdmin,
     ReadOnlyInline,
+    SearchById,
     execution_link,
     link,
     list_of,
@@ -87,13 +88,13 @@ class ExecutionEventInline(_EventFields, ReadOnlyInline):
 
 
 @admin.register(ExecutionStep)
-class ExecutionStepAdmin(_StepFields, LongList, ReadOnlyAdmin):
+class ExecutionStepAdmin(_StepFields, SearchById, LongList, ReadOnlyAdmin):
     """Steps of all executions. A page of an execution leads to those of it."""
 
     list_display = ("step_id", "of_execution", "state", "attempt", "role", "produces", "started_at", "finished_at")
     list_filter = ("status",)
-    search_fields = ("=execution__id", "=step_id")
-    search_help_text = "The whole id of an execution or of a step."
+    search_fields = ("execution_id", "step_id")
+    search_help_text = "The whole id of an execution; after it, if you like, the id of a step."
     ordering = ("-id",)
     readonly_fields = ("of_execution", "state", "questions", "made", "faults")
     fieldsets = (
@@ -103,9 +104,9 @@ class ExecutionStepAdmin(_StepFields, LongList, ReadOnlyAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ExecutionStep]:
-        """Return all steps, without their executions."""
+        """Return all steps, without their executions; a list does not read texts."""
         rows: QuerySet[ExecutionStep] = super().get_queryset(request)
-        return rows.select_related(None)
+        return rows.select_related(None).defer("rounds", "decisions", "violations")
 
     @admin.display(description="execution", ordering="execution_id")
     def of_execution(self, row: ExecutionStep) -> str:
@@ -128,15 +129,20 @@ class ExecutionStepAdmin(_StepFields, LongList, ReadOnlyAdmin):
 
 
 @admin.register(ExecutionEvent)
-class ExecutionEventAdmin(_EventFields, LongList, ReadOnlyAdmin):
+class ExecutionEventAdmin(_EventFields, SearchById, LongList, ReadOnlyAdmin):
     """Events of all executions. A page of an execution leads to those of it."""
 
     list_display = ("sequence", "of_execution", "event_type", "step_id", "timestamp")
-    search_fields = ("=execution__id", "=step_id")
-    search_help_text = "The whole id of an execution or of a step."
+    search_fields = ("execution_id", "step_id")
+    search_help_text = "The whole id of an execution; after it, if you like, the id of a step."
     ordering = ("-id",)
     fields = ("sequence", "of_execution", "event_type", "step_id", "timestamp", "told")
     readonly_fields = ("of_execution", "told")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ExecutionEvent]:
+        """Return all events; a list does not read their data."""
+        rows: QuerySet[ExecutionEvent] = super().get_queryset(request)
+        return rows.defer("data")
 
     @admin.display(description="execution", ordering="execution_id")
     def of_execution(self, row: ExecutionEvent) -> str:

@@ -50,7 +50,7 @@ def start_page(request: HttpRequest) -> dict[str, Any]:
     if may("executions.view_execution"):
         tiles += [*_executions(request, now), *_waiting(request, now)]
         found["failures"] = _failures(request, now)
-        found["all_failures"] = list_of("executions.execution", status__exact="failed")
+        found["all_failures"] = list_of("executions.execution", status__exact="failed", dry_run="no")
     if may("telemetry.view_modelcall"):
         tiles += _costs(request, now)
     if may("executions.view_workerheartbeat"):
@@ -64,7 +64,7 @@ def _executions(request: HttpRequest, now: datetime) -> Iterable[Tile]:
         ExecutionStatus.RUNNING: gettext("Running"),
         ExecutionStatus.PENDING: gettext("In the queue"),
         ExecutionStatus.WAITING: gettext("Waiting"),
-        ExecutionStatus.FAILED: gettext("Failed in 24 hours"),
+        ExecutionStatus.FAILED: gettext("Begun in 24 hours and failed"),
     }
     for status, label in labels.items():
         is_failed = status is ExecutionStatus.FAILED

@@ -37,7 +37,7 @@ def tiles(browser: Client) -> dict[str, str]:
 
 def test_an_empty_installation_has_zeros_and_says_that_no_worker_runs(staff: Client) -> None:
     found = tiles(staff)
-    assert {found[label] for label in ("Running", "In the queue", "Waiting", "Failed in 24 hours")} == {"0"}
+    assert {found[label] for label in ("Running", "In the queue", "Waiting", "Begun in 24 hours and failed")} == {"0"}
     assert "$0" in found["Spent today"]
     page = staff.get("/admin/").content.decode()
     assert "manage.py worker" in page
@@ -51,7 +51,7 @@ def test_the_page_tells_what_runs_fails_waits_and_costs(ada: Caller, report: int
     failed = reports.fail(reports.start(ada.user, key="fails"))
     found = tiles(staff)
     wanted = {
-        **{"Running": "1", "In the queue": "1", "Waiting": "1", "Failed in 24 hours": "1"},
+        **{"Running": "1", "In the queue": "1", "Waiting": "1", "Begun in 24 hours and failed": "1"},
         **{"Waits for people question to answer": "1", "Waits for people failed execution": "1"},
     }
     assert wanted.items() <= found.items()
