@@ -198,7 +198,7 @@ def test_a_person_raises_a_budget_and_the_work_goes_on(shared: Machine, page: Pa
     form.get_by_label("Calls").fill("many")
     form.get_by_role("button", name="Raise the budget").click()
     expect(form.get_by_label("Calls")).to_be_focused()
-    expect(form).to_contain_text("Enter a whole number.")
+    expect(form).to_contain_text("Enter a whole number, in digits alone.")
     page.screenshot(path=pictures / "budget.png", full_page=True)
     form.get_by_label("Calls").fill("20")
     form.get_by_role("button", name="Raise the budget").click()
