@@ -170,7 +170,7 @@ async def test_a_worker_removes_the_answers_that_are_too_old_to_be_told_again(an
     def keep(key: str, age: timedelta) -> None:
         told: dict[str, Any] = {
             "method": "POST",
-            "path": "/x",
+            "path": "/api/v1/x",
             "body_hash": "",
             "status": 201,
             "headers": {},
