@@ -20,7 +20,8 @@ from console.shell import page_view, part_view
 from documents.files import storage
 from executions.engine.domain.brief import FILES, file_ids
 from executions.engine.domain.states import Reuse
-from executions.selectors import executions, timeline
+from executions.selectors import executions
+from executions.selectors.workflows import definition_of
 
 
 @page_view
@@ -59,7 +60,7 @@ def _script(execution: Any) -> list[tuple[str, Sequence[str]]]:
     """Return the script of a dry run in words; empty without one."""
     if not execution.script:
         return []
-    names = {each.id: each.name for each in timeline.definition_of(execution).steps}
+    names = {each.id: each.name for each in definition_of(execution).steps}
     return script_in_words(execution.script, names)
 
 

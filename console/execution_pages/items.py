@@ -24,7 +24,8 @@ from executions.engine.domain.execution import keys_of
 from executions.engine.domain.states import RETRIABLE
 from executions.selectors.details import possible_in_step
 from executions.selectors.steps.counts import StepCounts, counts_of
-from executions.selectors.steps.rows import ITEM_ORDER, definition_of, items_of
+from executions.selectors.steps.rows import ITEM_ORDER, items_of
+from executions.selectors.workflows import definition_of
 from telemetry import selectors as telemetry
 
 PAGE_SIZE = 50
@@ -52,7 +53,7 @@ class Row:
     title: str  # of its document
     proposed: bool
     totals: telemetry.Totals
-    href: str  # of the page of its step; empty: there is none
+    href: str  # of the page of its step
     choice: str  # value of its checkbox; empty: it cannot be accepted here
     may_retry: bool
 

@@ -21,7 +21,8 @@ from console.execution_pages.frame import Header, show_tab
 from console.shell import form_view, stored
 from executions.engine.domain.execution import keys_of, slug_of
 from executions.selectors.steps.counts import StepCounts, counts_of
-from executions.selectors.steps.rows import definition_of, named_steps
+from executions.selectors.steps.rows import named_steps
+from executions.selectors.workflows import definition_of
 from executions.services.executions import retry_execution, steps_run_again
 from telemetry import selectors as telemetry
 from workflows.definitions.definition import WorkflowDefinition

@@ -13,8 +13,8 @@ from django.utils.translation import gettext, gettext_lazy
 from common.errors import NotFound
 from common.names import in_words
 from console.execution_pages.timeline.links import difference_path, version_path
-from console.execution_pages.timeline.words import DECIDED, name_of
-from console.execution_pages.words import step_address
+from console.execution_pages.timeline.words import name_of
+from console.execution_pages.words import DECIDED, step_address
 from console.shell import number_in
 from documents.files import storage
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision

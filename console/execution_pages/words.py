@@ -1,4 +1,4 @@
-"""Names of statuses of steps for people, and addresses of their pages."""
+"""Names of statuses and decisions for people, and addresses of pages of steps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from uuid import UUID
 from django.urls import reverse
 from django.utils.translation import gettext_lazy
 
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.states import StepStatus
 
 STEP_STATUSES = {
@@ -19,13 +20,10 @@ STEP_STATUSES = {
     StepStatus.CANCELLED: gettext_lazy("cancelled"),
     StepStatus.SKIPPED: gettext_lazy("skipped"),
 }
-#: Limits of a budget, as a sentence names them.
-LIMITS = {
-    "max_cost_usd": gettext_lazy("US dollars"),
-    "max_tokens": gettext_lazy("tokens"),
-    "max_calls": gettext_lazy("calls"),
-    "max_seconds": gettext_lazy("seconds of work"),
-    "scope_month": gettext_lazy("the monthly budget of the scope"),
+DECIDED = {
+    AcceptanceAction.ACCEPT: gettext_lazy("accepted"),
+    AcceptanceAction.REJECT: gettext_lazy("rejected"),
+    AcceptanceAction.REQUEST_CHANGES: gettext_lazy("sent back"),
 }
 
 

@@ -12,11 +12,13 @@ from django.utils.translation import gettext, ngettext
 
 from common.names import in_words
 from console.execution_pages.waits import MAX_SHOWN, Waits, waits_of
-from console.execution_pages.words import LIMITS, items_address, status_words, step_address
+from console.execution_pages.words import items_address, status_words, step_address
+from console.inbox.things import LIMITS
 from console.workflows.drawing import Drawing, draw
 from executions.engine.domain.states import StepStatus
 from executions.selectors.steps.counts import StepCounts, counts_of
-from executions.selectors.steps.rows import definition_of, named_steps
+from executions.selectors.steps.rows import named_steps
+from executions.selectors.workflows import definition_of
 from telemetry import selectors as telemetry
 from workflows.definitions.definition import StepDefinition, WorkflowDefinition
 

@@ -34,8 +34,6 @@ from executions.engine.domain.events import EventType, ProgressEvent
 from executions.engine.domain.states import UNFINISHED, CallKind, ExecutionStatus, StepStatus
 from executions.selectors.executions import progress_event
 from telemetry import selectors as telemetry
-from workflows import repository as workflows
-from workflows.definitions.definition import WorkflowDefinition
 
 
 class LogFilter(StrEnum):
@@ -137,11 +135,6 @@ class ItemSums:
     begun_at: datetime | None  # the first one
     finished_at: datetime | None  # the last one that has ended
     is_open: bool  # one of these steps has not ended
-
-
-def definition_of(row: models.Execution) -> WorkflowDefinition:
-    """Return the definition that an execution runs."""
-    return workflows.get_definition(row.workflow_id, row.workflow_version.version)
 
 
 def single_steps(execution_id: UUID) -> list[models.ExecutionStep]:

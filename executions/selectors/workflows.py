@@ -29,5 +29,5 @@ def what_stays(*, user: Person, workflow_id: str) -> WhatStays:
 
 
 def definition_of(execution: Any) -> WorkflowDefinition:
-    """Return the definition that an execution runs. Permissions are not checked."""
+    """Return the definition that an execution, joined with its version, runs. Permissions are not checked."""
     return workflows.get_definition(execution.workflow_id, execution.workflow_version.version)

@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext
 
 from access.permissions import Action
 from common.errors import NotFound
 from console.execution_pages.calls.lists import CallRow, call_rows
 from console.execution_pages.calls.words import KINDS, LIMITS
-from console.execution_pages.words import items_address, status_words
+from console.execution_pages.words import DECIDED, items_address, status_words
+from console.provenance import Input
 from console.templatetags.console import usd
 from documents import selectors as documents
-from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
+from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound, Question
 from executions.engine.domain.execution import Pin, keys_of, slug_of
 from executions.engine.domain.states import CallKind, CallStatus, InboxKind, Limit, StepStatus
@@ -27,12 +27,6 @@ from executions.selectors import calls, executions
 from executions.selectors.executions import StepDetails
 from executions.selectors.workflows import definition_of
 from telemetry.selectors import Totals, add_totals, total_of_call
-
-DECIDED = {
-    AcceptanceAction.ACCEPT: gettext_lazy("accepted"),
-    AcceptanceAction.REJECT: gettext_lazy("rejected"),
-    AcceptanceAction.REQUEST_CHANGES: gettext_lazy("sent back"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +36,6 @@ class Why:
     text: str
     href: str = ""
     until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """A document version that the step reads."""
-
-    document_id: UUID
-    version: int
-    type: str
-    title: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
 
 from console.execution_pages.timeline.links import difference_path, version_path
-from console.execution_pages.timeline.words import DECIDED, WAITS, limits_in_words, name_of, quoted
-from console.execution_pages.words import step_address
+from console.execution_pages.timeline.words import WAITS, limits_in_words, name_of, quoted
+from console.execution_pages.words import DECIDED, step_address
 from console.templatetags.console import thousands, usd, when
 from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction
 from executions.engine.domain.clarification import BY_DEADLINE

@@ -26,6 +26,7 @@ from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.states import ENDED, StepStatus
 from executions.selectors import timeline
 from executions.selectors.timeline import CallRow, Grid, ItemSums, NamedStep
+from executions.selectors.workflows import definition_of
 from workflows.definitions.definition import StepDefinition
 
 PAGE_SIZE = 50  # items
@@ -117,7 +118,7 @@ class _Drawing:
 
     def __init__(self, asked: QueryDict, execution: Any, end: datetime) -> None:
         self._asked, self._execution = asked, execution
-        self._definition = timeline.definition_of(execution)
+        self._definition = definition_of(execution)
         self.scale = Scale(execution.created_at, end)
         self._turns = timeline.turns(execution.id)
         self.is_pruned = execution.oldest_sequence > 1

@@ -1,4 +1,4 @@
-"""Words of the pages of one execution: decisions, waits, limits, and names of steps."""
+"""Words of the timeline: waits, limits, and names of steps."""
 
 from __future__ import annotations
 
@@ -12,15 +12,9 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from console.execution_pages.timeline.bars import Kind
 from console.templatetags.console import seconds, thousands, usd
-from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.execution import keys_of
 from executions.engine.domain.states import Limit, WaitingOn
 
-DECIDED = {
-    AcceptanceAction.ACCEPT: gettext_lazy("accepted"),
-    AcceptanceAction.REJECT: gettext_lazy("rejected"),
-    AcceptanceAction.REQUEST_CHANGES: gettext_lazy("sent back"),
-}
 WAITS = {
     WaitingOn.CLARIFICATION: gettext_lazy("answers"),
     WaitingOn.ACCEPTANCE: gettext_lazy("a decision"),

@@ -47,17 +47,7 @@ export function saved(beginning) {
   return names.sort((a, b) => at(b) - at(a)).map((key) => key.slice(mine().length));
 }
 
-const fields = (form) => [...form.elements].filter((each) => each.name && each.type !== "file");
 const isChoice = (field) => ["checkbox", "radio"].includes(field.type);
-
-function values(form) {
-  const found = {};
-  for (const field of fields(form)) {
-    found[field.name] ??= [];
-    if (!isChoice(field) || field.checked) found[field.name].push(field.value);
-  }
-  return found;
-}
 
 // Whether a field has another value than the server gave it.
 export function isChanged(field) {
@@ -65,31 +55,4 @@ export function isChanged(field) {
   if (field.localName !== "select") return field.value !== field.defaultValue;
   const chosen = [...field.options].findIndex((each) => each.defaultSelected);
   return field.selectedIndex !== Math.max(chosen, 0);
-}
-
-// Fills the fields that the user has not changed since the page was opened.
-function fill(form, kept) {
-  for (const field of fields(form)) {
-    const given = kept[field.name];
-    if (given === undefined || isChanged(field)) continue;
-    if (isChoice(field)) field.checked = given.includes(field.value);
-    else [field.value] = given;
-  }
-}
-
-// Restores the saved input of a form, and saves changes, together with the values of `more`.
-// Returns a function that saves after a script has changed a field.
-export function keep(form, name, more = () => ({})) {
-  const kept = unsent(name);
-  if (kept) {
-    fill(form, kept.values);
-    form.dataset.edited = "true";
-  }
-  const save = () => {
-    form.dataset.edited = "true";
-    store(name, { ...more(), values: values(form) });
-  };
-  form.addEventListener("input", save);
-  if (fields(form).some(isChanged)) save(); // typed before this script ran
-  return save;
 }

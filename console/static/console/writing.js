@@ -33,7 +33,7 @@ function placeOf(step) {
 }
 
 // What a person reads of a JSON text that is not complete: names as titles, texts without their quotes.
-export function readable(text) {
+function readable(text) {
   const lines = [];
   for (const [token, name, value] of text.matchAll(/"((?:[^"\\]|\\.)*)"\s*:|"((?:[^"\\]|\\.)*)(?:"|\\?$)|[-+.\w]+/gs)) {
     if (name !== undefined) lines.push(`${titleOf(unescaped(name))}: `);

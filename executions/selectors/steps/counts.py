@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Q
 
 from executions import models
-from executions.engine.domain.states import WORKING, StepStatus
+from executions.engine.domain.states import StepStatus
 
 #: Statuses, the most notable first: the first one that occurs among the items of a step is that of the step.
 NOTABLE = (
@@ -37,8 +36,6 @@ class StepCounts:
     asking: int = 0  # with open questions
     deciding: int = 0  # with a document that waits for a decision
     blocked: int = 0  # by a limit
-    deferred: int = 0  # until a point in time
-    resume_at: datetime | None = None  # the first of these
 
     @property
     def total(self) -> int:
@@ -56,11 +53,6 @@ class StepCounts:
         return self.by_status[StepStatus.WAITING]
 
     @property
-    def working(self) -> int:
-        """Those on which a model works."""
-        return sum(self.by_status[each] for each in WORKING)
-
-    @property
     def status(self) -> StepStatus:
         """The most notable status; pending without any items."""
         return next((each for each in NOTABLE if self.by_status[each]), StepStatus.PENDING)
@@ -74,8 +66,6 @@ def counts_of(execution_id: UUID) -> dict[int, StepCounts]:
         asking=Count("id", filter=_WAITING & Q(asked_at__isnull=False)),
         deciding=Count("id", filter=_DECIDES),
         blocked=Count("id", filter=~Q(blocked_by_limit="")),
-        deferred=Count("id", filter=_WAITING & Q(resume_at__isnull=False, blocked_by_limit="")),
-        first=Min("resume_at", filter=_WAITING & Q(blocked_by_limit="")),
     )
     return _added(counted)
 
@@ -85,8 +75,6 @@ def _added(counted: Iterable[Mapping[str, Any]]) -> dict[int, StepCounts]:
     for row in counted:
         each = found[row["position"]]
         each.by_status[row["status"]] += row["number"]
-        for name in ("asking", "deciding", "blocked", "deferred"):
+        for name in ("asking", "deciding", "blocked"):
             setattr(each, name, getattr(each, name) + row[name])
-        moments = [moment for moment in (each.resume_at, row["first"]) if moment is not None]
-        each.resume_at = min(moments, default=None)
     return dict(found)

@@ -10,19 +10,12 @@ from django.db.models.functions import Substr
 
 from documents import selectors as documents
 from executions import models
-from workflows import repository as workflows
-from workflows.definitions.definition import WorkflowDefinition
 
 #: The order of the items of a step.
 ITEM_ORDER = ("item_order", "id")
 #: The order of the steps with documents: that of the definition, then that of the items.
 DOCUMENT_ORDER = ("position", "item_order", "id")
 _HEAVY = ("decisions", "depends_on")
-
-
-def definition_of(execution: models.Execution) -> WorkflowDefinition:
-    """Return the definition that an execution runs; the row is joined with its version."""
-    return workflows.get_definition(execution.workflow_id, execution.workflow_version.version)
 
 
 def named_steps(execution_id: UUID, step_ids: Collection[str]) -> QuerySet[models.ExecutionStep]:
