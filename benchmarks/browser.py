@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Page
 
 from benchmarks import processes
 from benchmarks.database import Database
-from tests.e2e.console.browser import chromium
+from tests.e2e.console.browser import chromium, send_login
 from tests.e2e.processes import PASSWORD, free_port, wait_until
 
 #: Browsers report tasks of 50 ms and more (W3C, "Long Tasks").
@@ -53,11 +53,7 @@ def logged_in(url: str, *, user: str) -> Iterator[Page]:
         context: BrowserContext = browser.new_context(viewport={"width": 1280, "height": 900})
         context.add_init_script(_WATCH)
         page = context.new_page()
-        page.goto(f"{url}/login/")
-        page.get_by_label("Name").fill(user)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Log in").click()
-        page.wait_for_url(f"{url}/")
+        send_login(page, url, user)
         yield page
 
 

@@ -18,7 +18,7 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.e2e.console.browser import chromium
+from tests.e2e.console.browser import chromium, send_login
 from tests.e2e.processes import PASSWORD, ROOT, Machine, machine, start_execution, wait_for_status, wait_until
 
 FOLDER = ROOT / "docs" / "images"
@@ -110,11 +110,7 @@ def logged_in(browser: Browser, installed: Machine, variant: str) -> Iterator[Pa
         viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
     )
     page = context.new_page()
-    page.goto(f"{installed.url}/login/")
-    page.get_by_label("Name").fill(NAME)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{installed.url}/")
+    send_login(page, installed.url, NAME)
     yield page
     context.close()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from playwright.sync_api import Page
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -25,3 +27,21 @@ def too_wide(page: Page) -> list[str]:
     """Return whether the page is wider than its window."""
     wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     return [f"{wide} pixels too wide"] if wide > 0 else []
+
+
+def check(page: Page, name: str = "") -> None:
+    """Check a page in both schemes. With a name it leaves pictures.
+
+    A picture leaves a style behind, which the policy blocks in a form that is sent.
+    """
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert faults_of(page) == []
+        if name:
+            take_picture(page, f"{name}-{scheme}")
+
+
+def take_picture(page: Page, name: str) -> None:
+    """Keep a picture of the page, if SCREENSHOT_DIR names a folder."""
+    if folder := os.environ.get("SCREENSHOT_DIR"):
+        page.screenshot(path=f"{folder}/{name.replace(' ', '-')}.png", full_page=True)

@@ -88,11 +88,16 @@ def enter(page: Page, machine: Machine, name: str) -> None:
 def log_in(page: Page, machine: Machine, name: str) -> None:
     """Make a user when missing, and log in."""
     machine.token(name)
-    page.goto(f"{machine.url}/")
+    send_login(page, machine.url, name)
+
+
+def send_login(page: Page, url: str, name: str) -> None:
+    """Log in as a user who exists, and come to the first page."""
+    page.goto(f"{url}/")
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{machine.url}/")
+    page.wait_for_url(f"{url}/")
 
 
 def choose_workflow(page: Page, workflow_id: str) -> None:

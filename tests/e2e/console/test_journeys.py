@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.e2e.console.accessibility import faults_of, too_wide
+from tests.e2e.console.accessibility import faults_of, take_picture, too_wide
 from tests.e2e.console.browser import EXECUTION_PAGE, WIDTHS, browsing, choose_workflow, name_scope, resize
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 from tests.factories.files import pdfs
@@ -387,12 +386,6 @@ def paths(shared: Machine, key: str) -> dict[str, str]:
         "items": f"/executions/{execution_id}/steps/architecture/items/",
         "not found": "/documents/00000000-0000-7000-8000-000000000000/",
     }
-
-
-def take_picture(page: Page, name: str) -> None:
-    """Keep a picture of the page, if SCREENSHOT_DIR names a folder."""
-    if folder := os.environ.get("SCREENSHOT_DIR"):
-        page.screenshot(path=f"{folder}/{name.replace(' ', '-')}.png", full_page=True)
 
 
 @pytest.mark.parametrize(

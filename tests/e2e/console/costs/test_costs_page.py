@@ -7,14 +7,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.console.accessibility import faults_of
+from tests.e2e.console.accessibility import check
 from tests.e2e.console.browser import WIDTHS, browsing, resize
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 OWNER = "cora"
-SCHEMES = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +33,6 @@ def page(browser: Browser, spent: Machine) -> Iterator[Page]:
     with browsing(browser) as context:
         context.add_cookies([{"name": "sessionid", "value": spent.session(OWNER), "url": spent.url}])
         yield context.new_page()
-
-
-def check(page: Page) -> None:
-    """Check a page in both schemes."""
-    for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        assert faults_of(page) == []
 
 
 @WIDTHS

@@ -8,15 +8,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.console.accessibility import faults_of
+from tests.e2e.console.accessibility import check
 from tests.e2e.console.browser import WIDTHS, browsing, resize
-from tests.e2e.console.test_journeys import take_picture
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 OWNER = "tim"
-SCHEMES = ("light", "dark")
 
 
 @pytest.fixture
@@ -25,14 +23,6 @@ def page(browser: Browser, shared: Machine) -> Iterator[Page]:
     with browsing(browser) as context:
         context.add_cookies([{"name": "sessionid", "value": shared.session(OWNER), "url": shared.url}])
         yield context.new_page()
-
-
-def check(page: Page, name: str) -> None:
-    """Check a page in both schemes."""
-    for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        assert faults_of(page) == []
-        take_picture(page, f"{name}-{scheme}")
 
 
 def decide(machine: Machine, execution_id: str, step_id: str, **decision: Any) -> None:

@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.console.accessibility import faults_of
+from tests.e2e.console.accessibility import check
 from tests.e2e.console.browser import EXECUTION_PAGE, WIDTHS, browsing, resize
-from tests.e2e.console.test_journeys import Clicks, take_picture
+from tests.e2e.console.test_journeys import Clicks
 from tests.e2e.processes import CLOSED_BRIEF, Machine, wait_for_status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 OWNER = "ruth"
-SCHEMES = ("light", "dark")
 BODY = {"workflow_id": "meeting-minutes", "scope_type": "project", "input": CLOSED_BRIEF}
 
 
@@ -37,15 +36,6 @@ def start(machine: Machine, key: str, status: str, **changes: Any) -> str:
         execution_id: str = response.json()["execution_id"]
         wait_for_status(client, execution_id, status)
     return execution_id
-
-
-def check(page: Page, name: str = "") -> None:
-    """Check a page in both schemes. A picture leaves a style behind, which the policy blocks in a form that is sent."""
-    for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-        assert faults_of(page) == []
-        if name:
-            take_picture(page, f"{name}-{scheme}")
 
 
 def tab_to(page: Page, element_id: str) -> None:

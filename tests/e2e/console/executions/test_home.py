@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
-from tests.e2e.console.accessibility import faults_of
+from tests.e2e.console.accessibility import check
 from tests.e2e.console.browser import WIDTHS, browsing, resize
-from tests.e2e.console.test_journeys import take_picture
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 
 OWNER = "simon"
-
-
-def look(page: Page, name: str) -> None:
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        assert faults_of(page) == []
-        take_picture(page, f"{name}-{scheme}")
 
 
 @WIDTHS
@@ -41,7 +33,7 @@ def test_a_person_sees_what_is_new_and_goes_there(shared: Machine, browser: Brow
         expect(waits).to_contain_text("budget to raise")  # without a reload
         expect(page.get_by_role("region", name="Last documents")).to_contain_text(key)
         expect(page.get_by_text("worker is alive.")).to_be_visible()
-        look(page, f"home-{width}")
+        check(page, f"home-{width}")
         waits.get_by_role("link", name="budget to raise").press("Enter")
         page.wait_for_url("**/inbox/?kind=budget")
         page.go_back()

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.e2e.console.accessibility import faults_of
+from tests.e2e.console.accessibility import check
 from tests.e2e.console.browser import EXECUTION_PAGE, WIDTHS, browsing, choose_workflow, name_scope, resize
-from tests.e2e.console.test_journeys import take_picture
 from tests.e2e.processes import CLOSED_BRIEF, PASSWORD, Machine, start_execution, wait_for_status
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -26,14 +25,6 @@ def page(browser: Browser, shared: Machine) -> Iterator[Page]:
     with browsing(browser) as context:
         context.add_cookies([{"name": "sessionid", "value": shared.session(OWNER), "url": shared.url}])
         yield context.new_page()
-
-
-def check(page: Page, name: str) -> None:
-    """Check the page in both schemes."""
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        assert faults_of(page) == []
-        take_picture(page, f"{name}-{scheme}")
 
 
 @WIDTHS
