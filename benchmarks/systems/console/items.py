@@ -26,7 +26,7 @@ def definition(items: int) -> WorkflowDefinition:
         "properties": {"id": {"type": "string", "pattern": "^part-[0-9]{1,4}$"}, "title": text},
     }
     parts = {"type": "array", "minItems": items, "maxItems": items, "items": part}
-    each: dict[str, Any] = {"document": "parts", "items": "/parts", "key": "id", "scope_type": "part"}
+    each: dict[str, Any] = {"document": "parts", "items": "/parts", "key": "id", "scope_type": "part", "limit": items}
     step = {"role": "writer", "model": "standard"}
     return WorkflowDefinition.model_validate(
         {
@@ -37,9 +37,9 @@ def definition(items: int) -> WorkflowDefinition:
             "max_parallel": 8,
             "steps": [
                 {**step, "id": "parts", "name": "Parts", "task": "List the parts.", "produces": "parts",
-                 "output_schema": _object(parts=parts)},
+                 "output_schema": _object(title=text, parts=parts)},
                 {**step, "id": "note", "name": "Note", "task": "Write a note.", "produces": "note", "for_each": each,
-                 "output_schema": _object(text=text)},
+                 "output_schema": _object(title=text, text=text)},
             ],
         }
     )  # fmt: skip

@@ -61,7 +61,9 @@ INSERT INTO executions_executionevent (
   execution_id, sequence, scope_id, scope_sequence, event_type, data, timestamp
 )
 SELECT {ID}, 1000 + nth, {ID}, 1000 + nth,
-  CASE nth WHEN 1 THEN 'execution_waiting' ELSE 'execution_resumed' END, '{{{{}}}}',
+  CASE nth WHEN 1 THEN 'execution_waiting' ELSE 'execution_resumed' END,
+  CASE nth WHEN 1 THEN json_build_object('waiting_on', json_build_array('clarification'), 'resume_at', NULL)
+    ELSE '{{{{}}}}' END,
   {BEGIN} + nth * interval '30 seconds'
 FROM generate_series(0, {{executions}} - 1, 10) AS number, generate_series(1, 2) AS nth
 """

@@ -27,7 +27,7 @@ from workflows.json_schema.subschemas import TooManyAlternatives, UnresolvableRe
 from workflows.json_schema.validation import JsonSchema, PartValidators, validator_of
 
 _USUAL_ITEMS = 4  # of a list, if its bounds permit it
-_MAX_ITEMS = 2_000
+_MAX_ITEMS = 9_999  # as many as a collection may have
 _MAX_ALTERNATIVES = 16  # alternatives of the schema that are tried for one value
 _MAX_TRIES = 60  # values per alternative
 _MAX_ROUNDS = 30  # rounds of searching for a distinct item
