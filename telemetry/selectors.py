@@ -407,7 +407,9 @@ def _groups(name: str, question: Question) -> list[Group]:
         Group(key={**_day(key), **names[key]}, executions=sums.executions, totals=totals_of(sums))
         for key, sums in question.answer.items()
     ]
-    return sorted(found, key=lambda group: [(value is None, value or "") for value in group.key.values()])
+    if name == "user":  # the only name that may be missing
+        return sorted(found, key=lambda group: [(value is None, value or "") for value in group.key.values()])
+    return sorted(found, key=lambda group: tuple(group.key.values()))
 
 
 def _day(key: Key) -> dict[str, object]:

@@ -109,8 +109,10 @@ class WorkflowStats(serializers.Serializer[Any]):
         allow_null=True, help_text="Share of steps whose output had to be corrected, among all that called a model."
     )
     duration_seconds = SecondsPercentiles(help_text="From creation to the end.")
-    waiting_seconds = SecondsPercentiles(help_text="Part of the duration: waiting for people, or deferred.")
-    running_seconds = SecondsPercentiles(help_text="Part of the duration: from the first start, without waiting.")
+    waiting_seconds = SecondsPercentiles(
+        help_text="Part of the duration since the first start: waiting for people, a time or a budget."
+    )
+    running_seconds = SecondsPercentiles(help_text="Part of the duration in which it ran.")
     cost_usd = CostPercentiles(help_text="Per execution, over executions whose cost is completely known.")
     totals = TotalsSerializer(help_text="Over all executions, including those that have not ended.")
 

@@ -11,11 +11,10 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, Count, F, FilteredRelation, Max, Q, QuerySet, Sum, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import Count, DurationField, ExpressionWrapper, F, Max, Q, QuerySet, Sum, Value
+from django.db.models.functions import Greatest
 
 from access.selectors import Person
-from executions.engine.domain.events import EventType
 from executions.engine.domain.states import ExecutionStatus, Limit
 from executions.models import ExecutionStep
 from executions.selectors import calls
@@ -229,21 +228,15 @@ def _share(part: int, whole: int) -> float | None:
 def _durations(rows: QuerySet[Any]) -> dict[str, Percentiles]:
     """Return how long executions took from creation to end, and how long of it they waited and ran.
 
-    A wait adds the time from its start to the execution's end. The end of the wait subtracts the time that was left
-    then. So starts and ends of waits need not be paired. `waited` contains the waiting time of pruned events.
+    It waits from its first start on whenever it does not run: for people, for a moment or a budget, or for a retry.
     """
-    begin, end = EventType.EXECUTION_WAITING.value, EventType.EXECUTION_RESUMED.value
-    waits = Case(
-        When(told__event_type=begin, then=F("finished_at") - F("told__timestamp")),
-        When(told__event_type=end, then=F("told__timestamp") - F("finished_at")),
-    )
-    told = FilteredRelation("events", condition=Q(events__event_type__in=[begin, end]))
-    timed = rows.order_by().annotate(
-        told=told,
-        waiting=F("waited") + Coalesce(Sum(waits), Value(timedelta())),
+    second = Value(timedelta(seconds=1))
+    timed = rows.annotate(
         duration=F("finished_at") - F("created_at"),
+        running=ExpressionWrapper(F("ran_seconds") * second, output_field=DurationField()),
     )
-    timed = timed.annotate(running=F("finished_at") - F("started_at") - F("waiting"))
+    since_start = F("finished_at") - F("started_at")
+    timed = timed.annotate(waiting=Greatest(since_start - F("running"), Value(timedelta())))
     found = timed.aggregate(
         **{
             f"{name}_{percent}": Percentile(name, fraction=percent / 100)

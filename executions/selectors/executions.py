@@ -181,12 +181,9 @@ def newest_of_workflow(*, user: Person, workflow_id: str, limit: int) -> RawSQL:
 
 
 def newest_completed(*, user: Person, workflow_id: str, limit: int) -> QuerySet[models.Execution]:
-    """Return the newest executions of a workflow that were completed and that the user may see, without dry runs.
-
-    They are found by id: with conditions of the workflow beside it, PostgreSQL may read all of its executions.
-    """
+    """Return the newest executions of a workflow that were completed and that the user may see, without dry runs."""
     rows = of_workflow(user=user, workflow_id=workflow_id).filter(status=ExecutionStatus.COMPLETED.value)
-    return models.Execution.objects.filter(pk__in=rows.order_by("-created_at", "-id").values("id")[:limit])
+    return rows.order_by("-created_at", "-id")[:limit]
 
 
 def execution(*, user: Person, execution_id: UUID) -> models.Execution:

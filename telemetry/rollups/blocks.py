@@ -89,13 +89,16 @@ def decompose(span: Span, sealed: Mapping[Level, Span], changed: Sequence[dateti
     runs: list[Run] = []
     gaps = [span] if span.start < span.until else []
     for level in sorted(sealed, reverse=True):
+        if not gaps:
+            break
         left: list[Span] = []
+        blocks = sealed[level]
         shortest = _LENGTHS.get(level, _SHORTEST_MONTH)
         for gap in gaps:
             if gap.until - gap.start < shortest:
                 left.append(gap)
                 continue
-            start, until = max(gap.start, sealed[level].start), min(gap.until, sealed[level].until)
+            start, until = max(gap.start, blocks.start), min(gap.until, blocks.until)
             found = list(_clean_runs(Span(ceil(start, level), floor(until, level)), level, changed))
             runs += [Run(level, each) for each in found]
             left += _without(gap, found)

@@ -332,9 +332,9 @@ class _Plan:
     def collect(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Add the rows of the queries to the question's answer."""
         answer = self.question.answer
-        is_total = self.question.cut is Cut.TOTAL
+        is_total, has_all = self.question.cut is Cut.TOTAL, not self.source.keys
         for number, key, subkey, *values in rows:
-            if not self.source.has(key, subkey):
+            if not (has_all or self.source.has(key, subkey)):
                 continue
             place = (self.ranges[number].day, *(("", "") if is_total else (key, subkey)))
             if (known := answer.get(place)) is not None:

@@ -142,7 +142,6 @@ def test_how_long_an_execution_waited_is_known_after_its_log_is_gone(ann: User) 
         for number, (name, seconds) in enumerate(waits, 1)
     )
     before = costs.workflow_stats(user=ann, workflow_id="report")
-    assert before.waiting_seconds.p50 == 35
     assert prune() == 1
     assert costs.workflow_stats(user=ann, workflow_id="report") == before
     assert models.Execution.objects.get(id=row.id).waited == timedelta(seconds=35)
